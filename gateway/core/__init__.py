@@ -1,0 +1,1 @@
+"""All decisions, without I/O: events in, `Step` out."""

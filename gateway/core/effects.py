@@ -1,0 +1,226 @@
+"""What shall be done: the closed union of orders, and the `Step` that carries them.
+
+The runtime commits every write of a step in one transaction, then performs the effects in order.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from gateway.core.records import Write
+from gateway.model import (
+    ActId,
+    DeliveryState,
+    Instant,
+    LinkName,
+    LinkState,
+    Operation,
+    Precedence,
+    Station,
+    UtcTime,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Transmit:
+    """Hand one sealed frame to a link's driver, which reports `FrameSent` or `FrameRefused`."""
+
+    link: LinkName
+    transmission: int
+    """Unique in a run; names this attempt in the driver's reports."""
+    to: Station
+    octets: bytes
+    precedence: Precedence
+    want_ack: bool
+    """Ask the radio for its own ack and retransmission; a serial driver ignores it."""
+
+
+@dataclass(frozen=True, slots=True)
+class ConfirmSubmission:
+    """The notice is durably accepted under this id (or was, for a repeated request)."""
+
+    token: int
+    notice_id: ActId
+    state: DeliveryState
+    repeated: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ConfirmAnswer:
+    token: int
+    answer_id: ActId
+    notice_id: ActId
+    repeated: bool
+
+
+class RejectCode(enum.Enum):
+    """Stable words of refusals; the API maps them to HTTP, MQTT to the error topic."""
+
+    INVALID = "invalid"
+    UNKNOWN_STATION = "unknown_station"
+    UNKNOWN_NOTICE = "unknown_notice"
+    FORBIDDEN = "forbidden"
+    CONFLICT = "conflict"
+    REQUEST_ID_REUSED = "request_id_reused"
+    STORE_REFUSED = "store_refused"
+    FULL = "full"
+    STOPPING = "stopping"
+
+
+@dataclass(frozen=True, slots=True)
+class RejectRequest:
+    """Nothing was accepted: what, where and what to do, each one sentence part."""
+
+    token: int
+    code: RejectCode
+    field: str
+    problem: str
+    remedy: str
+
+
+@dataclass(frozen=True, slots=True)
+class Publish:
+    """The publication of this offset is committed; adapters may hand it on."""
+
+    offset: int
+
+
+@dataclass(frozen=True, slots=True)
+class RequestEntropy:
+    """Bring `size` octets of os.urandom as `EntropyArrived`."""
+
+    size: int
+
+
+class Level(enum.Enum):
+    DEBUG = "debug"
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+@dataclass(frozen=True, slots=True)
+class Observe:
+    """One line for the local log: a stable event name and plain fields. Never key material."""
+
+    level: Level
+    event: str
+    fields: Mapping[str, str | int | float | bool | None]
+
+
+class AlarmCode(enum.Enum):
+    """Why the alarm lamp is lit."""
+
+    OVERDUE = "overdue"
+    ROLLBACK = "rollback"
+    SAME_ID = "same id, other octets"
+    STORE_REFUSED = "store refused"
+    STORE_REBUILT = "store rebuilt"
+    NO_LINK = "no usable link"
+    FAR_GATEWAY_SILENT = "far gateway silent"
+    TWO_INCARNATIONS = "two incarnations"
+    FAILED_OPENS = "failed opens"
+    CROSSED = "WILCO crossed CANCEL"
+    QUEUE_DOWN = "queue down"
+
+
+@dataclass(frozen=True, slots=True)
+class Alarm:
+    code: AlarmCode
+    text: str
+    """One sentence for people: what, where, what to do."""
+    station: Station | None = None
+    notice_id: ActId | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LinkStatus:
+    """A link as it is now. The four questions apart: our device, the path; the rest is `PeerStatus`."""
+
+    name: LinkName
+    station: Station
+    state: LinkState
+    device_up: bool
+    detail: str
+    round_trip_ms: int | None
+    heard_ms_ago: int | None
+    """Since an authentic frame came in by this link; None: never in this run."""
+    loss: float | None
+    """Estimated share of our frames lost, 0 to 1."""
+    queued: int
+
+
+@dataclass(frozen=True, slots=True)
+class PeerStatus:
+    """The far station: is its gateway there, and has it shown that it hears us (hello both ways)?"""
+
+    station: Station
+    confirmed: bool
+    heard_ms_ago: int | None
+    busy: bool
+    """It said STORE REFUSED."""
+
+
+@dataclass(frozen=True, slots=True)
+class PendingNotice:
+    """A notice that lights a lamp."""
+
+    notice_id: ActId
+    precedence: Precedence
+    operation: Operation
+    state: DeliveryState
+    since: Instant
+    displayed: bool
+    overdue: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """Everything that lamps, the API's status and the retained line topics show."""
+
+    station: Station
+    links: tuple[LinkStatus, ...]
+    peers: tuple[PeerStatus, ...]
+    pending_in: tuple[PendingNotice, ...]
+    """Notices waiting for our watch, the button's candidate first; at most 32 are listed."""
+    pending_in_count: int
+    pending_out: tuple[PendingNotice, ...]
+    """Notices waiting for theirs, most urgent first; at most 32 are listed."""
+    pending_out_count: int
+    alarms: tuple[Alarm, ...]
+    store_refused: bool
+    stopping: bool
+    buzzer_silenced: bool
+    button_refused_at: Instant | None
+    """When a press was last refused (a short refusal blink follows)."""
+    lamp_test_until: Instant | None
+    utc: UtcTime | None
+
+
+@dataclass(frozen=True, slots=True)
+class ShowStatus:
+    """The status changed: lamps, retained topics, event stream."""
+
+    status: Status
+
+
+Effect = (
+    Transmit
+    | ConfirmSubmission
+    | ConfirmAnswer
+    | RejectRequest
+    | Publish
+    | RequestEntropy
+    | Observe
+    | ShowStatus
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What one event led to. Commit `writes` in one transaction, then perform `effects`."""
+
+    writes: tuple[Write, ...] = ()
+    effects: tuple[Effect, ...] = ()

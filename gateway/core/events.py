@@ -1,0 +1,238 @@
+"""What happened: the closed union of everything that may enter the engine. Past facts, frozen."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+
+from gateway.core.airtime import Airtime
+from gateway.core.records import LogHead
+from gateway.model import ActId, AnswerCode, LinkName, NoticeDraft, Operation, Precedence, Role, Text
+
+
+@dataclass(frozen=True, slots=True)
+class Rights:
+    """What a principal may do: submit these indicators up to that precedence; answer or not."""
+
+    submit: frozenset[Operation]
+    precedence: Precedence = Precedence.FLASH
+    """The fastest precedence that may be submitted."""
+    answer: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """Who asks, from peer credentials or the adapter's configuration, never from the body."""
+
+    adapter: str
+    user: str
+    role: Role
+    rights: Rights
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """The daemon runs; always the first event. Entropy is 8 + 2 x 32 octets or more of os.urandom."""
+
+    boot_id: str
+    entropy: bytes
+    version: str
+
+
+@dataclass(frozen=True, slots=True)
+class EntropyArrived:
+    """Fresh octets of os.urandom, asked for by `RequestEntropy`."""
+
+    octets: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class NoticeSubmitted:
+    """Someone hands over a notice. `request_id` (1 to 64 characters) makes repeats harmless."""
+
+    token: int
+    """Names this call in `ConfirmSubmission` or `RejectRequest`; chosen by the adapter's hub."""
+    principal: Principal
+    request_id: str
+    draft: NoticeDraft
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerSubmitted:
+    token: int
+    principal: Principal
+    request_id: str
+    notice_id: ActId
+    code: AnswerCode
+    body: Text | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NoticeTaken:
+    """The configured consumer has the inbound notice; it leaves the outbox."""
+
+    notice_id: ActId
+    principal: Principal
+
+
+@dataclass(frozen=True, slots=True)
+class NoticeDisplayed:
+    """A screen, printer or consumer showed the inbound notice to a person. Best effort."""
+
+    notice_id: ActId
+
+
+@dataclass(frozen=True, slots=True)
+class LinkTraits:
+    """What the engine must know of a link that came up."""
+
+    frame_size_max: int
+    airtime: Airtime
+    is_radio: bool = False
+    detail: str = ""
+    """For people: the port, the radio's name and region."""
+
+
+@dataclass(frozen=True, slots=True)
+class LinkUp:
+    """A driver serves a working device on this link (not yet: the far station hears us)."""
+
+    link: LinkName
+    traits: LinkTraits
+
+
+@dataclass(frozen=True, slots=True)
+class LinkDown:
+    """The device is gone. Everything handed to the driver and not yet reported is unknown."""
+
+    link: LinkName
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class FrameReceived:
+    """Octets came in, one frame as the link delimited it; not yet opened."""
+
+    link: LinkName
+    octets: bytes
+    rssi_dbm: int | None = None
+    snr_db: float | None = None
+
+
+class Refusal(enum.Enum):
+    """Why a link did not carry a frame."""
+
+    NO_ACK = "no ack"
+    """The radio retransmitted until its limit and heard nothing: not proof of a loss."""
+    QUEUE_FULL = "queue full"
+    DUTY_CYCLE = "duty cycle spent"
+    TOO_LARGE = "too large"
+    NO_KEY = "no key of the far radio"
+    NOT_READY = "radio not ready"
+    LINK_LOST = "link lost"
+
+
+@dataclass(frozen=True, slots=True)
+class FrameSent:
+    """The frame left our device: the link is free for the next one."""
+
+    link: LinkName
+    transmission: int
+
+
+@dataclass(frozen=True, slots=True)
+class FrameAcknowledged:
+    """The far *radio* has it (its real ack). Says nothing of the far gateway. After `FrameSent`."""
+
+    link: LinkName
+    transmission: int
+
+
+@dataclass(frozen=True, slots=True)
+class FrameRelayed:
+    """An implicit ack: some radio repeated it. Proves nothing of the far station."""
+
+    link: LinkName
+    transmission: int
+
+
+@dataclass(frozen=True, slots=True)
+class FrameRefused:
+    """The link did not carry it, at once or after its own retries; the link is free again."""
+
+    link: LinkName
+    transmission: int
+    reason: Refusal
+    retry_after_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ButtonPressed:
+    """The debounced button went down."""
+
+
+@dataclass(frozen=True, slots=True)
+class ButtonReleased:
+    """The debounced button went up."""
+
+
+@dataclass(frozen=True, slots=True)
+class QueueUp:
+    queue: str
+
+
+@dataclass(frozen=True, slots=True)
+class QueueDown:
+    queue: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class StoreHealed:
+    """The store can write again; leaves STORE REFUSED."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClockStepped:
+    """The wall clock jumped or its quality changed; changes nothing but DTGs and the record."""
+
+    step_s: int
+
+
+@dataclass(frozen=True, slots=True)
+class LogHeadCommitted:
+    """A FULL commit covers this head of the log book; only such a head may leave the station."""
+
+    head: LogHead
+
+
+@dataclass(frozen=True, slots=True)
+class Stopping:
+    """The daemon was asked to stop: lamps dark, last entry, nothing more is accepted."""
+
+    reason: str
+
+
+Event = (
+    Started
+    | EntropyArrived
+    | NoticeSubmitted
+    | AnswerSubmitted
+    | NoticeTaken
+    | NoticeDisplayed
+    | LinkUp
+    | LinkDown
+    | FrameReceived
+    | FrameSent
+    | FrameAcknowledged
+    | FrameRelayed
+    | FrameRefused
+    | ButtonPressed
+    | ButtonReleased
+    | QueueUp
+    | QueueDown
+    | StoreHealed
+    | ClockStepped
+    | LogHeadCommitted
+    | Stopping
+)

@@ -1,0 +1,257 @@
+"""What the engine wants kept, and what it wants back at the next start (`Recovered`).
+
+Records are plain values; `store` gives them tables. Each write says how durable it must be:
+FULL is on the medium before any effect; losing a NORMAL one in a power cut only repeats work.
+"""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass, field
+
+from gateway.model import ActId, DeliveryState, Instant, LinkName, Operation, Precedence, Station, TimeQuality, UtcTime
+
+
+class Durability(enum.Enum):
+    FULL = "FULL"
+    NORMAL = "NORMAL"
+
+
+class Direction(enum.Enum):
+    IN = "in"
+    OUT = "out"
+
+
+@dataclass(frozen=True, slots=True)
+class StoredAct:
+    """A signed act as it travels. The store checks `sha256` of octets + signature when read."""
+
+    id: ActId
+    to: Station
+    direction: Direction
+    octets: bytes
+    signature: bytes | None
+    """64 octets of Ed25519; None for an act whose checkpoint signature is still to come."""
+    boot_id: str
+    born: Instant
+    """Instant (of `boot_id`) at which its age was zero; may be negative for an inbound act."""
+    age_known: bool
+    utc: UtcTime | None
+    """Wall clock when we accepted or received it; for people."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredDelivery:
+    """The one state machine of a notice with its addressee, either direction."""
+
+    notice_id: ActId
+    direction: Direction
+    state: DeliveryState
+    overdue: bool
+    late: bool
+    """Inbound: it came after its expiry or long after later ones (LATE)."""
+    displayed: bool
+    taken: bool
+    """Inbound: the configured consumer has it."""
+    answers: tuple[ActId, ...]
+    """Answer acts of this dialogue in the order we came to know them; at most 16."""
+    is_open: bool
+    """False: nothing more is expected; recovery may leave it out after the retention."""
+
+
+@dataclass(frozen=True, slots=True)
+class StateEntry:
+    """One change of state with its evidence, for `show` and the record."""
+
+    notice_id: ActId
+    state: DeliveryState
+    utc: UtcTime | None
+    link: LinkName | None
+    evidence: str
+    """For people: `receipt`, `answer 2-77ab-4`, `real ack of the radio` ..."""
+
+
+@dataclass(frozen=True, slots=True)
+class LogHead:
+    """The last entry of the log book that a commit covers: its number from 1 and its SHA-256."""
+
+    number: int
+    hash: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class PutAct:
+    act: StoredAct
+    durability: Durability = Durability.FULL
+
+
+@dataclass(frozen=True, slots=True)
+class PutDelivery:
+    """Insert or replace by `notice_id`."""
+
+    delivery: StoredDelivery
+    durability: Durability = Durability.FULL
+
+
+@dataclass(frozen=True, slots=True)
+class AddStateEntry:
+    entry: StateEntry
+    durability: Durability = Durability.NORMAL
+
+
+@dataclass(frozen=True, slots=True)
+class PutSeen:
+    """An inbound act was accepted: its id and the SHA-256 of its octets + signature."""
+
+    id: ActId
+    sha256: bytes
+    durability: Durability = Durability.FULL
+
+
+@dataclass(frozen=True, slots=True)
+class PutReceipted:
+    """An own act is durably at the peer; it needs no more transmission."""
+
+    id: ActId
+    durability: Durability = Durability.NORMAL
+
+
+@dataclass(frozen=True, slots=True)
+class PutEpoch:
+    """An own epoch was opened on the line to `peer`; written before its first act is used."""
+
+    peer: Station
+    epoch: int
+    durability: Durability = Durability.FULL
+
+
+@dataclass(frozen=True, slots=True)
+class PutSubmission:
+    """A request id of an adapter's user led to this act; `sha256` is of the request's content."""
+
+    principal: str
+    request_id: str
+    sha256: bytes
+    act_id: ActId
+    durability: Durability = Durability.FULL
+
+
+@dataclass(frozen=True, slots=True)
+class PutPeer:
+    """What must outlive a restart about a peer's machine."""
+
+    peer: Station
+    incarnation: bytes | None
+    """Last incarnation that was proven by a challenge, 8 octets."""
+    previous: tuple[tuple[int, int], ...]
+    """(epoch, last serial) that the peer told of its earlier epochs; at most 16, newest last."""
+    durability: Durability = Durability.NORMAL
+
+
+class Topic(enum.Enum):
+    NOTICE = "notice"
+    """An inbound notice for the consumer; leaves the outbox when taken."""
+    STATE = "state"
+    """A notice of either direction changed its state."""
+
+
+@dataclass(frozen=True, slots=True)
+class Publication:
+    """A line of the durable, offset-numbered feed that queues and `GET /v1/notices` read."""
+
+    offset: int
+    """From 1, without holes, in the order of commits."""
+    topic: Topic
+    notice_id: ActId
+    precedence: Precedence
+    operation: Operation
+    document: str
+    """The JSON document (`wire.document`) as published."""
+
+
+@dataclass(frozen=True, slots=True)
+class AddPublication:
+    publication: Publication
+    durability: Durability = Durability.FULL
+
+
+class EntryKind(enum.Enum):
+    """What an entry of the log book records."""
+
+    ACT = "act"
+    """Line entry: a signed act, ours or theirs; both books hold it."""
+    STATION = "station"
+    """Station entry: what happened here (links, clock, configuration, keys, watch, start, stop)."""
+
+
+@dataclass(frozen=True, slots=True)
+class AddLogEntry:
+    """An entry for the log book; the store gives it its number and chains it in the same commit."""
+
+    kind: EntryKind
+    event: str
+    """A stable name: `sent`, `received`, `state`, `link`, `start`, `stop`, `clock` ..."""
+    utc: UtcTime | None
+    time_quality: TimeQuality
+    fields: tuple[tuple[str, str | int | bytes | None], ...] = ()
+    act_id: ActId | None = None
+    octets: bytes | None = None
+    signature: bytes | None = None
+    durability: Durability = Durability.NORMAL
+
+
+@dataclass(frozen=True, slots=True)
+class PutAirtime:
+    """Milliseconds spent on air on a link in the minute `minute` of boot `boot_id`."""
+
+    link: LinkName
+    boot_id: str
+    minute: int
+    spent_ms: int
+    durability: Durability = Durability.NORMAL
+
+
+Write = (
+    PutAct
+    | PutDelivery
+    | AddStateEntry
+    | PutSeen
+    | PutReceipted
+    | PutEpoch
+    | PutSubmission
+    | PutPeer
+    | AddPublication
+    | AddLogEntry
+    | PutAirtime
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Recovered:
+    """Everything the engine needs of the last runs. Empty for a fresh store.
+
+    `acts` holds every act of an open delivery or not yet receipted by the peer, and the closed
+    ones within the bound; `seen` every inbound id within it.
+    """
+
+    acts: tuple[StoredAct, ...] = ()
+    deliveries: tuple[StoredDelivery, ...] = ()
+    receipted: frozenset[ActId] = frozenset()
+    """Own acts that the peer has."""
+    seen: tuple[tuple[ActId, bytes], ...] = ()
+    epochs: tuple[tuple[Station, int, int], ...] = ()
+    """(peer, own epoch, highest serial used in it), in the order of opening."""
+    submissions: tuple[PutSubmission, ...] = ()
+    peers: tuple[PutPeer, ...] = ()
+    next_offset: int = 1
+    log_head: LogHead | None = None
+    """None: the log book is empty."""
+    airtime: tuple[PutAirtime, ...] = ()
+    utc_last: UtcTime | None = None
+    """Latest trusted wall clock that the store knows of, to bound ages after a power-off."""
+    was_rebuilt: bool = False
+    """The database was set aside and this state comes from elsewhere: alarm."""
+    store_refused: bool = False
+    """The store cannot write: accept nothing, receipt nothing, say BUSY."""
+    strikes: dict[ActId, int] = field(default_factory=dict)
+    """Acts that were in hand at crashes, and how often (see STYLE, errors)."""

@@ -1,0 +1,41 @@
+"""The contract of a link driver: serve one working device, report facts, fail when it is gone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+from gateway.core.effects import Transmit
+from gateway.core.events import (
+    FrameAcknowledged,
+    FrameReceived,
+    FrameRefused,
+    FrameRelayed,
+    FrameSent,
+    LinkDown,
+    LinkUp,
+)
+
+LinkEvent = (
+    LinkUp | LinkDown | FrameReceived | FrameSent | FrameAcknowledged | FrameRelayed | FrameRefused
+)
+Emit = Callable[[LinkEvent], None]
+"""Hands an event to the loop; never blocks, callable from the event loop's thread only."""
+
+
+class Outbox(Protocol):
+    """Frames for a driver, fastest precedence first; bounded by the engine (a few at a time)."""
+
+    async def get(self) -> Transmit:
+        """Wait for the next frame; cancellable without losing one."""
+        ...
+
+
+class LinkDriver(Protocol):
+    """One medium. Emits `LinkUp` after its handshake; every `Transmit` it took ends in exactly one of
+    `FrameSent` (then perhaps `FrameRelayed`, `FrameAcknowledged` or `FrameRefused` NO_ACK) or
+    `FrameRefused`."""
+
+    async def run(self, emit: Emit, outbox: Outbox) -> None:
+        """Serve one working device until it is gone. Raises `LinkLostError`; never reconnects."""
+        ...

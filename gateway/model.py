@@ -1,0 +1,479 @@
+"""The values everything speaks of: ids, times, notices, answers, states. No octets, no clock.
+
+Every value checks itself when made (`FieldError`), so that a value that exists can be encoded.
+The words are the field's (MIL-STD-2045-47001, ICAO Doc 4444 chapter 14, CAP 1.2).
+"""
+
+from __future__ import annotations
+
+import enum
+import re
+import unicodedata
+from dataclasses import dataclass
+from typing import Final, NamedTuple, NewType
+
+from gateway.errors import FieldError
+
+Instant = NewType("Instant", int)
+"""Milliseconds of CLOCK_BOOTTIME; for timers only, never across a restart."""
+UtcTime = NewType("UtcTime", int)
+"""Seconds since 1970-01-01T00:00Z; for people only, never for a timer."""
+Station = NewType("Station", int)
+"""The number of a station, 1 to 255, unique among the stations that share a line."""
+Epoch = NewType("Epoch", int)
+"""16 random bits, 1 to 65535; a fresh one for each line at each start."""
+Serial = NewType("Serial", int)
+"""The originator's running number in an epoch, 1 to 65535."""
+LinkName = NewType("LinkName", str)
+
+UTC_MAX: Final = 0xFFFF_FFFF
+LIFETIME_MIN_MAX: Final = 0xFFFF
+BODY_SIZE_MAX: Final = 1024
+SLOT_COUNT_MAX: Final = 8
+POLYGON_POINT_COUNT_MAX: Final = 8
+POLYGON_POINT_COUNT_MIN: Final = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Now:
+    """What the time is: `instant` for timers, `utc` for people or None while it is not trusted."""
+
+    instant: Instant
+    utc: UtcTime | None = None
+    quality: TimeQuality | None = None
+
+
+class TimeQuality(enum.IntEnum):
+    """How far the originator's wall clock may be trusted."""
+
+    NONE = 0
+    MANUAL = 1
+    SYNCHRONISED = 2
+
+
+class Precedence(enum.IntEnum):
+    """Speed, not weight; the smaller goes first."""
+
+    FLASH = 0
+    IMMEDIATE = 1
+    PRIORITY = 2
+    ROUTINE = 3
+
+    @property
+    def letter(self) -> str:
+        return "ZOPR"[self]
+
+
+class Operation(enum.IntEnum):
+    """The operation indicator (MIL-STD-2045-47001)."""
+
+    OPERATION = 0
+    EXERCISE = 1
+    SIMULATION = 2
+    TEST = 3
+
+
+class Kind(enum.IntEnum):
+    """What a notice means (DOMAIN, kinds of notice)."""
+
+    NOTIFY = 0
+    REPORT = 1
+    WARNING = 2
+    QUERY = 3
+    REQUEST = 4
+    ASSURE = 5
+    UPDATE = 6
+    CANCEL = 7
+    CHECK = 8
+    LINE_STATE = 9
+    HANDOVER = 10
+    SERVICE = 11
+
+    @property
+    def response(self) -> Response:
+        return _RESPONSE[self]
+
+
+class Response(enum.Enum):
+    """Which answers a kind of notice expects (CPDLC, ICAO Doc 4444)."""
+
+    NONE = "N"
+    ROGER = "R"
+    WILCO_OR_UNABLE = "W/U"
+    AFFIRM_OR_NEGATIVE = "A/N"
+    ANY = "Y"
+
+
+_RESPONSE: Final = {
+    Kind.NOTIFY: Response.ROGER,
+    Kind.REPORT: Response.ROGER,
+    Kind.WARNING: Response.ROGER,
+    Kind.QUERY: Response.ANY,
+    Kind.REQUEST: Response.WILCO_OR_UNABLE,
+    Kind.ASSURE: Response.ROGER,
+    Kind.UPDATE: Response.ROGER,
+    Kind.CANCEL: Response.ROGER,
+    Kind.CHECK: Response.ANY,
+    Kind.LINE_STATE: Response.ROGER,
+    Kind.HANDOVER: Response.NONE,
+    Kind.SERVICE: Response.NONE,
+}
+
+
+class AnswerCode(enum.IntEnum):
+    """What a person answers; CANTPRO alone is a gateway's."""
+
+    ROGER = 0
+    STANDBY = 1
+    WILCO = 2
+    HAVCO = 3
+    CANTCO = 4
+    AFFIRM = 5
+    NEGATIVE = 6
+    CANTPRO = 7
+
+
+class Role(enum.IntEnum):
+    """By whose authority an act was released; a code, so that each side reads it in its language."""
+
+    AUTOMATIC = 0
+    DUTY_OFFICER = 1
+    WATCH_COMMANDER = 2
+    LIAISON_OFFICER = 3
+    COMMANDER = 4
+    TECHNICIAN = 5
+
+
+class DeliveryState(enum.Enum):
+    """The states of one (notice, addressee); the same words on both sides of the line."""
+
+    HELD = "HELD"
+    QUEUED = "QUEUED"
+    SENT = "SENT"
+    RELAYED = "RELAYED"
+    RECEIPTED = "MACHINE RECEIPT"
+    DISPLAYED = "DISPLAYED"
+    ROGER = "ROGER"
+    STANDBY = "STANDBY"
+    WILCO = "WILCO"
+    HAVCO = "HAVCO"
+    CANTCO = "CANTCO"
+    AFFIRM = "AFFIRM"
+    NEGATIVE = "NEGATIVE"
+    CANTPRO = "CANTPRO"
+    EXPIRED = "EXPIRED"
+    EXPIRED_RECEIPTED = "EXPIRED, MACHINE RECEIPT"
+    CANCELLED = "CANCELLED"
+    SUPERSEDED = "SUPERSEDED"
+
+
+class LinkState(enum.Enum):
+    """Health of a link, from round trips with deadlines."""
+
+    DOWN = "DOWN"
+    PROBING = "PROBING"
+    UP = "UP"
+    DEGRADED = "DEGRADED"
+
+
+class ActId(NamedTuple):
+    """The id of an act: who said it, in which epoch, as which number. Text form `1-3f2a-17`."""
+
+    originator: Station
+    epoch: Epoch
+    serial: Serial
+
+    def __str__(self) -> str:
+        return f"{self.originator}-{self.epoch:04x}-{self.serial}"
+
+    @classmethod
+    def parse(cls, text: str) -> ActId:
+        """Read the text form. Raises `FieldError`."""
+        match = _ACT_ID.fullmatch(text)
+        if match:
+            station, epoch, serial = int(match[1]), int(match[2], 16), int(match[3])
+            if 1 <= station <= 255 and epoch >= 1 and 1 <= serial <= 0xFFFF:
+                return cls(Station(station), Epoch(epoch), Serial(serial))
+        raise FieldError(
+            "id",
+            f"{text[:40]!r} is not the id of a notice",
+            "write station-epoch-serial, for example 1-3f2a-17",
+            code="bad_id",
+        )
+
+
+_ACT_ID: Final = re.compile(r"([1-9][0-9]{0,2})-([0-9a-f]{4})-([1-9][0-9]{0,4})")
+
+_BIDI: Final = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+_LANGUAGE: Final = re.compile(r"[a-z]{2,3}(-[A-Za-z0-9]{2,8})?")
+
+
+def check_text(field: str, text: str, *, size_max: int = BODY_SIZE_MAX) -> str:
+    """Return `text` in NFC if people may be shown it, else raise `FieldError`.
+
+    No control characters but line feed, no bidirectional overrides, at most `size_max` octets.
+    """
+    text = unicodedata.normalize("NFC", text)
+    for index, character in enumerate(text):
+        category = unicodedata.category(character)
+        if (category == "Cc" and character != "\n") or category in ("Cs", "Zl", "Zp"):
+            raise FieldError(
+                field,
+                f"has the control character U+{ord(character):04X} at {index}",
+                "use printable text and line feeds only",
+                code="bad_text",
+            )
+        if character in _BIDI:
+            raise FieldError(
+                field,
+                f"has the bidirectional override U+{ord(character):04X} at {index}",
+                "remove it; the screen sets the direction by itself",
+                code="bad_text",
+            )
+    size = len(text.encode())
+    if size > size_max:
+        raise FieldError(
+            field,
+            f"has {size} octets of UTF-8, the limit is {size_max}",
+            "shorten it or send it as two notices",
+            code="text_too_long",
+        )
+    return text
+
+
+def _in_range(field: str, value: int, low: int, high: int, unit: str = "") -> None:
+    if not low <= value <= high:
+        raise FieldError(field, f"{value} is out of range", f"give {low} to {high}{unit}")
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """Free text with its language (BCP 47, for example `en`); 1 to 1024 octets of UTF-8, NFC."""
+
+    text: str
+    language: str
+
+    def __post_init__(self) -> None:
+        if check_text("text", self.text) != self.text:
+            raise FieldError("text", "is not in Unicode NFC", "normalise it first")
+        if not self.text:
+            raise FieldError("text", "is empty", "write what you want to say")
+        if len(self.language) > 12 or not _LANGUAGE.fullmatch(self.language):
+            raise FieldError(
+                "language", f"{self.language[:20]!r} is no language tag", "write for example en"
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class Phrase:
+    """A phrase of the codebook, 1 to 65535, and what fills its slots (at most 8)."""
+
+    code: int
+    slots: tuple[str | int, ...] = ()
+
+    def __post_init__(self) -> None:
+        _in_range("phrase", self.code, 1, 0xFFFF)
+        _in_range("slots", len(self.slots), 0, SLOT_COUNT_MAX)
+        for slot in self.slots:
+            if isinstance(slot, str):
+                if check_text("slots", slot, size_max=120) != slot:
+                    raise FieldError("slots", "is not in Unicode NFC", "normalise it first")
+            else:
+                _in_range("slots", slot, -(2**31), 2**31 - 1)
+
+
+class Point(NamedTuple):
+    """WGS 84, in units of 1e-5 degree (about a metre): latitude +-9 000 000, longitude +-18 000 000."""
+
+    latitude_e5: int
+    longitude_e5: int
+
+
+@dataclass(frozen=True, slots=True)
+class Altitude:
+    """An altitude band in metres above mean sea level, -500 to 30 000 each, low <= high."""
+
+    low_m: int
+    high_m: int
+
+    def __post_init__(self) -> None:
+        _in_range("altitude", self.low_m, -500, 30_000, " m")
+        _in_range("altitude", self.high_m, self.low_m, 30_000, " m")
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A point with a radius (metres, 0 to 65535), or a polygon of 3 to 8 points with radius 0."""
+
+    points: tuple[Point, ...]
+    radius_m: int = 0
+    altitude: Altitude | None = None
+
+    def __post_init__(self) -> None:
+        if len(self.points) != 1:
+            _in_range(
+                "place", len(self.points), POLYGON_POINT_COUNT_MIN, POLYGON_POINT_COUNT_MAX, " points"
+            )
+            _in_range("radius_m", self.radius_m, 0, 0)
+        _in_range("radius_m", self.radius_m, 0, 0xFFFF, " m")
+        for point in self.points:
+            _in_range("latitude", point.latitude_e5, -9_000_000, 9_000_000, " (1e-5 degree)")
+            _in_range("longitude", point.longitude_e5, -18_000_000, 18_000_000, " (1e-5 degree)")
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """When an activity takes place: whole minutes since 1970 UTC, and its length, 0 to 65535 min."""
+
+    start_min: int
+    length_min: int
+
+    def __post_init__(self) -> None:
+        _in_range("window", self.start_min, 0, UTC_MAX // 60, " minutes since 1970")
+        _in_range("window", self.length_min, 0, 0xFFFF, " min")
+
+
+@dataclass(frozen=True, slots=True)
+class Previous:
+    """What the originator said last before this epoch on this line; only in its first act.
+
+    `serial` 0 with `epoch` 0 says: nothing before.
+    """
+
+    epoch: int
+    serial: int
+
+    def __post_init__(self) -> None:
+        _in_range("previous", self.epoch, 0, 0xFFFF)
+        _in_range("previous", self.serial, 0, 0xFFFF)
+
+
+Extensions = tuple[tuple[int, bytes], ...]
+"""Optional keys 16 to 23 that this version does not know: (key, canonical CBOR as received)."""
+
+
+def check_act_id(field: str, act_id: ActId) -> None:
+    _in_range(field, act_id.originator, 1, 255)
+    _in_range(field, act_id.epoch, 1, 0xFFFF)
+    _in_range(field, act_id.serial, 1, 0xFFFF)
+
+
+def _check_common(
+    act_id: ActId, to: Station, created: UtcTime | None, previous: Previous | None
+) -> None:
+    check_act_id("id", act_id)
+    _in_range("to", to, 1, 255)
+    if to == act_id.originator:
+        raise FieldError("to", "is the originator itself", "name the far station")
+    if created is not None:
+        _in_range("created", created, 0, UTC_MAX)
+    if (previous is not None) != (act_id.serial == 1):
+        raise FieldError("previous", "belongs to serial 1 and to no other", "this is a bug")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NoticeDraft:
+    """A notice as its originator asks for it; the engine gives it id, DTG and quality of time."""
+
+    to: Station
+    kind: Kind
+    precedence: Precedence
+    operation: Operation
+    body: Text | Phrase | None = None
+    lifetime_min: int | None = None
+    reply_by_min: int | None = None
+    reference: ActId | None = None
+    place: Place | None = None
+    window: Window | None = None
+    released_by: Role = Role.DUTY_OFFICER
+
+    def __post_init__(self) -> None:
+        if self.lifetime_min is not None:
+            _in_range("expires_min", self.lifetime_min, 1, LIFETIME_MIN_MAX, " min")
+        if self.reply_by_min is not None:
+            _in_range("reply_by_min", self.reply_by_min, 1, LIFETIME_MIN_MAX, " min")
+        if self.reference is not None:
+            check_act_id("reference", self.reference)
+        if self.kind in (Kind.CANCEL, Kind.UPDATE) and self.reference is None:
+            raise FieldError(
+                "reference", f"is missing in a {self.kind.name}", "name the notice that it changes"
+            )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Notice:
+    """What a party tells the other. `lifetime_min` counts from its making; 1 to 65535 minutes."""
+
+    id: ActId
+    to: Station
+    kind: Kind
+    precedence: Precedence
+    operation: Operation
+    created: UtcTime | None
+    time_quality: TimeQuality
+    lifetime_min: int
+    reply_by_min: int | None = None
+    reference: ActId | None = None
+    body: Text | Phrase | None = None
+    place: Place | None = None
+    window: Window | None = None
+    released_by: Role = Role.DUTY_OFFICER
+    previous: Previous | None = None
+    extensions: Extensions = ()
+
+    def __post_init__(self) -> None:
+        _check_common(self.id, self.to, self.created, self.previous)
+        _in_range("lifetime_min", self.lifetime_min, 1, LIFETIME_MIN_MAX, " min")
+        if self.reply_by_min is not None:
+            _in_range("reply_by_min", self.reply_by_min, 1, LIFETIME_MIN_MAX, " min")
+        if self.reference is not None:
+            check_act_id("reference", self.reference)
+            if self.reference.originator not in (self.id.originator, self.to):
+                raise FieldError("reference", "is of a third station", "refer to this line only")
+        if self.kind in (Kind.CANCEL, Kind.UPDATE):
+            if self.reference is None or self.reference.originator != self.id.originator:
+                raise FieldError("reference", "is not an own notice", "name the notice to change")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What the far watch says to a notice; carries the precedence and indicator of that notice."""
+
+    id: ActId
+    to: Station
+    precedence: Precedence
+    operation: Operation
+    created: UtcTime | None
+    time_quality: TimeQuality
+    reference: ActId
+    code: AnswerCode
+    body: Text | None = None
+    released_by: Role = Role.DUTY_OFFICER
+    previous: Previous | None = None
+    extensions: Extensions = ()
+
+    def __post_init__(self) -> None:
+        _check_common(self.id, self.to, self.created, self.previous)
+        check_act_id("reference", self.reference)
+        if self.reference.originator != self.to:
+            raise FieldError("reference", "is not a notice of the addressee", "answer its notice")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Void:
+    """Says that a serial was never sent and never will be, so that no hole stays."""
+
+    id: ActId
+    to: Station
+    precedence: Precedence
+    operation: Operation
+    created: UtcTime | None
+    time_quality: TimeQuality
+    previous: Previous | None = None
+    extensions: Extensions = ()
+
+    def __post_init__(self) -> None:
+        _check_common(self.id, self.to, self.created, self.previous)
+
+
+Act = Notice | Answer | Void

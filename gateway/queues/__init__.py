@@ -1,0 +1,1 @@
+"""One adapter a queue: programs hand notices in and take notices out."""

@@ -1,0 +1,56 @@
+"""The contract between the adapters (queues, API) and the daemon."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+from gateway.core.effects import ConfirmAnswer, ConfirmSubmission, RejectRequest, Status
+from gateway.core.events import Principal, QueueDown, QueueUp
+from gateway.model import ActId, AnswerCode, NoticeDraft, Station, Text
+
+QueueEvent = QueueUp | QueueDown
+EmitQueue = Callable[[QueueEvent], None]
+
+
+class Desk(Protocol):
+    """What the runtime offers to adapters. Each awaited call returns after the commit."""
+
+    async def submit(
+        self, principal: Principal, request_id: str, draft: NoticeDraft
+    ) -> ConfirmSubmission | RejectRequest: ...
+
+    async def answer(
+        self,
+        principal: Principal,
+        request_id: str,
+        notice_id: ActId,
+        code: AnswerCode,
+        body: Text | None,
+    ) -> ConfirmAnswer | RejectRequest: ...
+
+    async def taken(self, principal: Principal, notice_id: ActId) -> None: ...
+
+    async def displayed(self, notice_id: ActId) -> None: ...
+
+    def status(self) -> Status | None:
+        """The last `ShowStatus`, or None before the first."""
+        ...
+
+    async def changed(self, after: int) -> int:
+        """Wait until a status or publication later than change `after` exists; gives its number."""
+        ...
+
+    def station_number(self, name: str) -> Station | None:
+        """The number of a configured station by its name (upper case)."""
+        ...
+
+    def station_name(self, station: Station) -> str:
+        """Its configured name; `STATION n` for an unknown one."""
+        ...
+
+
+class QueueAdapter(Protocol):
+    async def run(self, emit: EmitQueue) -> None:
+        """Serve one connection until it is gone. Raises `QueueUnavailableError`."""
+        ...

@@ -1,0 +1,95 @@
+# The two commands of the README are `make bench` and `make test`; `make help` lists the others.
+# Needs git, make, python3 (3.11 or newer) and python3-venv; everything else comes from the lock file.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+PYTHON ?= python3
+# Debian keeps brokers where only root looks for programs.
+export PATH := $(PATH):/usr/sbin:/sbin
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+BIN := .venv/bin
+LOCKED := .venv/.locked
+READY := .venv/.ready
+# Two workers: the tests are made for two cores, and their timings too.
+PYTEST := $(BIN)/python -m pytest -n 2 --dist worksteal -q
+
+.PHONY: help bench test soak lint format lock hooks coverage clean environment mosquitto
+
+help: ## this list
+	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /make \1\t/' | expand -t 16
+
+bench: $(READY) ## two gateways on this machine, joined by a cable and two radios; ends with a table
+	@$(BIN)/hotline bench $(ARGS)
+
+test: $(READY) mosquitto lint ## lint, types, import rules and all tests but soak; at most 10 minutes
+	@$(PYTEST) -m "not soak and not hardware" $(ARGS)
+
+soak: $(READY) mosquitto ## the tests that take long
+	@$(PYTEST) -m "soak and not hardware" --timeout 3600 $(ARGS)
+
+lint: $(READY) ## format, lint, types and import rules; says everything before it fails
+	@failed=; \
+	$(BIN)/ruff format --check --quiet . || failed+=" format (run make format)"; \
+	$(BIN)/ruff check --quiet . || failed+=" ruff"; \
+	$(BIN)/mypy --no-error-summary || failed+=" mypy"; \
+	$(BIN)/lint-imports --no-logo >.venv/lint-imports.log || \
+		{ cat .venv/lint-imports.log; failed+=" import rules"; }; \
+	[ -z "$$failed" ] || { echo "lint failed:$$failed" >&2; exit 1; }
+
+format: $(READY) ## format the tree and fix what can be fixed safely
+	@$(BIN)/ruff check --fix --quiet . || true
+	@$(BIN)/ruff format --quiet .
+
+coverage: $(READY) mosquitto ## what the tests reach, by branch
+	@$(BIN)/coverage erase
+	@COVERAGE_PROCESS_START=pyproject.toml $(BIN)/coverage run -m pytest -q -p no:xdist \
+		-m "not soak and not hardware" $(ARGS)
+	@$(BIN)/coverage combine --quiet && $(BIN)/coverage report
+
+lock: ## write requirements.lock anew from pyproject.toml (uv in a throw-away environment)
+	@folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && \
+		$(PYTHON) -m venv "$$folder/venv" && "$$folder/venv/bin/pip" install --quiet uv && \
+		"$$folder/venv/bin/uv" pip compile --quiet --universal --generate-hashes \
+			--no-emit-index-url --no-header --python-version 3.11 --extra dev \
+			pyproject.toml -o requirements.lock
+
+hooks: ## run the fast part of `make lint` before each git commit
+	@git config core.hooksPath .githooks && echo "git runs .githooks/pre-commit from now on"
+
+clean: ## remove the environment and all caches
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf build dist ./*.egg-info .coverage .coverage.*
+	find gateway tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+environment: $(READY)
+
+# Installs what the lock file names and nothing else: hashes are checked, nothing is built.
+$(LOCKED): requirements.lock
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "$(PYTHON) is older than 3.11: install a newer one, or make PYTHON=..." >&2; exit 1; }
+	@$(PYTHON) -m venv .venv || \
+		{ echo "python3 has no venv module: apt-get install python3-venv" >&2; exit 1; }
+	@echo "installing the environment in .venv (once; about a minute)" >&2
+	@$(BIN)/pip install --quiet --require-hashes --only-binary :all: -r requirements.lock
+	@touch $@
+
+$(READY): $(LOCKED) pyproject.toml
+	@$(BIN)/pip install --quiet --no-deps --no-build-isolation -e .
+	@touch $@
+
+# Tests use a real broker. It is installed where that needs nobody's password.
+mosquitto:
+	@if command -v mosquitto && command -v mosquitto_pub; then exit 0; fi >/dev/null; \
+	as=; if [ "$$(id -u)" != 0 ]; then as="sudo -n"; fi; \
+	if command -v apt-get >/dev/null && { [ -z "$$as" ] || $$as true 2>/dev/null; }; then \
+		echo "installing Mosquitto from Debian for the tests" >&2; \
+		install="$$as env DEBIAN_FRONTEND=noninteractive apt-get install -qq -y \
+			--no-install-recommends mosquitto mosquitto-clients"; \
+		$$install >/dev/null 2>&1 || { $$as apt-get update -qq && $$install >/dev/null; }; \
+	fi; \
+	command -v mosquitto >/dev/null && command -v mosquitto_pub >/dev/null || \
+		{ echo "the tests need Mosquitto: sudo apt-get install mosquitto mosquitto-clients" >&2; exit 1; }

@@ -1,0 +1,266 @@
+"""The loop that turns the engine: take events, step, commit, then perform (STYLE section 1).
+
+Owns the order "durable before visible" and the way through STORE REFUSED. Decides nothing else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final, Protocol, assert_never
+
+from gateway.core.effects import (
+    ConfirmAnswer,
+    ConfirmSubmission,
+    Effect,
+    Level,
+    Observe,
+    Publish,
+    RejectCode,
+    RejectRequest,
+    RequestEntropy,
+    ShowStatus,
+    Status,
+    Step,
+    Transmit,
+)
+from gateway.core.events import (
+    EntropyArrived,
+    Event,
+    FrameAcknowledged,
+    FrameRefused,
+    FrameRelayed,
+    FrameSent,
+    LinkDown,
+    LinkUp,
+    LogHeadCommitted,
+    QueueDown,
+    QueueUp,
+    Started,
+    Stopping,
+    StoreHealed,
+)
+from gateway.core.records import Recovered, Write
+from gateway.errors import StoreRefusedError
+from gateway.model import Instant, LinkName, Now
+from gateway.runtime.desk import RuntimeDesk
+from gateway.runtime.inbox import Entry, Inbox
+from gateway.store.base import Store
+
+BATCH_COUNT_MAX: Final = 64
+"""Events that share one commit, so that the first of them need not wait long."""
+PROBE_INTERVAL_S: Final = 2.0
+"""How often a store that refused is asked whether it can write again."""
+ENTROPY_SIZE: Final = 128
+
+
+class Stepper(Protocol):
+    """What the loop needs of `core.engine.Engine`."""
+
+    def next_deadline(self) -> Instant | None: ...
+
+    def handle(self, event: Event, *, now: Now) -> Step: ...
+
+    def handle_timeout(self, *, now: Now) -> Step: ...
+
+
+class ReadsClock(Protocol):
+    """What the loop needs of `runtime.clock.Clock`."""
+
+    def now(self) -> Now: ...
+
+    def boot_id(self) -> str: ...
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Outlets:
+    """Where effects go. None of them blocks."""
+
+    transmit: Mapping[LinkName, Callable[[Transmit], None]]
+    """The outbox of each link's supervisor."""
+    show: Callable[[Status], None]
+    """The lamps."""
+    observe: Callable[[Observe], None]
+    """The local log."""
+    entropy: Callable[[int], bytes]
+    """`os.urandom`; only a simulation gives another."""
+    discard: Callable[[], None] = lambda: None
+    """Empty the outboxes of all links: the engine that filled them is gone."""
+
+
+class EngineLoop:
+    """Runs one engine over one store until it is cancelled."""
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        make_engine: Callable[[Recovered], Stepper],
+        clock: ReadsClock,
+        inbox: Inbox,
+        desk: RuntimeDesk,
+        outlets: Outlets,
+        version: str,
+    ) -> None:
+        self._store = store
+        self._make_engine = make_engine
+        self._clock = clock
+        self._inbox = inbox
+        self._desk = desk
+        self._outlets = outlets
+        self._version = version
+        self._engine: Stepper
+        self._links_up: dict[LinkName, LinkUp] = {}
+        self._queues_down: dict[str, QueueDown] = {}
+        self._stopping: Stopping | None = None
+        self._transmission_base = 0
+        """Added to the engine's numbers: a rebuilt engine counts from 1 again, reports do not."""
+        self._transmission_last = 0
+        self._is_refused = False
+        self._probe_at = 0.0
+        self._rebuilt_at = float("-inf")
+
+    async def start(self) -> None:
+        """Recover the store and give the engine its first event. Raises the store's errors."""
+        self._engine = self._make_engine(await self._store.recover())
+        await self._turn([Entry(self._started())])
+
+    async def run(self) -> None:
+        """Turn for ever; `start` came before. Raises `StoreFailedError`."""
+        while True:
+            await self._inbox.wait(self._wait_s())
+            if self._is_refused:
+                await self._probe()
+            await self._turn(self._inbox.take(BATCH_COUNT_MAX))
+
+    def _started(self) -> Started:
+        return Started(self._clock.boot_id(), self._outlets.entropy(ENTROPY_SIZE), self._version)
+
+    def _wait_s(self) -> float | None:
+        """Seconds until the engine's next deadline or the next probe; None: neither."""
+        waits: list[float] = []
+        deadline = self._engine.next_deadline()
+        if deadline is not None:
+            waits.append((deadline - self._clock.now().instant) / 1000)
+        if self._is_refused:
+            waits.append(self._probe_at - asyncio.get_running_loop().time())
+        return max(min(waits), 0.0) if waits else None
+
+    async def _turn(self, entries: Sequence[Entry]) -> None:
+        """One batch: step the engine, commit all writes, perform all effects, tell who waits."""
+        writes: list[Write] = []
+        effects: list[Effect] = []
+        for step in self._steps(entries):
+            writes.extend(step.writes)
+            effects.extend(step.effects)
+        try:
+            head = await self._store.commit(writes) if writes else None
+        except StoreRefusedError as error:
+            await self._refuse(entries, error)
+            return
+        if head is not None:
+            self._inbox.put_first([LogHeadCommitted(head)])
+        if effects:
+            self._perform(effects)
+        for entry in entries:
+            entry.settle()
+
+    def _steps(self, entries: Sequence[Entry]) -> list[Step]:
+        now = self._clock.now()
+        steps: list[Step] = []
+        for entry in entries:
+            event = self._noted(entry.event)
+            if event is not None:
+                steps.append(self._engine.handle(event, now=now))
+        deadline = self._engine.next_deadline()
+        if deadline is not None and deadline <= now.instant:
+            steps.append(self._engine.handle_timeout(now=now))
+        return steps
+
+    def _noted(self, event: Event | None) -> Event | None:
+        """Keep what a rebuilt engine must be told again; translate transmission numbers."""
+        match event:
+            case LinkUp():
+                self._links_up[event.link] = event
+            case LinkDown():
+                self._links_up.pop(event.link, None)
+            case QueueUp():
+                self._queues_down.pop(event.queue, None)
+            case QueueDown():
+                self._queues_down[event.queue] = event
+            case Stopping():
+                self._stopping = event
+            case FrameSent() | FrameAcknowledged() | FrameRelayed() | FrameRefused():
+                number = event.transmission - self._transmission_base
+                if number <= 0:
+                    return None  # of an engine that was dropped
+                return dataclasses.replace(event, transmission=number)
+            case _:
+                pass
+        return event
+
+    def _perform(self, effects: Sequence[Effect]) -> None:
+        is_news = False
+        for effect in effects:
+            match effect:
+                case Transmit():
+                    self._transmit(effect)
+                case ConfirmSubmission() | ConfirmAnswer() | RejectRequest():
+                    self._desk.settle(effect)
+                case Publish():
+                    is_news = True
+                case ShowStatus():
+                    self._desk.show(effect.status)
+                    self._outlets.show(effect.status)
+                    is_news = True
+                case Observe():
+                    self._outlets.observe(effect)
+                case RequestEntropy():
+                    self._inbox.put(EntropyArrived(self._outlets.entropy(effect.size)))
+                case _:
+                    assert_never(effect)
+        if is_news:
+            self._desk.announce()
+
+    def _transmit(self, effect: Transmit) -> None:
+        number = effect.transmission + self._transmission_base
+        self._transmission_last = max(self._transmission_last, number)
+        self._outlets.transmit[effect.link](dataclasses.replace(effect, transmission=number))
+
+    async def _refuse(self, entries: Sequence[Entry], error: StoreRefusedError) -> None:
+        """Drop the step and the engine; go on with one that knows the store cannot write.
+
+        Frames of the dropped batch come again from the far station; `taken` and `displayed` are
+        repeated by the consumer, who sees the notice again.
+        """
+        self._outlets.observe(Observe(Level.ERROR, "store_refused", {"reason": str(error)}))
+        self._desk.refuse(
+            (entry.event for entry in entries), RejectCode.STORE_REFUSED, f"not stored: {error}"
+        )
+        time = asyncio.get_running_loop().time
+        await asyncio.sleep(max(0.0, self._rebuilt_at + PROBE_INTERVAL_S - time()))
+        recovered = await self._store.recover()
+        self._engine = self._make_engine(dataclasses.replace(recovered, store_refused=True))
+        self._outlets.discard()
+        self._transmission_base = self._transmission_last
+        news: list[Event] = [self._started(), *self._links_up.values()]
+        news.extend(self._queues_down.values())
+        if self._stopping is not None:
+            news.append(self._stopping)
+        self._inbox.put_first(news)
+        self._is_refused = True
+        self._rebuilt_at = time()
+        self._probe_at = self._rebuilt_at + PROBE_INTERVAL_S
+        for entry in entries:
+            entry.settle()
+
+    async def _probe(self) -> None:
+        time = asyncio.get_running_loop().time
+        if time() < self._probe_at:
+            return
+        self._probe_at = time() + PROBE_INTERVAL_S
+        if await self._store.probe():
+            self._is_refused = False
+            self._inbox.put(StoreHealed())
+            self._outlets.observe(Observe(Level.WARNING, "store_healed", {}))

@@ -1,0 +1,1 @@
+"""The shell's middle: clock, event loop, daemon. Reads events, steps the engine, performs."""

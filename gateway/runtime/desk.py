@@ -1,6 +1,7 @@
-"""Where adapters and the API meet the engine: requests in, outcomes and news out (queues.base.Desk).
+"""Where adapters and the API meet the engine: requests in, outcomes and news out.
 
-Owns the tokens of requests under way and the number of the last change. Decides nothing.
+The `Desk` of queues.base. Owns the tokens of requests under way and the number of the last
+change. Decides nothing.
 """
 
 from __future__ import annotations

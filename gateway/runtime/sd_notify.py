@@ -1,4 +1,4 @@
-"""Words to systemd (sd_notify(3)): ready, alive, what we do. Never blocks, never fails the daemon."""
+"""Words to systemd (sd_notify(3)): ready, alive, what we do. Never blocks or fails."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Final
 
 STATUS_SIZE_MAX: Final = 512
+_DATAGRAM: Final = socket.SOCK_DGRAM | socket.SOCK_CLOEXEC
 
 
 class SystemdNotifier:
@@ -41,10 +42,9 @@ class SystemdNotifier:
     def _send(self, word: str) -> None:
         if not self._address:
             return
-        with contextlib.suppress(OSError):
-            with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sender:
-                sender.setblocking(False)
-                sender.sendto(word.encode(), self._address)
+        with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, _DATAGRAM) as sender:
+            sender.setblocking(False)
+            sender.sendto(word.encode(), self._address)
 
 
 def _watchdog_s(environment: Mapping[str, str]) -> float | None:

@@ -158,9 +158,9 @@ class House:
             desk=self.desk,
             outlets=Outlets(
                 transmit={RADIO: self._transmit},
-                show=lambda status: self.trace.append("show"),
+                show=lambda _status: self.trace.append("show"),
                 observe=lambda line: self.trace.append(f"observe {line.event}"),
-                entropy=lambda size: bytes(size),
+                entropy=bytes,
                 discard=self._discard,
             ),
             version="test",

@@ -1,0 +1,296 @@
+"""Records as the columns of schema 1, and back with their checks verified. No SQL, no file."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from typing import Final, NoReturn
+
+from gateway.core.records import (
+    AddLogEntry,
+    Direction,
+    EntryKind,
+    Publication,
+    PutPeer,
+    PutSubmission,
+    StateEntry,
+    StoredAct,
+    StoredDelivery,
+    Topic,
+)
+from gateway.errors import StoreFailedError
+from gateway.logbook.entry import Entry
+from gateway.model import (
+    ActId,
+    DeliveryState,
+    Epoch,
+    Instant,
+    LinkName,
+    Operation,
+    Precedence,
+    Serial,
+    Station,
+    UtcTime,
+)
+
+Value = int | str | bytes | None
+Row = Sequence[Value]
+
+_CHECK_SIZE: Final = 8
+_ID_SIZE: Final = 5
+_OVERDUE, _LATE, _DISPLAYED = 1, 2, 4
+
+
+class RowDamagedError(StoreFailedError):
+    """A row does not match its check: the medium changed it."""
+
+    def __init__(self, table: str, key: Value) -> None:
+        super().__init__(
+            f"row {key} of table {table} does not match its checksum; restart the gateway, which "
+            "sets it aside and restores what the log book holds"
+        )
+        self.table = table
+        self.key = key
+
+
+def check(*values: Value) -> bytes:
+    """The first 8 octets of a SHA-256 over values, each with its type and size."""
+    parts: list[bytes] = []
+    for value in values:
+        if value is None:
+            parts.append(b"n")
+        elif isinstance(value, int):
+            parts.append(b"i%d;" % value)
+        else:
+            octets = value.encode() if isinstance(value, str) else value
+            parts.append(b"%d;" % len(octets))
+            parts.append(octets)
+    return hashlib.sha256(b"".join(parts)).digest()[:_CHECK_SIZE]
+
+
+def pack_id(act_id: ActId) -> int:
+    return act_id.originator << 32 | act_id.epoch << 16 | act_id.serial
+
+
+def unpack_id(number: int) -> ActId:
+    return ActId(Station(number >> 32), Epoch(number >> 16 & 0xFFFF), Serial(number & 0xFFFF))
+
+
+def pack_ids(act_ids: Sequence[ActId]) -> bytes:
+    return b"".join(pack_id(act_id).to_bytes(_ID_SIZE) for act_id in act_ids)
+
+
+def unpack_ids(octets: bytes) -> tuple[ActId, ...]:
+    return tuple(
+        unpack_id(int.from_bytes(octets[start : start + _ID_SIZE]))
+        for start in range(0, len(octets), _ID_SIZE)
+    )
+
+
+def receipt_mark(act_id: int) -> bytes:
+    """Stands for "receipted" in the row of this act; a stray bit cannot make one."""
+    return check("receipted", act_id)
+
+
+# Each table has: the columns of a record without its check, and the record of such columns.
+# A row read is those columns and the check behind them.
+
+
+def act_columns(act: StoredAct) -> tuple[Value, ...]:
+    """id, addressee, direction, octets, signature, boot_id, born, age_known, utc."""
+    return (
+        pack_id(act.id),
+        act.to,
+        1 if act.direction is Direction.OUT else 0,
+        act.octets,
+        act.signature,
+        act.boot_id,
+        act.born,
+        int(act.age_known),
+        act.utc,
+    )
+
+
+def act_of(row: Row) -> StoredAct:
+    """Raises `RowDamagedError`."""
+    number, to, direction, octets, signature, boot_id, born, age_known, utc = _checked("act", row)
+    assert isinstance(number, int) and isinstance(to, int) and isinstance(born, int)
+    assert isinstance(octets, bytes) and isinstance(boot_id, str)
+    assert not isinstance(signature, int | str) and not isinstance(utc, str | bytes)
+    return StoredAct(
+        unpack_id(number),
+        Station(to),
+        Direction.OUT if direction else Direction.IN,
+        octets,
+        signature,
+        boot_id,
+        Instant(born),
+        bool(age_known),
+        None if utc is None else UtcTime(utc),
+    )
+
+
+def delivery_columns(delivery: StoredDelivery) -> tuple[Value, ...]:
+    """id, delivery_direction, state, flags, taken, answers, delivery_open."""
+    flags = (
+        (_OVERDUE if delivery.overdue else 0)
+        | (_LATE if delivery.late else 0)
+        | (_DISPLAYED if delivery.displayed else 0)
+    )
+    return (
+        pack_id(delivery.notice_id),
+        1 if delivery.direction is Direction.OUT else 0,
+        delivery.state.name,
+        flags,
+        int(delivery.taken),
+        pack_ids(delivery.answers),
+        int(delivery.is_open),
+    )
+
+
+_STATES: Final = DeliveryState.__members__
+
+
+def delivery_of(row: Row) -> StoredDelivery:
+    """Raises `RowDamagedError`."""
+    number, direction, state, flags, taken, answers, is_open = _checked("delivery", row)
+    assert isinstance(number, int) and isinstance(state, str) and isinstance(flags, int)
+    assert isinstance(answers, bytes)
+    return StoredDelivery(
+        unpack_id(number),
+        Direction.OUT if direction else Direction.IN,
+        _STATES[state],
+        bool(flags & _OVERDUE),
+        bool(flags & _LATE),
+        bool(flags & _DISPLAYED),
+        bool(taken),
+        unpack_ids(answers),
+        bool(is_open),
+    )
+
+
+def state_entry_columns(entry: StateEntry, number: int) -> tuple[Value, ...]:
+    """notice_id, number, state, utc, link, evidence."""
+    return (
+        pack_id(entry.notice_id),
+        number,
+        entry.state.name,
+        entry.utc,
+        entry.link,
+        entry.evidence,
+    )
+
+
+def state_entry_of(row: Row) -> StateEntry:
+    """Raises `RowDamagedError`."""
+    notice_id, _, state, utc, link, evidence = _checked("state_entry", row)
+    assert isinstance(notice_id, int) and isinstance(state, str) and isinstance(evidence, str)
+    assert not isinstance(utc, str | bytes) and not isinstance(link, int | bytes)
+    return StateEntry(
+        unpack_id(notice_id),
+        _STATES[state],
+        None if utc is None else UtcTime(utc),
+        None if link is None else LinkName(link),
+        evidence,
+    )
+
+
+def seen_of(row: Row) -> tuple[ActId, bytes]:
+    """Raises `RowDamagedError`."""
+    number, sha256 = _checked("seen", row)
+    assert isinstance(number, int) and isinstance(sha256, bytes)
+    return unpack_id(number), sha256
+
+
+def submission_columns(submission: PutSubmission) -> tuple[Value, ...]:
+    """principal, request_id, sha256, act_id."""
+    return (
+        submission.principal,
+        submission.request_id,
+        submission.sha256,
+        pack_id(submission.act_id),
+    )
+
+
+def submission_of(row: Row) -> PutSubmission:
+    """Raises `RowDamagedError`."""
+    principal, request_id, sha256, act_id = _checked("submission", row)
+    assert isinstance(principal, str) and isinstance(request_id, str)
+    assert isinstance(sha256, bytes) and isinstance(act_id, int)
+    return PutSubmission(principal, request_id, sha256, unpack_id(act_id))
+
+
+def epoch_of(row: Row) -> tuple[Station, int]:
+    """(peer, own epoch). Raises `RowDamagedError`."""
+    peer, epoch = _checked("epoch", row)
+    assert isinstance(peer, int) and isinstance(epoch, int)
+    return Station(peer), epoch
+
+
+def peer_columns(peer: PutPeer) -> tuple[Value, ...]:
+    """peer, incarnation, previous."""
+    previous = " ".join(f"{epoch}:{serial}" for epoch, serial in peer.previous)
+    return (peer.peer, peer.incarnation, previous)
+
+
+def peer_of(row: Row) -> PutPeer:
+    """Raises `RowDamagedError`."""
+    peer, incarnation, previous = _checked("peer", row)
+    assert isinstance(peer, int) and isinstance(previous, str)
+    assert not isinstance(incarnation, int | str)
+    pairs = (pair.split(":") for pair in previous.split())
+    return PutPeer(
+        Station(peer), incarnation, tuple((int(epoch), int(serial)) for epoch, serial in pairs)
+    )
+
+
+def publication_columns(publication: Publication) -> tuple[Value, ...]:
+    """offset, topic, notice_id, precedence, operation, document."""
+    return (
+        publication.offset,
+        publication.topic.value,
+        pack_id(publication.notice_id),
+        publication.precedence.value,
+        publication.operation.value,
+        publication.document,
+    )
+
+
+def publication_of(row: Row) -> Publication:
+    """Raises `RowDamagedError`."""
+    offset, topic, notice_id, precedence, operation, document = _checked("publication", row)
+    assert isinstance(offset, int) and isinstance(notice_id, int) and isinstance(document, str)
+    return Publication(
+        offset,
+        Topic(topic),
+        unpack_id(notice_id),
+        Precedence(precedence),
+        Operation(operation),
+        document,
+    )
+
+
+def log_entry(write: AddLogEntry, number: int) -> Entry:
+    """The entry that a write becomes under this number. Raises `FieldError`."""
+    return Entry(
+        number=number,
+        is_line=write.kind is EntryKind.ACT,
+        event=write.event,
+        utc=write.utc,
+        time_quality=write.time_quality,
+        fields=write.fields,
+        act_id=write.act_id,
+        octets=write.octets,
+        signature=write.signature,
+    )
+
+
+def _checked(table: str, row: Row) -> Row:
+    columns = row[:-1]
+    if check(*columns) != row[-1]:
+        _damaged(table, row[0])
+    return columns
+
+
+def _damaged(table: str, key: Value) -> NoReturn:
+    raise RowDamagedError(table, key)

@@ -34,12 +34,20 @@ class LoraAirtime:
         return self.of_packet(size + 36)
 
     def of_packet(self, size: int) -> float:
-        """Milliseconds on air of a raw LoRa packet of `size` octets, CRC on, explicit header."""
-        symbol_ms = 2**self.spreading_factor / self.bandwidth_khz
-        low_rate = 2 if symbol_ms > 16 else 0
-        bits = 8 * size - 4 * self.spreading_factor + 28 + 16
-        blocks = math.ceil(max(bits, 0) / (4 * (self.spreading_factor - low_rate)))
-        return (self.preamble_count + 4.25 + 8 + blocks * self.coding_rate) * symbol_ms
+        """Milliseconds on air of a raw LoRa packet of `size` octets, CRC on, explicit header.
+
+        The firmware's own arithmetic, which its timers and duty counter use: it rounds coded symbols
+        up, where AN1200.13 rounds up to whole blocks. So the figure matches the radio and may be
+        below the datasheet's by up to `coding_rate` - 1 symbols (33 ms at SF11, 250 kHz, 4/5).
+        """
+        bits = max(8 * size - 4 * self.spreading_factor + 28 + 16, 0)
+        low_rate = 2 if self.symbol_ms > 16 else 0
+        coded = math.ceil(bits * self.coding_rate / (4 * (self.spreading_factor - low_rate)))
+        return (self.preamble_count + 4.25 + 8 + coded) * self.symbol_ms
+
+    @property
+    def symbol_ms(self) -> float:
+        return 2**self.spreading_factor / self.bandwidth_khz
 
 
 Airtime = SerialAirtime | LoraAirtime

@@ -32,9 +32,12 @@ class Outbox(Protocol):
 
 
 class LinkDriver(Protocol):
-    """One medium. Emits `LinkUp` after its handshake; every `Transmit` it took ends in exactly one of
-    `FrameSent` (then perhaps `FrameRelayed`, `FrameAcknowledged` or `FrameRefused` NO_ACK) or
-    `FrameRefused`."""
+    """One medium. Emits `LinkUp` after its handshake.
+
+    Every `Transmit` it took ends in exactly one of `FrameSent` (then perhaps `FrameRelayed`,
+    `FrameAcknowledged` or `FrameRefused`) or `FrameRefused`. What it had taken and not reported
+    when it fails, the supervisor reports as `FrameRefused` LINK_LOST after `LinkDown`.
+    """
 
     async def run(self, emit: Emit, outbox: Outbox) -> None:
         """Serve one working device until it is gone. Raises `LinkLostError`; never reconnects."""

@@ -1,0 +1,91 @@
+"""The serial link: a cable or radio modem that carries octets at a bit rate, framed by COBS.
+
+Owns framing and pacing; the port itself is `port.py`. Acknowledging is the core's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Final, NoReturn
+
+from gateway.core.airtime import SerialAirtime
+from gateway.core.events import (
+    FrameReceived,
+    FrameRefused,
+    FrameSent,
+    LinkTraits,
+    LinkUp,
+    Refusal,
+)
+from gateway.links.base import Emit, Outbox
+from gateway.links.port import Port, open_serial
+from gateway.links.tasks import run_together
+from gateway.model import LinkName
+from gateway.wire.byte_stream import StreamDecoder, encode_stream
+from gateway.wire.limits import FRAME_SIZE_MAX_SERIAL
+
+WRITE_DEADLINE_S: Final = 3.0
+"""Over the frame's own time; the kernel holds several frames, so only a dead far end breaks it."""
+QUIET_S: Final = 1.0
+"""After this long without sending, a delimiter goes first and ends whatever noise came before."""
+
+
+class SerialDriver:
+    """Serves one tty until it is gone."""
+
+    def __init__(
+        self,
+        link: LinkName,
+        port: str,
+        bit_rate: int,
+        *,
+        write_deadline_s: float = WRITE_DEADLINE_S,
+    ) -> None:
+        self._link = link
+        self._path = port
+        self._airtime = SerialAirtime(bit_rate)
+        self._write_deadline_s = write_deadline_s
+        self.oversized_count = 0
+        """Frames that came in longer than `FRAME_SIZE_MAX_SERIAL` and were dropped."""
+
+    async def run(self, emit: Emit, outbox: Outbox) -> NoReturn:
+        """Serve the port. Raises `LinkLostError`."""
+        port = await open_serial(self._path, self._airtime.bit_rate)
+        try:
+            detail = f"{self._path} at {self._airtime.bit_rate} bit/s"
+            emit(
+                LinkUp(self._link, LinkTraits(FRAME_SIZE_MAX_SERIAL, self._airtime, detail=detail))
+            )
+            await run_together(self._receive(port, emit), self._send(port, emit, outbox))
+        finally:
+            # Only after the close does the device come back under its by-id path.
+            await port.close()
+
+    async def _receive(self, port: Port, emit: Emit) -> NoReturn:
+        decoder = StreamDecoder()
+        while True:
+            for frame in decoder.feed(await port.read()):
+                if len(frame) > FRAME_SIZE_MAX_SERIAL:
+                    self.oversized_count += 1
+                elif frame:
+                    emit(FrameReceived(self._link, frame))
+
+    async def _send(self, port: Port, emit: Emit, outbox: Outbox) -> NoReturn:
+        loop = asyncio.get_running_loop()
+        free_at_s = loop.time() - QUIET_S
+        while True:
+            transmit = await outbox.get()
+            if len(transmit.octets) > FRAME_SIZE_MAX_SERIAL:
+                emit(FrameRefused(self._link, transmit.transmission, Refusal.TOO_LARGE))
+                continue
+            octets = encode_stream(transmit.octets)
+            start_s = loop.time()
+            if start_s - free_at_s >= QUIET_S:
+                octets = b"\x00" + octets
+            duration_s = len(octets) * 10 / self._airtime.bit_rate
+            await port.write(octets, deadline_s=self._write_deadline_s + duration_s)
+            # The kernel takes a frame at once and neither a pty nor every USB adapter tells when it
+            # has left, so that is computed.
+            free_at_s = start_s + duration_s
+            await asyncio.sleep(free_at_s - loop.time())
+            emit(FrameSent(self._link, transmit.transmission))

@@ -1,0 +1,179 @@
+"""Keeps a link served: runs a fresh driver for ever and holds the frames that wait for it.
+
+Owns the outbox, the backoff between drivers and `LinkDown`; ports and handshakes are the driver's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import itertools
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from random import Random
+from typing import Final, NoReturn
+
+from gateway.core.effects import Transmit
+from gateway.core.events import FrameRefused, FrameSent, LinkDown, LinkUp, Refusal
+from gateway.errors import LinkLostError
+from gateway.links.base import Emit, LinkDriver, LinkEvent
+from gateway.model import LinkName
+
+OUTBOX_COUNT_MAX: Final = 64
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Backoff:
+    """How long to wait before the next driver: doubles from `first_s` to `cap_s`, +-25 % jitter."""
+
+    first_s: float = 0.25
+    cap_s: float = 15.0
+    stable_s: float = 30.0
+    """A link that was up this long starts again from `first_s`."""
+
+    def delay_s(self, failure_count: int, rng: Random) -> float:
+        """Seconds before the attempt after `failure_count` failures in a row, from 1."""
+        doubled: float = self.first_s * 2 ** min(failure_count - 1, 16)
+        return min(doubled, self.cap_s) * rng.uniform(0.75, 1.25)
+
+
+class PriorityOutbox:
+    """Frames that wait for the driver: fastest precedence first, in order within one.
+
+    Bounded. When it is full the slowest and newest frame gives way, which may be the new one.
+    """
+
+    def __init__(self, count_max: int = OUTBOX_COUNT_MAX) -> None:
+        self._count_max = count_max
+        self._heap: list[tuple[int, int, Transmit]] = []
+        self._order = itertools.count()
+        self._filled = asyncio.Event()
+
+    def __len__(self) -> int:
+        return len(self._heap)
+
+    def put(self, transmit: Transmit) -> Transmit | None:
+        """Add a frame; gives the one that had to leave, if any."""
+        heapq.heappush(self._heap, (transmit.precedence, next(self._order), transmit))
+        self._filled.set()
+        if len(self._heap) <= self._count_max:
+            return None
+        last = max(self._heap)
+        self._heap.remove(last)
+        heapq.heapify(self._heap)
+        return last[2]
+
+    async def get(self) -> Transmit:
+        """Wait for the next frame; cancellable without losing one."""
+        while not self._heap:
+            self._filled.clear()
+            await self._filled.wait()
+        return heapq.heappop(self._heap)[2]
+
+    def take_all(self) -> list[Transmit]:
+        """Empty it, in order."""
+        everything = [transmit for _, _, transmit in sorted(self._heap)]
+        self._heap.clear()
+        return everything
+
+
+class _WatchedOutbox:
+    """The driver's side of the outbox: remembers what was taken and not yet reported."""
+
+    def __init__(self, outbox: PriorityOutbox, taken: dict[int, Transmit]) -> None:
+        self._outbox = outbox
+        self._taken = taken
+
+    async def get(self) -> Transmit:
+        transmit = await self._outbox.get()
+        self._taken[transmit.transmission] = transmit
+        return transmit
+
+
+class Supervisor:
+    """Serves one link for ever, with one driver after another."""
+
+    def __init__(
+        self,
+        link: LinkName,
+        make_driver: Callable[[], LinkDriver],
+        emit: Emit,
+        *,
+        rng: Random,
+        backoff: Backoff | None = None,
+        outbox_count_max: int = OUTBOX_COUNT_MAX,
+    ) -> None:
+        self._link = link
+        self._make_driver = make_driver
+        self._emit_outside = emit
+        self._rng = rng
+        self._backoff = backoff or Backoff()
+        self._outbox = PriorityOutbox(outbox_count_max)
+        self._taken: dict[int, Transmit] = {}
+        self._is_up = False
+        self._up_since_s = 0.0
+        self._was_reported_down = False
+        self._reason = ""
+
+    @property
+    def queued_count(self) -> int:
+        """Frames that wait for the driver."""
+        return len(self._outbox)
+
+    def submit(self, transmit: Transmit) -> None:
+        """Hand over a frame; refused at once while the link is down (LINK_LOST) or full."""
+        if not self._is_up:
+            self._refuse(transmit, Refusal.LINK_LOST)
+            return
+        displaced = self._outbox.put(transmit)
+        if displaced is not None:
+            self._refuse(displaced, Refusal.QUEUE_FULL)
+
+    async def run(self) -> NoReturn:
+        """Run drivers until cancelled. Whatever is not a lost device is a bug and is raised."""
+        loop = asyncio.get_running_loop()
+        failure_count = 0
+        while True:
+            try:
+                await self._make_driver().run(self._emit, _WatchedOutbox(self._outbox, self._taken))
+            except LinkLostError as error:
+                was_stable = (
+                    self._is_up and loop.time() - self._up_since_s >= self._backoff.stable_s
+                )
+                failure_count = 1 if was_stable else failure_count + 1
+                self._lose(str(error))
+            else:
+                raise AssertionError(f"the driver of link {self._link} ended without an error")
+            await asyncio.sleep(self._backoff.delay_s(failure_count, self._rng))
+
+    def _emit(self, event: LinkEvent) -> None:
+        match event:
+            case LinkUp():
+                self._is_up = True
+                self._up_since_s = asyncio.get_running_loop().time()
+                self._reason = ""
+            case FrameSent(transmission=transmission) | FrameRefused(transmission=transmission):
+                self._taken.pop(transmission, None)
+            case _:
+                pass
+        self._emit_outside(event)
+
+    def _lose(self, reason: str) -> None:
+        """Report the loss: `LinkDown` first, so that no one sends these frames here again."""
+        if reason != self._reason:
+            self._reason = reason
+            _log.warning("link %s: %s", self._link, reason)
+        if self._is_up or not self._was_reported_down:
+            self._was_reported_down = True
+            self._emit_outside(LinkDown(self._link, reason))
+        self._is_up = False
+        left = [*self._taken.values(), *self._outbox.take_all()]
+        self._taken.clear()
+        for transmit in left:
+            self._refuse(transmit, Refusal.LINK_LOST)
+
+    def _refuse(self, transmit: Transmit, reason: Refusal) -> None:
+        self._emit_outside(FrameRefused(self._link, transmit.transmission, reason))

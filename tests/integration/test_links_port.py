@@ -1,0 +1,135 @@
+"""A port on a real pty: hang-up, a far end that does not read, exclusive open, clear problems."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import pty
+import termios
+import tty
+from typing import TYPE_CHECKING
+
+import pytest
+
+from gateway.errors import LinkLostError
+from gateway.links.port import open_serial, open_tcp
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+@pytest.fixture
+def terminal() -> Iterator[tuple[int, str]]:
+    """A pty: the far end's descriptor and the path of ours."""
+    master, slave = pty.openpty()
+    tty.setraw(slave)
+    name = os.ttyname(slave)
+    os.close(slave)
+    yield master, name
+    try:
+        os.close(master)
+    except OSError:
+        return
+
+
+async def test_octets_pass_both_ways(terminal: tuple[int, str]) -> None:
+    """What is written arrives, and any bit rate opens."""
+    master, name = terminal
+    for bit_rate in (300, 9600, 12_345, 921_600):
+        port = await open_serial(name, bit_rate)
+        await port.write(b"out", deadline_s=5)
+        assert os.read(master, 100) == b"out"
+        os.write(master, b"in\x00\xff\x11\x13")
+        assert await asyncio.wait_for(port.read(), 5) == b"in\x00\xff\x11\x13"
+        await port.close()
+
+
+async def test_hang_up_while_waiting_is_a_lost_link(terminal: tuple[int, str]) -> None:
+    """Pulling the device out ends a read that waits."""
+    master, name = terminal
+    port = await open_serial(name, 9600)
+    reading = asyncio.create_task(port.read())
+    await asyncio.sleep(0)
+    os.close(master)
+    with pytest.raises(LinkLostError, match=name):
+        await asyncio.wait_for(reading, 5)
+    with pytest.raises(LinkLostError, match=name):
+        await port.write(b"x", deadline_s=1)
+    await port.close()
+
+
+async def test_far_end_that_does_not_read_cannot_hang_us(terminal: tuple[int, str]) -> None:
+    """A full buffer ends at the deadline while the loop goes on turning."""
+    _, name = terminal
+    port = await open_serial(name, 9600)
+    turns = 0
+
+    async def turn() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0.01)
+
+    turning = asyncio.create_task(turn())
+
+    async def write_for_ever() -> None:
+        while True:
+            await port.write(bytes(4096), deadline_s=0.5)
+
+    with pytest.raises(LinkLostError, match="took no octets"):
+        await write_for_ever()
+    assert turns > 10
+    turning.cancel()
+    async with asyncio.timeout(4):
+        await port.close()
+
+
+async def test_port_is_ours_alone_until_closed(terminal: tuple[int, str]) -> None:
+    """A second open says that another program has it; after the close it works again."""
+    _, name = terminal
+    port = await open_serial(name, 9600)
+    with pytest.raises(LinkLostError, match="in use by another program"):
+        await open_serial(name, 9600)
+    await port.close()
+    again = await open_serial(name, 9600)
+    await again.close()
+
+
+async def test_close_leaves_the_control_lines_alone(terminal: tuple[int, str]) -> None:
+    """HUPCL is off, since a falling DTR resets many radio boards."""
+    _, name = terminal
+    port = await open_serial(name, 115_200)
+    assert not termios.tcgetattr(port._descriptor)[2] & termios.HUPCL
+    await port.close()
+
+
+async def test_problems_of_opening_say_what_where_and_what_to_do(tmp_path: Path) -> None:
+    """One sentence each for a missing port, a file that is no port, and a host that is away."""
+    missing = tmp_path / "ttyNONE"
+    with pytest.raises(LinkLostError, match="ttyNONE is not there; plug the device in"):
+        await open_serial(str(missing), 9600)
+    plain = tmp_path / "file"
+    plain.touch()
+    with pytest.raises(LinkLostError, match="file is not a serial port"):
+        await open_serial(str(plain), 9600)
+    with pytest.raises(LinkLostError, match=r"tcp://127\.0\.0\.1:1 is not there"):
+        await open_tcp("127.0.0.1", 1)
+
+
+async def test_tcp_port_reads_writes_and_sees_the_end() -> None:
+    """The same contract over TCP."""
+
+    async def echo_once(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(await reader.read(100))
+        await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(echo_once, "127.0.0.1", 0)
+    async with server:
+        port = await open_tcp("127.0.0.1", server.sockets[0].getsockname()[1])
+        await port.write(b"hello", deadline_s=5)
+        assert await port.read() == b"hello"
+        with pytest.raises(LinkLostError, match="closed the connection"):
+            await port.read()
+        await port.close()

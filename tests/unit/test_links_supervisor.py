@@ -1,0 +1,225 @@
+"""The supervisor and its outbox: order, bounds, what is reported when a driver fails."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from random import Random
+
+import pytest
+
+from gateway.core.airtime import SerialAirtime
+from gateway.core.effects import Transmit
+from gateway.core.events import FrameRefused, FrameSent, LinkDown, LinkTraits, LinkUp, Refusal
+from gateway.errors import LinkLostError
+from gateway.links.base import Emit, LinkEvent, Outbox
+from gateway.links.supervisor import Backoff, PriorityOutbox, Supervisor
+from gateway.model import LinkName, Precedence, Station
+
+Life = Callable[[Emit, Outbox], Awaitable[None]]
+CABLE = LinkName("cable")
+TRAITS = LinkTraits(1024, SerialAirtime(9600))
+FAST = Backoff(first_s=0.001, cap_s=0.002)
+
+
+def transmit(number: int, precedence: Precedence = Precedence.ROUTINE) -> Transmit:
+    return Transmit(CABLE, number, Station(2), b"frame", precedence, want_ack=False)
+
+
+class ScriptedDriver:
+    """A driver whose one life is a function of the test."""
+
+    def __init__(self, life: Callable[[Emit, Outbox], Awaitable[None]]) -> None:
+        self._life = life
+
+    async def run(self, emit: Emit, outbox: Outbox) -> None:
+        await self._life(emit, outbox)
+
+
+class Stage:
+    """A supervisor, the events it emitted, and a way to wait for them."""
+
+    def __init__(self, *lives: Life, count_max: int = 8) -> None:
+        self.events: list[LinkEvent] = []
+        self._changed = asyncio.Event()
+        self._lives = list(lives)
+        self.supervisor = Supervisor(
+            CABLE, self._next, self._emit, rng=Random(1), backoff=FAST, outbox_count_max=count_max
+        )
+
+    def _next(self) -> ScriptedDriver:
+        return ScriptedDriver(self._lives.pop(0) if self._lives else wait_for_ever)
+
+    def _emit(self, event: LinkEvent) -> None:
+        self.events.append(event)
+        self._changed.set()
+
+    async def until(self, condition: Callable[[list[LinkEvent]], bool]) -> None:
+        async with asyncio.timeout(10):
+            while not condition(self.events):
+                self._changed.clear()
+                await self._changed.wait()
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[Supervisor]:
+        task = asyncio.create_task(self.supervisor.run())
+        try:
+            yield self.supervisor
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+
+async def wait_for_ever(emit: Emit, outbox: Outbox) -> None:
+    await asyncio.Event().wait()
+
+
+async def up_for_ever(emit: Emit, outbox: Outbox) -> None:
+    emit(LinkUp(CABLE, TRAITS))
+    await asyncio.Event().wait()
+
+
+def failing(reason: str) -> Callable[[Emit, Outbox], Awaitable[None]]:
+    async def life(emit: Emit, outbox: Outbox) -> None:
+        raise LinkLostError(reason)
+
+    return life
+
+
+def downs(events: list[LinkEvent]) -> list[LinkDown]:
+    return [event for event in events if isinstance(event, LinkDown)]
+
+
+async def test_outbox_gives_the_fastest_first_and_keeps_order_within_a_precedence() -> None:
+    """FLASH overtakes; equals stay first in, first out."""
+    outbox = PriorityOutbox()
+    for number, precedence in enumerate(
+        [Precedence.ROUTINE, Precedence.FLASH, Precedence.ROUTINE, Precedence.FLASH]
+    ):
+        outbox.put(transmit(number, precedence))
+    assert [(await outbox.get()).transmission for _ in range(4)] == [1, 3, 0, 2]
+
+
+async def test_full_outbox_drops_the_slowest_and_newest() -> None:
+    """At the bound a faster frame displaces the newest of the slowest; a slow one is refused."""
+    outbox = PriorityOutbox(2)
+    assert outbox.put(transmit(1)) is None
+    assert outbox.put(transmit(2)) is None
+    displaced = outbox.put(transmit(3, Precedence.FLASH))
+    assert displaced is not None
+    assert displaced.transmission == 2
+    refused = outbox.put(transmit(4))
+    assert refused is not None
+    assert refused.transmission == 4
+    assert [entry.transmission for entry in outbox.take_all()] == [3, 1]
+
+
+async def test_cancelled_get_loses_no_frame() -> None:
+    """A driver that gives up waiting in the very turn a frame comes does not take it with it."""
+    outbox = PriorityOutbox()
+    waiting = asyncio.create_task(outbox.get())
+    await asyncio.sleep(0)
+    outbox.put(transmit(1))
+    waiting.cancel()
+    await asyncio.gather(waiting, return_exceptions=True)
+    assert (await outbox.get()).transmission == 1
+
+
+async def test_frame_for_a_link_that_is_down_is_refused_at_once() -> None:
+    """Before `LinkUp` and after `LinkDown` nothing waits silently."""
+    stage = Stage()
+    stage.supervisor.submit(transmit(7))
+    assert stage.events == [FrameRefused(CABLE, 7, Refusal.LINK_LOST)]
+
+
+async def test_refused_full_outbox_is_reported() -> None:
+    """The frame that finds no room comes back as QUEUE_FULL."""
+    stage = Stage(up_for_ever, count_max=1)
+    async with stage.running() as supervisor:
+        await stage.until(bool)
+        supervisor.submit(transmit(1))
+        supervisor.submit(transmit(2))
+    assert stage.events[1:] == [FrameRefused(CABLE, 2, Refusal.QUEUE_FULL)]
+
+
+async def test_failure_reports_link_down_then_every_unfinished_frame() -> None:
+    """Taken but unreported, or still waiting: back as LINK_LOST; a sent one is not."""
+    cut = asyncio.Event()
+
+    async def life(emit: Emit, outbox: Outbox) -> None:
+        emit(LinkUp(CABLE, TRAITS))
+        emit(FrameSent(CABLE, (await outbox.get()).transmission))
+        await outbox.get()
+        await cut.wait()
+        raise LinkLostError("unplugged")
+
+    stage = Stage(life)
+    async with stage.running() as supervisor:
+        await stage.until(lambda events: len(events) == 1)
+        for number in (1, 2, 3):
+            supervisor.submit(transmit(number))
+        await stage.until(lambda events: len(events) == 2)
+        await asyncio.sleep(0)
+        cut.set()
+        await stage.until(lambda events: len(events) == 5)
+    assert stage.events[1:] == [
+        FrameSent(CABLE, 1),
+        LinkDown(CABLE, "unplugged"),
+        FrameRefused(CABLE, 2, Refusal.LINK_LOST),
+        FrameRefused(CABLE, 3, Refusal.LINK_LOST),
+    ]
+
+
+async def test_link_down_comes_once_for_the_first_failure_and_once_for_each_up(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Retries of a missing device are quiet: status shows why once, the log each new reason."""
+
+    async def up_then_lost(emit: Emit, outbox: Outbox) -> None:
+        emit(LinkUp(CABLE, TRAITS))
+        raise LinkLostError("gone")
+
+    lives = [failing("no port"), failing("no port"), up_then_lost, failing("busy"), up_for_ever]
+    stage = Stage(*lives)
+    with caplog.at_level(logging.WARNING, logger="gateway.links"):
+        async with stage.running():
+            await stage.until(
+                lambda events: events[-1:] == [LinkUp(CABLE, TRAITS)] * 1 and len(events) == 4
+            )
+    assert downs(stage.events) == [LinkDown(CABLE, "no port"), LinkDown(CABLE, "gone")]
+    assert [record.getMessage() for record in caplog.records] == [
+        "link cable: no port",
+        "link cable: gone",
+        "link cable: busy",
+    ]
+
+
+async def test_bug_in_a_driver_ends_the_supervisor() -> None:
+    """Only a lost device is retried; our own fault must crash the daemon, not loop in silence."""
+
+    async def buggy(emit: Emit, outbox: Outbox) -> None:
+        raise KeyError("ours")
+
+    with pytest.raises(KeyError):
+        await Stage(buggy).supervisor.run()
+
+
+async def test_driver_that_just_ends_is_a_bug() -> None:
+    """A driver that returns has broken its contract."""
+
+    async def ends(emit: Emit, outbox: Outbox) -> None:
+        return
+
+    with pytest.raises(AssertionError):
+        await Stage(ends).supervisor.run()
+
+
+def test_backoff_doubles_to_its_cap_with_jitter() -> None:
+    """0.25 s doubling to 15 s, each within 25 %, however often it failed."""
+    backoff, rng = Backoff(), Random(5)
+    for count in range(1, 200):
+        middle = min(0.25 * 2 ** (count - 1), 15.0)
+        assert 0.75 * middle <= backoff.delay_s(count, rng) <= 1.25 * middle
+    assert len({backoff.delay_s(10, rng) for _ in range(5)}) == 5

@@ -1,0 +1,36 @@
+"""Which counters of one frame key were accepted (RFC 4303 section 3.4.3, with a wide window)."""
+
+from __future__ import annotations
+
+from typing import Final
+
+WIDTH: Final = 1024
+
+
+class ReplayWindow:
+    """Remembers the last `width` counters below the highest; older ones count as seen."""
+
+    __slots__ = ("_highest", "_mask", "_seen", "width")
+
+    def __init__(self, width: int = WIDTH) -> None:
+        self.width = width
+        self._highest = -1
+        self._seen = 0
+        """Bit i: `_highest` - i was accepted."""
+        self._mask = (1 << width) - 1
+
+    def is_fresh(self, counter: int) -> bool:
+        """Whether the counter was never accepted, as far as the window knows. Changes nothing."""
+        if counter > self._highest:
+            return True
+        behind = self._highest - counter
+        return behind < self.width and not self._seen >> behind & 1
+
+    def accept(self, counter: int) -> None:
+        """Take a counter as used; only for a frame that opened."""
+        if counter > self._highest:
+            ahead = counter - self._highest
+            self._seen = (self._seen << min(ahead, self.width) | 1) & self._mask
+            self._highest = counter
+        elif self._highest - counter < self.width:
+            self._seen |= 1 << (self._highest - counter)

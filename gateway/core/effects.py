@@ -174,6 +174,8 @@ class PendingNotice:
     since: Instant
     displayed: bool
     overdue: bool
+    is_check: bool = False
+    """A comm check: it pends on the exercise lamp whatever its operation indicator says."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,26 +1,37 @@
-"""Who a station is and what two stations share. Pure: entropy, times and files come from outside.
+"""What two stations share: roots of a line's keys, keys of frames, and the engine's key ring.
 
-A station has two private keys (Ed25519 signs acts, X25519 agrees on line keys). Both ends of a line
-derive the same directional roots from their X25519 keys and a 32-octet secret; each start of a
-gateway derives fresh frame keys from a root and its 8-octet incarnation.
+Both ends of a line derive the same directional roots from their X25519 keys and a 32-octet secret;
+each start of a gateway derives fresh frame keys from a root and its 8-octet incarnation. Pure:
+entropy comes in as an argument. Who a station is, is in `cards`, whose names are offered here too.
 """
 
 from __future__ import annotations
 
-import enum
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
-from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PublicKey
 from cryptography.hazmat.primitives.ciphers.aead import AESCCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF, HKDFExpand
 
 from gateway.errors import FieldError
-from gateway.model import Station, Text, check_text
+from gateway.model import Station
+from gateway.security.cards import (
+    Card,
+    Signing,
+    StationKeys,
+    card_text,
+    fingerprint_words,
+    key_file_text,
+    make_card,
+    new_station_keys,
+    parse_card,
+    parse_key_file,
+    parse_secret,
+    secret_text,
+)
 from gateway.wire.canonical import dump
 from gateway.wire.limits import (
     GENERATION_HELLO,
@@ -30,114 +41,32 @@ from gateway.wire.limits import (
     NONCE_SIZE,
     PROTOCOL,
     SECRET_SIZE,
-    STATION_MAX,
     TAG_SIZE,
 )
 
+__all__ = [
+    "ALGORITHM_AES_CCM_16_64_256",
+    "Card",
+    "FrameKey",
+    "KeyRing",
+    "Line",
+    "LineKeys",
+    "Signing",
+    "StationKeys",
+    "card_text",
+    "derive_line_keys",
+    "fingerprint_words",
+    "key_file_text",
+    "make_card",
+    "new_station_keys",
+    "parse_card",
+    "parse_key_file",
+    "parse_secret",
+    "secret_text",
+]
+
 ALGORITHM_AES_CCM_16_64_256: Final = 11
 """COSE: 32-octet key, 13-octet nonce, 8-octet tag (RFC 9053 section 4.2)."""
-PARTY_SIZE_MAX: Final = 40
-_NAME: Final = re.compile(r"[A-Z0-9-]{1,12}")
-
-
-class Signing(enum.Enum):
-    """How a station signs; the weaker mode holds only on a line where both cards name it."""
-
-    EACH = "each"
-    """Every act is signed by itself."""
-    CHECKPOINT = "checkpoint"
-    """ROUTINE and PRIORITY notices may wait for the next signed act (slow radio presets)."""
-
-
-@dataclass(frozen=True, slots=True)
-class Card:
-    """What others may know of a station: its numbers, names and public keys."""
-
-    station: Station
-    name: str
-    """A-Z, 0-9 and -, 1 to 12 characters."""
-    party: str
-    """Whom it speaks for, 1 to 40 octets of text."""
-    language: str
-    """Tag of the language its watch reads, for example `en`."""
-    sign_public: bytes
-    """Ed25519, 32 octets."""
-    exchange_public: bytes
-    """X25519, 32 octets."""
-    signing: Signing = Signing.EACH
-    verifier: Ed25519PublicKey = field(init=False, repr=False, compare=False)
-    """`sign_public` ready for use."""
-
-    def __post_init__(self) -> None:
-        _check_station("station", self.station)
-        if not _NAME.fullmatch(self.name):
-            raise FieldError(
-                "name", f"{self.name[:20]!r} is no station name", "use A-Z, 0-9 and -, at most 12"
-            )
-        if not self.party or check_text("party", self.party, size_max=PARTY_SIZE_MAX) != self.party:
-            raise FieldError("party", "is empty or not in Unicode NFC", "write whom it speaks for")
-        if "\n" in self.party:
-            raise FieldError("party", "has a line feed", "write it on one line")
-        Text("-", self.language)
-        for name, octets in (
-            ("sign_public", self.sign_public),
-            ("exchange_public", self.exchange_public),
-        ):
-            if len(octets) != KEY_SIZE:
-                raise FieldError(name, f"has {len(octets)} octets", f"give {KEY_SIZE}")
-        object.__setattr__(self, "verifier", Ed25519PublicKey.from_public_bytes(self.sign_public))
-
-
-@dataclass(frozen=True, slots=True)
-class StationKeys:
-    """The private keys of a station, ready for use. Never shown, logged or compared."""
-
-    station: Station
-    sign_seed: bytes = field(repr=False)
-    """Ed25519 private key, 32 octets."""
-    exchange_seed: bytes = field(repr=False)
-    """X25519 private key, 32 octets."""
-    signer: Ed25519PrivateKey = field(init=False, repr=False, compare=False)
-    exchange: X25519PrivateKey = field(init=False, repr=False, compare=False)
-
-    def __post_init__(self) -> None:
-        _check_station("station", self.station)
-        for name, seed in (("sign", self.sign_seed), ("exchange", self.exchange_seed)):
-            if len(seed) != KEY_SIZE:
-                raise FieldError(f"{name} key", f"has {len(seed)} octets", f"give {KEY_SIZE}")
-        object.__setattr__(self, "signer", Ed25519PrivateKey.from_private_bytes(self.sign_seed))
-        exchange = X25519PrivateKey.from_private_bytes(self.exchange_seed)
-        object.__setattr__(self, "exchange", exchange)
-
-    @property
-    def sign_public(self) -> bytes:
-        return self.signer.public_key().public_bytes_raw()
-
-    @property
-    def exchange_public(self) -> bytes:
-        return self.exchange.public_key().public_bytes_raw()
-
-
-def new_station_keys(entropy: bytes, *, station: Station) -> StationKeys:
-    """Keys from 64 octets of `os.urandom`."""
-    if len(entropy) != 2 * KEY_SIZE:
-        raise FieldError("entropy", f"has {len(entropy)} octets", f"give {2 * KEY_SIZE}")
-    return StationKeys(station, entropy[:KEY_SIZE], entropy[KEY_SIZE:])
-
-
-def make_card(
-    keys: StationKeys, *, name: str, party: str, language: str, signing: Signing = Signing.EACH
-) -> Card:
-    """The public half of `keys` under a name. Raises `FieldError`."""
-    return Card(
-        keys.station,
-        name,
-        party,
-        language,
-        keys.sign_public,
-        keys.exchange_public,
-        signing,
-    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -288,8 +217,3 @@ class KeyRing:
             self.card.signing is Signing.CHECKPOINT
             and self.lines[station].card.signing is Signing.CHECKPOINT
         )
-
-
-def _check_station(name: str, station: int) -> None:
-    if not 1 <= station <= STATION_MAX:
-        raise FieldError(name, f"{station} is out of range", f"give 1 to {STATION_MAX}")

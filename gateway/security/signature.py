@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 from cryptography.exceptions import InvalidSignature
 
 from gateway.errors import AuthenticationError
 from gateway.model import Station
-from gateway.security.keys import Card, StationKeys
+from gateway.security.cards import PROTECTED_ED25519, Card, StationKeys
 from gateway.wire.canonical import dump
 from gateway.wire.limits import PROTOCOL, SIGNATURE_SIZE
-
-ALGORITHM_ED25519: Final = -19
-"""Ed25519, fully specified (RFC 9864)."""
-PROTECTED: Final = dump({1: ALGORITHM_ED25519})
 
 
 def act_external_aad(*, originator: Station, to: Station) -> bytes:
@@ -25,7 +19,7 @@ def act_external_aad(*, originator: Station, to: Station) -> bytes:
 def signed_octets(octets: bytes, *, originator: Station, to: Station) -> bytes:
     """The Sig_structure (RFC 9052 section 4.4)."""
     external = act_external_aad(originator=originator, to=to)
-    return dump(["Signature1", PROTECTED, external, octets])
+    return dump(["Signature1", PROTECTED_ED25519, external, octets])
 
 
 def sign_act(keys: StationKeys, octets: bytes, *, originator: Station, to: Station) -> bytes:

@@ -30,15 +30,15 @@ class LoraAirtime:
     half_duplex: bool = True
 
     def of(self, size: int) -> float:
-        """Milliseconds on air of a payload of `size` octets (16 header + 8 Data + 12 PKC octets)."""
+        """Milliseconds on air of a payload of `size` octets (16 header, 8 Data, 12 PKC octets)."""
         return self.of_packet(size + 36)
 
     def of_packet(self, size: int) -> float:
         """Milliseconds on air of a raw LoRa packet of `size` octets, CRC on, explicit header.
 
-        The firmware's own arithmetic, which its timers and duty counter use: it rounds coded symbols
-        up, where AN1200.13 rounds up to whole blocks. So the figure matches the radio and may be
-        below the datasheet's by up to `coding_rate` - 1 symbols (33 ms at SF11, 250 kHz, 4/5).
+        The firmware's own arithmetic, which its timers and duty counter use: it rounds up to coded
+        symbols, where AN1200.13 rounds up to whole blocks. So the figure is the radio's, and below
+        the datasheet's by up to `coding_rate` - 1 symbols (33 ms at SF11, 250 kHz, 4/5).
         """
         bits = max(8 * size - 4 * self.spreading_factor + 28 + 16, 0)
         low_rate = 2 if self.symbol_ms > 16 else 0
@@ -47,7 +47,7 @@ class LoraAirtime:
 
     @property
     def symbol_ms(self) -> float:
-        return 2**self.spreading_factor / self.bandwidth_khz
+        return (1 << self.spreading_factor) / self.bandwidth_khz
 
 
 Airtime = SerialAirtime | LoraAirtime

@@ -24,7 +24,7 @@ def test_a_payload_is_charged_with_header_envelope_and_key_exchange_octets() -> 
 
 
 def test_slow_symbols_switch_the_low_data_rate_optimisation_on() -> None:
-    """Above 16 ms a symbol, two bits of each symbol less carry data (SF12 at 125 kHz: 32.768 ms)."""
+    """Above 16 ms a symbol, two bits less of each carry data (SF12 at 125 kHz: 32.768 ms)."""
     slow = LoraAirtime(spreading_factor=12, bandwidth_khz=125, coding_rate=8)
     assert slow.symbol_ms == pytest.approx(32.768)
     # ceil((8*29 - 48 + 44) * 8 / (4 * 10)) = 46 coded symbols after 16 + 4.25 + 8

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from typing import Final, NoReturn
+from typing import Any, Final, NoReturn
 
 from gateway.core.records import (
     AddLogEntry,
@@ -34,7 +34,8 @@ from gateway.model import (
 )
 
 Value = int | str | bytes | None
-Row = Sequence[Value]
+Row = Sequence[Any]
+"""The types of columns are held by STRICT tables, their values by the checks."""
 
 _CHECK_SIZE: Final = 8
 _ID_SIZE: Final = 5
@@ -45,12 +46,15 @@ class RowDamagedError(StoreFailedError):
     """A row does not match its check: the medium changed it."""
 
     def __init__(self, table: str, key: Value) -> None:
-        super().__init__(
-            f"row {key} of table {table} does not match its checksum; restart the gateway, which "
-            "sets it aside and restores what the log book holds"
-        )
+        super().__init__(table, key)
         self.table = table
         self.key = key
+
+    def __str__(self) -> str:
+        return (
+            f"row {self.key!r} of table {self.table} does not match its checksum; restart the "
+            "gateway, which sets it aside and restores what the log book holds"
+        )
 
 
 def check(*values: Value) -> bytes:
@@ -87,6 +91,11 @@ def unpack_ids(octets: bytes) -> tuple[ActId, ...]:
     )
 
 
+def act_sha256(act: StoredAct) -> bytes:
+    """As in `PutSeen`: of octets + signature."""
+    return hashlib.sha256(act.octets + (act.signature or b"")).digest()
+
+
 def receipt_mark(act_id: int) -> bytes:
     """Stands for "receipted" in the row of this act; a stray bit cannot make one."""
     return check("receipted", act_id)
@@ -114,9 +123,6 @@ def act_columns(act: StoredAct) -> tuple[Value, ...]:
 def act_of(row: Row) -> StoredAct:
     """Raises `RowDamagedError`."""
     number, to, direction, octets, signature, boot_id, born, age_known, utc = _checked("act", row)
-    assert isinstance(number, int) and isinstance(to, int) and isinstance(born, int)
-    assert isinstance(octets, bytes) and isinstance(boot_id, str)
-    assert not isinstance(signature, int | str) and not isinstance(utc, str | bytes)
     return StoredAct(
         unpack_id(number),
         Station(to),
@@ -154,8 +160,6 @@ _STATES: Final = DeliveryState.__members__
 def delivery_of(row: Row) -> StoredDelivery:
     """Raises `RowDamagedError`."""
     number, direction, state, flags, taken, answers, is_open = _checked("delivery", row)
-    assert isinstance(number, int) and isinstance(state, str) and isinstance(flags, int)
-    assert isinstance(answers, bytes)
     return StoredDelivery(
         unpack_id(number),
         Direction.OUT if direction else Direction.IN,
@@ -184,8 +188,6 @@ def state_entry_columns(entry: StateEntry, number: int) -> tuple[Value, ...]:
 def state_entry_of(row: Row) -> StateEntry:
     """Raises `RowDamagedError`."""
     notice_id, _, state, utc, link, evidence = _checked("state_entry", row)
-    assert isinstance(notice_id, int) and isinstance(state, str) and isinstance(evidence, str)
-    assert not isinstance(utc, str | bytes) and not isinstance(link, int | bytes)
     return StateEntry(
         unpack_id(notice_id),
         _STATES[state],
@@ -198,7 +200,6 @@ def state_entry_of(row: Row) -> StateEntry:
 def seen_of(row: Row) -> tuple[ActId, bytes]:
     """Raises `RowDamagedError`."""
     number, sha256 = _checked("seen", row)
-    assert isinstance(number, int) and isinstance(sha256, bytes)
     return unpack_id(number), sha256
 
 
@@ -215,15 +216,12 @@ def submission_columns(submission: PutSubmission) -> tuple[Value, ...]:
 def submission_of(row: Row) -> PutSubmission:
     """Raises `RowDamagedError`."""
     principal, request_id, sha256, act_id = _checked("submission", row)
-    assert isinstance(principal, str) and isinstance(request_id, str)
-    assert isinstance(sha256, bytes) and isinstance(act_id, int)
     return PutSubmission(principal, request_id, sha256, unpack_id(act_id))
 
 
 def epoch_of(row: Row) -> tuple[Station, int]:
     """(peer, own epoch). Raises `RowDamagedError`."""
     peer, epoch = _checked("epoch", row)
-    assert isinstance(peer, int) and isinstance(epoch, int)
     return Station(peer), epoch
 
 
@@ -236,8 +234,6 @@ def peer_columns(peer: PutPeer) -> tuple[Value, ...]:
 def peer_of(row: Row) -> PutPeer:
     """Raises `RowDamagedError`."""
     peer, incarnation, previous = _checked("peer", row)
-    assert isinstance(peer, int) and isinstance(previous, str)
-    assert not isinstance(incarnation, int | str)
     pairs = (pair.split(":") for pair in previous.split())
     return PutPeer(
         Station(peer), incarnation, tuple((int(epoch), int(serial)) for epoch, serial in pairs)
@@ -259,7 +255,6 @@ def publication_columns(publication: Publication) -> tuple[Value, ...]:
 def publication_of(row: Row) -> Publication:
     """Raises `RowDamagedError`."""
     offset, topic, notice_id, precedence, operation, document = _checked("publication", row)
-    assert isinstance(offset, int) and isinstance(notice_id, int) and isinstance(document, str)
     return Publication(
         offset,
         Topic(topic),

@@ -1,0 +1,154 @@
+"""Writes as SQL on schema 1, inside a transaction that the caller began."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, assert_never
+
+from gateway.core.records import (
+    AddLogEntry,
+    AddPublication,
+    AddStateEntry,
+    Durability,
+    LogHead,
+    PutAct,
+    PutAirtime,
+    PutDelivery,
+    PutEpoch,
+    PutPeer,
+    PutReceipted,
+    PutSeen,
+    PutSubmission,
+    StateEntry,
+    Topic,
+    Write,
+)
+from gateway.logbook.chain import GENESIS, next_hash
+from gateway.logbook.entry import encode_entry
+from gateway.store import bounds, rows
+from gateway.store.base import LogRow
+
+
+@dataclass(frozen=True, slots=True)
+class PutCursor:
+    """How far a queue adapter has handed on; the store's own write."""
+
+    queue: str
+    offset: int
+    durability: Durability = Durability.NORMAL
+
+
+StoreWrite = Write | PutCursor
+
+
+def _insert(table: str, columns: str, *, replace: bool = False) -> str:
+    marks = ", ".join("?" * len(columns.split(",")))
+    verb = "INSERT OR REPLACE" if replace else "INSERT"
+    return f"{verb} INTO {table} ({columns}) VALUES ({marks})"
+
+
+def _upsert_act(columns: str) -> str:
+    updates = ", ".join(f"{name.strip()} = excluded.{name.strip()}" for name in columns.split(","))
+    return f"{_insert('act', 'id, ' + columns)} ON CONFLICT (id) DO UPDATE SET {updates}"
+
+
+_PUT_ACT: Final = _upsert_act(
+    "addressee, direction, octets, signature, boot_id, born, age_known, utc, act_check"
+)
+_PUT_DELIVERY: Final = _upsert_act(
+    "delivery_direction, state, flags, taken, answers, delivery_open, delivery_check"
+)
+_PUT_NOTICE_OFFSET: Final = _upsert_act("notice_offset")
+_PUT_RECEIPTED: Final = "UPDATE act SET receipted = ? WHERE id = ?"
+_STATE_NUMBER: Final = "SELECT coalesce(max(number), 0) + 1 FROM state_entry WHERE notice_id = ?"
+_ADD_STATE_ENTRY: Final = _insert(
+    "state_entry", "notice_id, number, state, utc, link, evidence, row_check"
+)
+_PUT_SEEN: Final = _insert("seen", "id, sha256, row_check")
+_PUT_SUBMISSION: Final = _insert("submission", "principal, request_id, sha256, act_id, row_check")
+_PUT_EPOCH: Final = _insert("epoch", "peer, epoch, row_check")
+_PUT_PEER: Final = _insert("peer", "peer, incarnation, previous, row_check", replace=True)
+_ADD_PUBLICATION: Final = _insert(
+    "publication", "offset, topic, notice_id, precedence, operation, document, row_check"
+)
+_PUT_CURSOR: Final = _insert("queue_cursor", "queue, offset", replace=True)
+_ADD_LOG_ROW: Final = _insert("log_entry", "number, octets, hash")
+_PUT_AIRTIME: Final = (
+    _insert("airtime", "link, boot_id, minute, spent_ms")
+    + " ON CONFLICT (link, boot_id, minute) DO UPDATE SET spent_ms = excluded.spent_ms"
+    " RETURNING number"
+)
+_DROP_AIRTIME: Final = "DELETE FROM airtime WHERE number <= ?"
+
+
+def apply(connection: sqlite3.Connection, writes: Sequence[StoreWrite]) -> None:
+    """Everything but the log book. Raises `sqlite3.Error`; the caller rolls back."""
+    execute = connection.execute
+    for write in writes:
+        match write:
+            case PutAct(act):
+                execute(_PUT_ACT, _with_check(rows.act_columns(act)))
+            case PutDelivery(delivery):
+                execute(_PUT_DELIVERY, _with_check(rows.delivery_columns(delivery)))
+            case AddStateEntry(entry):
+                _add_state_entry(connection, entry)
+            case PutSeen(act_id, sha256):
+                execute(_PUT_SEEN, _with_check((rows.pack_id(act_id), sha256)))
+            case PutReceipted(act_id):
+                number = rows.pack_id(act_id)
+                execute(_PUT_RECEIPTED, (rows.receipt_mark(number), number))
+            case PutEpoch(peer, epoch):
+                execute(_PUT_EPOCH, _with_check((peer, epoch)))
+            case PutSubmission():
+                execute(_PUT_SUBMISSION, _with_check(rows.submission_columns(write)))
+            case PutPeer():
+                execute(_PUT_PEER, _with_check(rows.peer_columns(write)))
+            case AddPublication(publication):
+                execute(_ADD_PUBLICATION, _with_check(rows.publication_columns(publication)))
+                if publication.topic is Topic.NOTICE:
+                    number = rows.pack_id(publication.notice_id)
+                    execute(_PUT_NOTICE_OFFSET, (number, publication.offset))
+            case AddLogEntry():
+                pass  # `chain` and `add_log_rows` keep these, so that their order is the batch's.
+            case PutAirtime():
+                _put_airtime(connection, write)
+            case PutCursor(queue, offset):
+                execute(_PUT_CURSOR, (queue, offset))
+            case _:
+                assert_never(write)
+
+
+def chain(writes: Sequence[StoreWrite], head: LogHead | None) -> list[LogRow]:
+    """The log book's new rows after `head`. Raises `FieldError`."""
+    number, previous = (head.number, head.hash) if head else (0, GENESIS)
+    new: list[LogRow] = []
+    for write in writes:
+        if isinstance(write, AddLogEntry):
+            number += 1
+            octets = encode_entry(rows.log_entry(write, number))
+            previous = next_hash(previous, octets)
+            new.append(LogRow(number, octets, previous))
+    return new
+
+
+def add_log_rows(connection: sqlite3.Connection, new: Sequence[LogRow]) -> None:
+    for row in new:
+        connection.execute(_ADD_LOG_ROW, (row.number, row.octets, row.hash))
+
+
+def _with_check(columns: tuple[rows.Value, ...]) -> tuple[rows.Value, ...]:
+    return (*columns, rows.check(*columns))
+
+
+def _add_state_entry(connection: sqlite3.Connection, entry: StateEntry) -> None:
+    (number,) = connection.execute(_STATE_NUMBER, (rows.pack_id(entry.notice_id),)).fetchone()
+    connection.execute(_ADD_STATE_ENTRY, _with_check(rows.state_entry_columns(entry, number)))
+
+
+def _put_airtime(connection: sqlite3.Connection, write: PutAirtime) -> None:
+    values = (write.link, write.boot_id, write.minute, write.spent_ms)
+    (number,) = connection.execute(_PUT_AIRTIME, values).fetchone()
+    if number > bounds.AIRTIME_COUNT_MAX:
+        connection.execute(_DROP_AIRTIME, (number - bounds.AIRTIME_COUNT_MAX,))

@@ -1,0 +1,452 @@
+"""The SQLite database as its one writer sees it: open, commit groups, probe, tend, close.
+
+Synchronous, for one thread. Owns the lock, the ballast and the segment files too.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import sqlite3
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import replace
+from importlib import resources
+from pathlib import Path
+from typing import Final
+
+from gateway.core.records import AddLogEntry, Durability, EntryKind, LogHead, Recovered
+from gateway.errors import ConfigError, FieldError, StoreFailedError, StoreRefusedError
+from gateway.logbook.chain import next_hash
+from gateway.logbook.segment import Record
+from gateway.model import Station, TimeQuality
+from gateway.store import bounds, changes, queries, recovery, rows
+from gateway.store.base import LogRow
+from gateway.store.folder import (
+    REFUSED,
+    Ballast,
+    FolderLock,
+    can_write,
+    folder_error,
+    set_aside,
+)
+from gateway.store.segments import Segments
+
+FILE_NAME: Final = "hotline.sqlite"
+SCHEMA_VERSION: Final = 1
+PAGE_SIZE: Final = 1024
+CHECKPOINT_WRITE_COUNT: Final = 400
+"""Writes after which the WAL is copied back: about 1000 pages, SQLite's own measure."""
+WAL_FRAME_COUNT_MAX: Final = 16_000
+"""Above it a checkpoint waits for readers, so that the WAL starts anew."""
+
+_DAMAGED: Final = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
+_UNREADABLE: Final = frozenset(
+    {
+        sqlite3.SQLITE_IOERR_READ,
+        sqlite3.SQLITE_IOERR_SHORT_READ,
+        sqlite3.SQLITE_IOERR_CORRUPTFS,
+        sqlite3.SQLITE_IOERR_DATA,
+    }
+)
+_FLUSH_FAILED: Final = frozenset(
+    {sqlite3.SQLITE_IOERR_FSYNC, sqlite3.SQLITE_IOERR_DIR_FSYNC, sqlite3.SQLITE_IOERR_DIR_CLOSE}
+)
+_MAYBE_REFUSED: Final = frozenset(
+    {sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY}
+)
+
+
+class Database:
+    """One state folder, held until `close`. Make it and use it in one thread."""
+
+    def __init__(self, folder: Path, *, station: Station) -> None:
+        """Take the folder and open the database, whatever state it is in.
+
+        Raises `StoreLockedError`, `ConfigError`, `StoreRefusedError` or `StoreFailedError`.
+        """
+        self.folder = folder
+        self.path = folder / FILE_NAME
+        self.notes: list[str] = []
+        """What happened to the store, for the local log: one sentence each."""
+        self.has_refused = False
+        """The last commit or probe was refused."""
+        self._station = station
+        self._head: LogHead | None = None
+        self._is_rebuilt = False
+        self._lock = FolderLock(folder)
+        try:
+            self._open()
+        except BaseException:
+            self._lock.release()
+            raise
+
+    def _open(self) -> None:
+        self._ballast = Ballast(self.folder)
+        self._segment_number = 0
+        self._writes_since_checkpoint = 0
+        self._synchronous = Durability.FULL
+        self._was_damaged = False
+        try:
+            # A WAL database cannot be opened on a full disk: give it room first.
+            error = can_write(self.folder)
+            if error is not None and error.errno in REFUSED:
+                self._ballast.release()
+            self.segments = Segments(self.folder / "logbook")
+            self.connection = self._connect_sound()
+            self._reconcile()
+            self._head = recovery.log_head(self.connection)
+            self._copy_to_segments()
+        except sqlite3.Error as error:
+            raise self._meaning(error) from error
+        except OSError as error:
+            raise folder_error(self.folder, error) from error
+        self.has_refused = not self._ballast.make()
+
+    def _connect_sound(self) -> sqlite3.Connection:
+        """A sound database: the one that is there, or a new one when that is damaged."""
+        problem: str
+        try:
+            connection = connect(self.path)
+            try:
+                found = [row[0] for row in connection.execute("PRAGMA quick_check(3)")]
+                if found == ["ok"]:
+                    return connection
+                problem = "; ".join(found).replace("\n", " ")
+            except BaseException:
+                connection.close()
+                raise
+            connection.close()
+        except sqlite3.DatabaseError as error:
+            if not _is_damage(error):
+                raise
+            problem = str(error)
+        kept = set_aside(self.path)
+        self._was_damaged = True
+        self.notes.append(
+            f"the database {self.path} is damaged ({problem[:200]}); it is kept as {kept.name} and "
+            "a new one is made from the log book; have the card checked"
+        )
+        return connect(self.path)
+
+    def _reconcile(self) -> None:
+        """Bring database and segment files to the same end of the same book."""
+        head = recovery.log_head(self.connection)
+        last = self.segments.last()
+        last_number = 0 if last is None else last.number
+        head_number = 0 if head is None else head.number
+        behind: list[Record] = []
+        if last is not None and last_number > head_number:
+            behind = [record for record in self.segments.records() if record.number > head_number]
+        elif last is not None and not self._is_same(last):
+            self._abandon_segments()
+            last_number = 0
+        if behind and head is not None and not _follows(behind[0], head):
+            self._abandon_segments()
+            behind, last_number = [], 0
+        self._segment_number = last_number
+        if behind:
+            self._adopt(behind)
+        elif self._was_damaged:
+            with self.connection:
+                self.connection.execute("BEGIN IMMEDIATE")
+                self._mark_rebuilt("no log book was found: the state is empty")
+
+    def _is_same(self, record: Record) -> bool:
+        found = queries.log_entries(self.connection, record.number - 1, limit=1)
+        return bool(found) and found[0].hash == record.hash
+
+    def _abandon_segments(self) -> None:
+        kept = self.segments.abandon()
+        self.notes.append(
+            f"the log book files of {self.folder} tell another history than the database; they "
+            f"are kept in {kept}; find out who put an old or foreign database here"
+        )
+
+    def _adopt(self, records: Sequence[Record]) -> None:
+        """Take entries into the database that only the segment files have kept."""
+        with self.connection:
+            self.connection.execute("BEGIN IMMEDIATE")
+            changes.add_log_rows(
+                self.connection,
+                [LogRow(record.number, record.octets, record.hash) for record in records],
+            )
+            base = max(record.next_offset for record in records)
+            if base > recovery.next_offset(self.connection):
+                base += recovery.OFFSET_MARGIN
+                recovery.put_meta(self.connection, "next_offset", base)
+            restored = recovery.restore_acts(self.connection, records, station=self._station)
+            if self._was_damaged or restored:
+                recovery.restore_from_acts(self.connection)
+                self._mark_rebuilt(f"{restored} acts came back from the log book files")
+
+    def _mark_rebuilt(self, what: str) -> None:
+        """Say so to the engine until it commits again, in the book and to people."""
+        recovery.put_meta(self.connection, "rebuilt", 1)
+        self.notes.append(f"the state in {self.folder} was rebuilt: {what}")
+        self._add_entries([("store_rebuilt", what)])
+
+    def _add_entries(self, events: Sequence[tuple[str, str]]) -> None:
+        writes = [
+            AddLogEntry(EntryKind.STATION, event, None, TimeQuality.NONE, (("what", what),))
+            for event, what in events
+        ]
+        head = recovery.log_head(self.connection)
+        changes.add_log_rows(self.connection, changes.chain(writes, head))
+
+    def recover(self) -> Recovered:
+        """The state after the last commit; damaged rows are set aside and restored if possible."""
+        try:
+            reading = recovery.Reading(self.connection, self._station)
+            recovered = reading.recovered()
+            if reading.damaged:
+                self.set_aside(reading.damaged)
+                recovered = recovery.Reading(self.connection, self._station).recovered()
+            self._head = recovered.log_head
+            self._is_rebuilt = recovery.is_rebuilt(self.connection)
+        except sqlite3.Error as error:
+            raise self._meaning(error) from error
+        return replace(recovered, was_rebuilt=self._is_rebuilt, store_refused=self.has_refused)
+
+    def set_aside(self, damaged: Sequence[tuple[str, int]]) -> None:
+        """Move damaged rows away (kept) and restore what the log book holds of them."""
+        with self.connection:
+            self.connection.execute("BEGIN IMMEDIATE")
+            for table, number in damaged:
+                recovery.set_aside(self.connection, table, number)
+            book = recovery.book_rows(self.connection)
+            restored = recovery.restore_acts(self.connection, book, station=self._station)
+            recovery.restore_from_acts(self.connection)
+            names = ", ".join(f"{table} {number}" for table, number in damaged[:8])
+            self._mark_rebuilt(
+                f"{len(damaged)} damaged rows were set aside ({names}), {restored} acts restored"
+            )
+        self._head = recovery.log_head(self.connection)
+        self._copy_to_segments()
+
+    def set_aside_key(self, table: str, key: rows.Value) -> None:
+        """As `set_aside`, for a row that a query met. Raises `StoreFailedError`."""
+        try:
+            number = key
+            if table in ("act", "delivery"):
+                found = self.connection.execute(
+                    "SELECT number FROM act WHERE id = ?", (key,)
+                ).fetchone()
+                number = found[0] if found else None
+            if isinstance(number, int):
+                self.set_aside([(table, number)])
+        except sqlite3.Error as error:
+            raise self._meaning(error) from error
+
+    def commit(self, groups: Sequence[Sequence[changes.StoreWrite]]) -> list[LogHead | None]:
+        """All groups in one transaction and at most one flush; see `Store.commit` for each.
+
+        Raises `StoreRefusedError` or `StoreFailedError`, and nothing of any group was kept.
+        """
+        is_full = any(write.durability is Durability.FULL for group in groups for write in group)
+        new: list[LogRow] = []
+        heads: list[LogHead | None] = []
+        head = self._head
+        try:
+            self._set_synchronous(Durability.FULL if is_full else Durability.NORMAL)
+            self.connection.execute("BEGIN IMMEDIATE")
+            for group in groups:
+                changes.apply(self.connection, group)
+                entries = changes.chain(group, head)
+                changes.add_log_rows(self.connection, entries)
+                if entries:
+                    head = LogHead(entries[-1].number, entries[-1].hash)
+                new += entries
+                heads.append(head if is_full else None)
+            if self._is_rebuilt:
+                self.connection.execute("DELETE FROM meta WHERE name = 'rebuilt'")
+            self.connection.execute("COMMIT")
+        except sqlite3.Error as error:
+            self._roll_back()
+            raise self._meaning(error) from error
+        except FieldError as error:
+            self._roll_back()
+            raise StoreFailedError(f"an entry cannot stand in the log book: {error}") from error
+        self._head = head
+        self._is_rebuilt = False
+        self._writes_since_checkpoint += sum(len(group) for group in groups)
+        self._copy_to_segments(new)
+        return heads
+
+    def probe(self) -> bool:
+        """Write for real, after the ballast fitted in again. Raises `StoreFailedError`."""
+        if not self._ballast.make():
+            self.has_refused = True
+            return False
+        try:
+            self._set_synchronous(Durability.FULL)
+            self.connection.execute("BEGIN IMMEDIATE")
+            (count,) = self.connection.execute(
+                "SELECT coalesce(max(value), 0) + 1 FROM meta WHERE name = 'probe'"
+            ).fetchone()
+            recovery.put_meta(self.connection, "probe", count)
+            self.connection.execute("COMMIT")
+        except sqlite3.Error as error:
+            self._roll_back()
+            meaning = self._meaning(error)
+            if isinstance(meaning, StoreRefusedError):
+                return False
+            raise meaning from error
+        self.has_refused = False
+        return True
+
+    @property
+    def needs_tending(self) -> bool:
+        return self._writes_since_checkpoint >= CHECKPOINT_WRITE_COUNT
+
+    def tend(self) -> None:
+        """Copy the WAL back when it is due. Raises `StoreFailedError` when a flush fails."""
+        if not self.needs_tending:
+            return
+        try:
+            self._set_synchronous(Durability.NORMAL)
+            busy, frames, copied = self.connection.execute(
+                "PRAGMA wal_checkpoint(PASSIVE)"
+            ).fetchone()
+            if frames > WAL_FRAME_COUNT_MAX:
+                self.connection.execute("PRAGMA wal_checkpoint(RESTART)").fetchone()
+        except sqlite3.Error as error:
+            # On a full disk the WAL keeps everything; the next commit finds out by itself.
+            if not isinstance(self._meaning(error), StoreRefusedError):
+                raise self._meaning(error) from error
+            self._writes_since_checkpoint //= 2
+        else:
+            is_done = not busy and frames == copied
+            self._writes_since_checkpoint = 0 if is_done else CHECKPOINT_WRITE_COUNT * 3 // 4
+
+    def sync_segments(self) -> None:
+        """Flush the log book files. Raises `StoreFailedError`."""
+        try:
+            self.segments.sync()
+        except OSError as error:
+            raise folder_error(self.folder, error) from error
+
+    def close(self) -> None:
+        """Copy the WAL back, flush and let go of the folder."""
+        try:
+            with suppress(sqlite3.Error):
+                self.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            with suppress(OSError):
+                self.segments.close()
+            self.connection.close()
+        finally:
+            self._lock.release()
+
+    def _set_synchronous(self, durability: Durability) -> None:
+        if self._synchronous is not durability:
+            self.connection.execute(f"PRAGMA synchronous = {durability.value}")
+            self._synchronous = durability
+
+    def _roll_back(self) -> None:
+        # SQLite has often rolled back by itself; a failing ROLLBACK leaves nothing committed too.
+        with suppress(sqlite3.Error):
+            if self.connection.in_transaction:
+                self.connection.execute("ROLLBACK")
+
+    def _copy_to_segments(self, new: Sequence[LogRow] = ()) -> None:
+        """Append what the files lack. On a full disk they stay behind until a later commit."""
+        head_number = 0 if self._head is None else self._head.number
+        if self._segment_number >= head_number:
+            return
+        rows_left: Sequence[LogRow] = new
+        if not new or new[0].number != self._segment_number + 1:
+            rows_left = queries.log_entries(
+                self.connection, self._segment_number, limit=bounds.LIST_COUNT_MAX
+            )
+        offset = recovery.next_offset(self.connection)
+        try:
+            while rows_left:
+                self.segments.append(
+                    [Record(row.number, row.octets, row.hash, offset) for row in rows_left]
+                )
+                self._segment_number = rows_left[-1].number
+                rows_left = queries.log_entries(
+                    self.connection, self._segment_number, limit=bounds.LIST_COUNT_MAX
+                )
+        except OSError as error:
+            if error.errno not in REFUSED:
+                raise folder_error(self.folder, error) from error
+
+    def _meaning(self, error: sqlite3.Error) -> StoreRefusedError | StoreFailedError:
+        """What an error of SQLite means; a full disk gets its ballast released."""
+        code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR)
+        refusal: OSError | None = None
+        if code & 0xFF == sqlite3.SQLITE_FULL:
+            refusal = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        elif code & 0xFF in _MAYBE_REFUSED and code not in _FLUSH_FAILED | _UNREADABLE:
+            # SQLite tells only ENOSPC apart; quotas and read-only disks look like broken ones.
+            wal = self.path.with_name(self.path.name + "-wal")
+            size = wal.stat().st_size if wal.exists() else 0
+            refusal = can_write(self.folder, at=size)
+        if refusal is not None and refusal.errno in REFUSED:
+            self.has_refused = True
+            if refusal.errno != errno.EROFS:
+                self._ballast.release()
+            meaning = folder_error(self.folder, refusal)
+            assert isinstance(meaning, StoreRefusedError)
+            return meaning
+        name = getattr(error, "sqlite_errorname", type(error).__name__)
+        return StoreFailedError(
+            f"the database {self.path} fails ({name}: {error}); the gateway stops and starts from "
+            "the last commit; if it comes again, replace the card"
+        )
+
+
+def connect(path: Path) -> sqlite3.Connection:
+    """Open with our settings and bring the schema up to date.
+
+    Raises `sqlite3.Error`, `OSError` or, for a newer schema, `ConfigError`.
+    """
+    # Notices are nobody else's: SQLite would make the file readable for all, and WAL like it.
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640))
+    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=5)
+    try:
+        for pragma in (
+            f"page_size = {PAGE_SIZE}",
+            "journal_mode = WAL",
+            "synchronous = FULL",
+            "wal_autocheckpoint = 0",
+            "cell_size_check = ON",
+            "trusted_schema = OFF",
+            "temp_store = MEMORY",
+        ):
+            connection.execute(f"PRAGMA {pragma}").fetchall()
+        _upgrade(connection, path)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def connect_reader(path: Path) -> sqlite3.Connection:
+    """A second connection that never writes."""
+    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=5)
+    connection.execute("PRAGMA query_only = ON")
+    return connection
+
+
+def _upgrade(connection: sqlite3.Connection, path: Path) -> None:
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    if version > SCHEMA_VERSION:
+        problem = (
+            f"the database {path} was made by a newer gateway (schema {version}, this one knows "
+            f"{SCHEMA_VERSION}); install that version again"
+        )
+        raise ConfigError([problem])
+    for number in range(version + 1, SCHEMA_VERSION + 1):
+        script = resources.files("gateway.store").joinpath(f"schema/{number:04}.sql").read_text()
+        connection.executescript(f"BEGIN; {script} PRAGMA user_version = {number}; COMMIT;")
+
+
+def _is_damage(error: sqlite3.DatabaseError) -> bool:
+    code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR)
+    return code & 0xFF in _DAMAGED or code in _UNREADABLE
+
+
+def _follows(record: Record, head: LogHead) -> bool:
+    return record.number == head.number + 1 and next_hash(head.hash, record.octets) == record.hash

@@ -1,0 +1,112 @@
+"""What the API, the queues and the command line ask of the database. Reads only; own connection."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from typing import Final
+
+from gateway.core.records import Direction, Publication, StateEntry, StoredAct, Topic
+from gateway.model import ActId
+from gateway.store import bounds, rows
+from gateway.store.base import LogRow, StoredNotice
+
+ACT: Final = "id, addressee, direction, octets, signature, boot_id, born, age_known, utc, act_check"
+DELIVERY: Final = (
+    "id, delivery_direction, state, flags, taken, answers, delivery_open, delivery_check"
+)
+OPEN: Final = "(delivery_open = 1 OR (direction = 1 AND receipted IS NULL))"
+"""As in the partial index `act_open`."""
+
+_ACT_COUNT: Final = ACT.count(",") + 1
+_NOTICE: Final = f"SELECT {ACT}, {DELIVERY} FROM act WHERE octets IS NOT NULL AND "  # noqa: S608
+_BY_ID: Final = _NOTICE + "delivery_direction IS NOT NULL AND id = ?"
+_LISTED: Final = _NOTICE + "delivery_direction = ? ORDER BY number DESC LIMIT ?"
+_LISTED_OPEN: Final = f"""
+    SELECT {ACT}, {DELIVERY} FROM act INDEXED BY act_open
+    WHERE octets IS NOT NULL AND delivery_direction = ? AND delivery_open = 1 AND {OPEN}
+    ORDER BY number DESC LIMIT ?"""  # noqa: S608
+_ACT_BY_ID: Final = f"SELECT {ACT} FROM act WHERE octets IS NOT NULL AND id = ?"  # noqa: S608
+_HISTORY: Final = """
+    SELECT notice_id, number, state, utc, link, evidence, row_check FROM state_entry
+    WHERE notice_id = ? ORDER BY number DESC LIMIT ?"""
+_PUBLICATION: Final = """
+    publication.offset, topic, notice_id, precedence, operation, document, row_check"""
+_PUBLICATIONS: Final = f"""
+    SELECT {_PUBLICATION} FROM publication
+    WHERE offset > :after AND (:topic IS NULL OR topic = :topic) ORDER BY offset LIMIT :limit"""  # noqa: S608
+_UNTAKEN: Final = f"""
+    SELECT {_PUBLICATION} FROM act INDEXED BY act_untaken
+    JOIN publication ON publication.offset = act.notice_offset
+    WHERE act.notice_offset > :after AND act.notice_offset IS NOT NULL AND act.taken = 0
+        AND (:topic IS NULL OR topic = :topic)
+    ORDER BY act.notice_offset LIMIT :limit"""  # noqa: S608
+_CURSOR: Final = "SELECT offset FROM queue_cursor WHERE queue = ?"
+_LOG_ROWS: Final = """
+    SELECT number, octets, hash FROM log_entry WHERE number > ? ORDER BY number LIMIT ?"""
+
+
+def notice(connection: sqlite3.Connection, notice_id: ActId) -> StoredNotice | None:
+    """Raises `RowDamagedError`, as all of these."""
+    row = connection.execute(_BY_ID, (rows.pack_id(notice_id),)).fetchone()
+    return None if row is None else _stored_notice(connection, row)
+
+
+def notices(
+    connection: sqlite3.Connection, direction: Direction, *, open_only: bool, limit: int
+) -> list[StoredNotice]:
+    statement = _LISTED_OPEN if open_only else _LISTED
+    bound = max(1, min(limit, bounds.LIST_COUNT_MAX))
+    values = (1 if direction is Direction.OUT else 0, bound)
+    return [
+        _stored_notice(connection, row) for row in connection.execute(statement, values).fetchall()
+    ]
+
+
+def publications(
+    connection: sqlite3.Connection,
+    after: int,
+    *,
+    limit: int,
+    topic: Topic | None,
+    untaken_only: bool,
+) -> list[Publication]:
+    values = {
+        "after": after,
+        "topic": None if topic is None else topic.value,
+        "limit": max(1, min(limit, bounds.LIST_COUNT_MAX)),
+    }
+    found = connection.execute(_UNTAKEN if untaken_only else _PUBLICATIONS, values).fetchall()
+    return [rows.publication_of(row) for row in found]
+
+
+def cursor(connection: sqlite3.Connection, queue: str) -> int:
+    row = connection.execute(_CURSOR, (queue,)).fetchone()
+    return row[0] if row else 0
+
+
+def log_entries(connection: sqlite3.Connection, after: int, *, limit: int) -> list[LogRow]:
+    bound = max(1, min(limit, bounds.LIST_COUNT_MAX))
+    return [LogRow(*row) for row in connection.execute(_LOG_ROWS, (after, bound))]
+
+
+def act(connection: sqlite3.Connection, act_id: ActId) -> StoredAct | None:
+    row = connection.execute(_ACT_BY_ID, (rows.pack_id(act_id),)).fetchone()
+    return None if row is None else rows.act_of(row)
+
+
+def _stored_notice(connection: sqlite3.Connection, row: rows.Row) -> StoredNotice:
+    delivery = rows.delivery_of(row[_ACT_COUNT:])
+    answers = (act(connection, answer) for answer in delivery.answers)
+    return StoredNotice(
+        act=rows.act_of(row[:_ACT_COUNT]),
+        delivery=delivery,
+        history=_history(connection, delivery.notice_id),
+        answers=tuple(answer for answer in answers if answer is not None),
+    )
+
+
+def _history(connection: sqlite3.Connection, notice_id: ActId) -> tuple[StateEntry, ...]:
+    values = (rows.pack_id(notice_id), bounds.HISTORY_COUNT_MAX)
+    found: Sequence[rows.Row] = connection.execute(_HISTORY, values).fetchall()
+    return tuple(rows.state_entry_of(row) for row in reversed(found))

@@ -1,0 +1,342 @@
+"""Reading the last state: every row checked, what is damaged set aside, what is lost restored.
+
+Runs on the writer's connection, inside a transaction that the caller began.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Final, TypeVar
+
+from gateway.core.records import (
+    Direction,
+    LogHead,
+    PutAct,
+    PutAirtime,
+    PutEpoch,
+    PutSeen,
+    PutSubmission,
+    Recovered,
+    StoredAct,
+    StoredDelivery,
+)
+from gateway.errors import DecodeError
+from gateway.logbook.chain import ChainRow, next_hash
+from gateway.logbook.entry import Entry, decode_entry
+from gateway.model import ActId, Instant, LinkName, Station, UtcTime
+from gateway.store import bounds, changes, rows
+from gateway.store.base import LogRow
+from gateway.store.queries import ACT, DELIVERY, OPEN
+
+T = TypeVar("T")
+
+OFFSET_MARGIN: Final = 10_000
+"""Added to the last known offset of a lost feed, so that no offset is ever used twice."""
+_CHUNK: Final = 500
+
+_ACT_COUNT: Final = ACT.count(",") + 1
+_ROW: Final = f"SELECT number, receipted, {ACT}, {DELIVERY} FROM act"  # noqa: S608
+_OPEN_ROWS: Final = f"{_ROW} WHERE {OPEN}"
+_CLOSED_ROWS: Final = f"{_ROW} WHERE {OPEN} IS NOT TRUE ORDER BY number DESC LIMIT ?"
+_ROWS_BY_ID: Final = f"{_ROW} WHERE id IN (%s)"
+_HIGHEST: Final = """
+    SELECT id & 65535 FROM act
+    WHERE id BETWEEN ? AND ? AND direction = 1 AND addressee = ? ORDER BY id DESC LIMIT 1"""
+
+
+@dataclass(slots=True)
+class _ActRow:
+    act: StoredAct | None
+    delivery: StoredDelivery | None
+    is_receipted: bool
+
+
+@dataclass(slots=True)
+class Reading:
+    """One pass over the tables; `damaged` says which rows failed their check."""
+
+    connection: sqlite3.Connection
+    station: Station
+    damaged: list[tuple[str, int]] = field(default_factory=list)
+    """(table, rowid); `act` and `delivery` are the two halves of a row of table `act`."""
+
+    def recovered(self) -> Recovered:
+        """The state of the intact rows. Raises `sqlite3.DatabaseError`."""
+        found = self._act_rows()
+        acts = tuple(row.act for row in found if row.act is not None)
+        return Recovered(
+            acts=acts,
+            deliveries=tuple(row.delivery for row in found if row.delivery is not None),
+            receipted=frozenset(row.act.id for row in found if row.act and row.is_receipted),
+            seen=self._seen(),
+            epochs=self._epochs(),
+            submissions=self._submissions(),
+            peers=tuple(self._rows("peer", "peer, incarnation, previous, row_check", rows.peer_of)),
+            next_offset=next_offset(self.connection),
+            log_head=log_head(self.connection),
+            airtime=self._airtime(),
+            utc_last=self._utc_last(acts),
+        )
+
+    def _act_rows(self) -> list[_ActRow]:
+        execute = self.connection.execute
+        found: dict[int, _ActRow] = {}
+        for row in execute(_OPEN_ROWS):
+            found[row[0]] = self._act_row(row)
+        known = {row.act.id for row in found.values() if row.act is not None}
+        for row in execute(_CLOSED_ROWS, (bounds.CLOSED_COUNT_MAX,)).fetchall():
+            read = found[row[0]] = self._act_row(row)
+            if read.act is not None:
+                known.add(read.act.id)
+        wanted = [
+            rows.pack_id(answer)
+            for row in found.values()
+            if row.delivery is not None and row.delivery.is_open
+            for answer in row.delivery.answers
+            if answer not in known
+        ]
+        for start in range(0, len(wanted), _CHUNK):
+            chunk = wanted[start : start + _CHUNK]
+            for row in execute(_ROWS_BY_ID % ", ".join("?" * len(chunk)), chunk):
+                found[row[0]] = self._act_row(row)
+        return [found[number] for number in sorted(found)]
+
+    def _act_row(self, row: rows.Row) -> _ActRow:
+        number, receipted, act_id = row[0], row[1], row[2]
+        act = delivery = None
+        if row[5] is not None:
+            act = self._read("act", number, rows.act_of, row[2 : 2 + _ACT_COUNT])
+        if row[-1] is not None:
+            delivery = self._read("delivery", number, rows.delivery_of, row[2 + _ACT_COUNT :])
+        # A receipt mark that does not fit is not believed: the peer is asked once more.
+        return _ActRow(act, delivery, receipted == rows.receipt_mark(act_id))
+
+    def _seen(self) -> tuple[tuple[ActId, bytes], ...]:
+        found = self._rows(
+            "seen", "id, sha256, row_check", rows.seen_of, newest=bounds.SEEN_COUNT_MAX
+        )
+        seen: dict[ActId, bytes] = {}
+        for act_id, sha256 in found:
+            seen.pop(act_id, None)
+            seen[act_id] = sha256
+        return tuple(seen.items())
+
+    def _submissions(self) -> tuple[PutSubmission, ...]:
+        found = self._rows(
+            "submission",
+            "principal, request_id, sha256, act_id, row_check",
+            rows.submission_of,
+            newest=bounds.SUBMISSION_COUNT_MAX,
+        )
+        submissions: dict[tuple[str, str], PutSubmission] = {}
+        for submission in found:
+            key = (submission.principal, submission.request_id)
+            submissions.pop(key, None)
+            submissions[key] = submission
+        return tuple(submissions.values())
+
+    def _epochs(self) -> tuple[tuple[Station, int, int], ...]:
+        found = self._rows(
+            "epoch", "peer, epoch, row_check", rows.epoch_of, newest=bounds.EPOCH_COUNT_MAX
+        )
+        epochs: list[tuple[Station, int, int]] = []
+        for peer, epoch in found:
+            low = self.station << 32 | epoch << 16
+            row = self.connection.execute(_HIGHEST, (low, low | 0xFFFF, peer)).fetchone()
+            epochs.append((peer, epoch, row[0] if row else 0))
+        return tuple(epochs)
+
+    def _airtime(self) -> tuple[PutAirtime, ...]:
+        # Bounded when written. A damaged value here costs at most an hour of airtime.
+        found = self.connection.execute(
+            "SELECT link, boot_id, minute, spent_ms FROM airtime ORDER BY number"
+        )
+        return tuple(
+            PutAirtime(LinkName(link), boot_id, minute, spent_ms)
+            for link, boot_id, minute, spent_ms in found
+        )
+
+    def _utc_last(self, acts: Iterable[StoredAct]) -> UtcTime | None:
+        newest = self.connection.execute(
+            "SELECT octets FROM log_entry ORDER BY number DESC LIMIT ?", (bounds.HISTORY_COUNT_MAX,)
+        )
+        for (octets,) in newest:
+            entry = _entry_of(octets)
+            if entry is not None and entry.utc is not None:
+                return entry.utc
+        return next((act.utc for act in reversed(tuple(acts)) if act.utc is not None), None)
+
+    def _rows(
+        self, table: str, columns: str, convert: Callable[[rows.Row], T], *, newest: int = -1
+    ) -> list[T]:
+        """The intact rows of a table, oldest first; `newest` at most (-1: all)."""
+        statement = f"SELECT rowid, {columns} FROM {table} ORDER BY rowid DESC LIMIT ?"  # noqa: S608
+        found = self.connection.execute(statement, (newest,)).fetchall()
+        read = (self._read(table, row[0], convert, row[1:]) for row in reversed(found))
+        return [value for value in read if value is not None]
+
+    def _read(
+        self, table: str, number: int, convert: Callable[[rows.Row], T], row: rows.Row
+    ) -> T | None:
+        try:
+            return convert(row)
+        except rows.RowDamagedError:
+            self.damaged.append((table, number))
+            return None
+
+
+def log_head(connection: sqlite3.Connection) -> LogHead | None:
+    row = connection.execute(
+        "SELECT number, hash FROM log_entry ORDER BY number DESC LIMIT 1"
+    ).fetchone()
+    return None if row is None else LogHead(*row)
+
+
+def next_offset(connection: sqlite3.Connection) -> int:
+    (newest,) = connection.execute("SELECT max(offset) FROM publication").fetchone()
+    base = connection.execute("SELECT value FROM meta WHERE name = 'next_offset'").fetchone()
+    return max((newest or 0) + 1, base[0] if base else 1)
+
+
+def put_meta(connection: sqlite3.Connection, name: str, value: int) -> None:
+    connection.execute("INSERT OR REPLACE INTO meta (name, value) VALUES (?, ?)", (name, value))
+
+
+def is_rebuilt(connection: sqlite3.Connection) -> bool:
+    """Whether the state was rebuilt and no commit followed yet."""
+    return connection.execute("SELECT 1 FROM meta WHERE name = 'rebuilt'").fetchone() is not None
+
+
+_HALF: Final = {
+    "act": "addressee, direction, octets, signature, boot_id, born, age_known, utc, act_check",
+    "delivery": "delivery_direction, state, flags, answers, delivery_open, delivery_check",
+}
+
+
+def set_aside(connection: sqlite3.Connection, table: str, number: int) -> None:
+    """Move a damaged row, or half of one, to the table `set_aside`."""
+    if table == "state_entry":
+        _set_aside_history(connection, number)
+        return
+    source = "act" if table == "delivery" else table
+    row = connection.execute(
+        f"SELECT * FROM {source} WHERE rowid = ?",  # noqa: S608
+        (number,),
+    ).fetchone()
+    connection.execute(
+        "INSERT INTO set_aside (origin, content) VALUES (?, ?)", (f"{table} {number}", repr(row))
+    )
+    half = _HALF.get(table)
+    if half is None:
+        connection.execute(f"DELETE FROM {source} WHERE rowid = ?", (number,))  # noqa: S608
+        return
+    nulls = ", ".join(f"{name} = NULL" for name in half.split(", "))
+    connection.execute(f"UPDATE act SET {nulls} WHERE number = ?", (number,))  # noqa: S608
+    connection.execute(
+        "DELETE FROM act WHERE number = ? AND octets IS NULL AND state IS NULL", (number,)
+    )
+
+
+def _set_aside_history(connection: sqlite3.Connection, notice_id: int) -> None:
+    found = connection.execute(
+        "SELECT notice_id, number, state, utc, link, evidence, row_check FROM state_entry "
+        "WHERE notice_id = ?",
+        (notice_id,),
+    ).fetchall()
+    for row in found:
+        if rows.check(*row[:-1]) != row[-1]:
+            connection.execute(
+                "INSERT INTO set_aside (origin, content) VALUES (?, ?)", ("state_entry", repr(row))
+            )
+            connection.execute(
+                "DELETE FROM state_entry WHERE notice_id = ? AND number = ?", row[:2]
+            )
+
+
+def restore_acts(
+    connection: sqlite3.Connection, book: Iterable[ChainRow], *, station: Station
+) -> int:
+    """Bring back every act that the book holds and the table `act` lacks; how many were lacking.
+
+    Their deliveries are gone: the engine makes new ones for acts that come without. Ages are
+    unknown.
+    """
+    restored = 0
+    for row in _unbroken(book):
+        entry = _entry_of(row.octets)
+        act = None if entry is None else _act_of(entry, station)
+        if act is None:
+            continue
+        held = connection.execute(
+            "SELECT 1 FROM act WHERE id = ? AND octets IS NOT NULL", (rows.pack_id(act.id),)
+        ).fetchone()
+        if held is not None:
+            continue
+        changes.apply(connection, [PutAct(act)])
+        restored += 1
+    return restored
+
+
+def restore_from_acts(connection: sqlite3.Connection) -> None:
+    """Know again the own epochs in which acts were said, and the inbound ids that were seen."""
+    lost = connection.execute(
+        "SELECT addressee, id >> 16 & 65535 AS own FROM act "
+        "WHERE direction = 1 AND octets IS NOT NULL "
+        "AND NOT EXISTS (SELECT 1 FROM epoch WHERE peer = addressee AND epoch = own) "
+        "GROUP BY 1, 2 ORDER BY min(number)"
+    ).fetchall()
+    for peer, epoch in lost:
+        changes.apply(connection, [PutEpoch(Station(peer), epoch)])
+    lost = connection.execute(
+        f"SELECT {ACT} FROM act WHERE direction = 0 AND octets IS NOT NULL "  # noqa: S608
+        "AND id NOT IN (SELECT id FROM seen) ORDER BY number"
+    ).fetchall()
+    for row in lost:
+        act = rows.act_of(row)
+        changes.apply(connection, [PutSeen(act.id, rows.act_sha256(act))])
+
+
+def book_rows(connection: sqlite3.Connection) -> Iterator[LogRow]:
+    """The whole log book of the database."""
+    found = connection.execute("SELECT number, octets, hash FROM log_entry ORDER BY number")
+    return (LogRow(*row) for row in found)
+
+
+def _unbroken(book: Iterable[ChainRow]) -> Iterator[ChainRow]:
+    """Without the rows whose hash does not follow from the row before."""
+    before: ChainRow | None = None
+    for row in book:
+        is_next = before is not None and row.number == before.number + 1
+        if before is None or not is_next or next_hash(before.hash, row.octets) == row.hash:
+            yield row
+        before = row
+
+
+def _entry_of(octets: bytes) -> Entry | None:
+    try:
+        return decode_entry(octets)
+    except DecodeError:
+        return None
+
+
+def _act_of(entry: Entry, station: Station) -> StoredAct | None:
+    """The act of a line entry; None for another entry, or for an own act whose `to` is not said."""
+    if not entry.is_line or entry.act_id is None or entry.octets is None:
+        return None
+    is_out = entry.act_id.originator == station
+    to = entry.field("to") if is_out else station
+    if not isinstance(to, int):
+        return None
+    return StoredAct(
+        id=entry.act_id,
+        to=Station(to),
+        direction=Direction.OUT if is_out else Direction.IN,
+        octets=entry.octets,
+        signature=entry.signature,
+        boot_id="",
+        born=Instant(0),
+        age_known=False,
+        utc=entry.utc,
+    )

@@ -1,0 +1,103 @@
+"""The append-only copy of the log book in `logbook/NNNN.cborseq`, one MiB a file.
+
+The database is the book; this is what it is rebuilt from. Nothing here is ever rewritten.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Final
+
+from gateway.logbook.segment import Record, encode_record, read_records
+from gateway.store.folder import sync_folder
+
+SEGMENT_SIZE_MAX: Final = 1024 * 1024
+_SUFFIX: Final = ".cborseq"
+
+
+class Segments:
+    """The files of one state folder. Every method may raise `OSError`."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._folder.mkdir(exist_ok=True, mode=0o750)
+        self._descriptor: int | None = None
+        self._size = 0
+        self.is_dirty = False
+        """Something was appended since the last `sync`."""
+
+    def files(self) -> list[Path]:
+        return sorted(self._folder.glob(f"*{_SUFFIX}"), key=lambda path: int(path.stem))
+
+    def records(self) -> Iterator[Record]:
+        """All that can be read, ascending by number; repeats and older histories left out."""
+        number = 0
+        for path in self.files():
+            for record in read_records(path.read_bytes()):
+                if record.number > number:
+                    number = record.number
+                    yield record
+
+    def last(self) -> Record | None:
+        """The last readable record; reads one file as a rule."""
+        for path in reversed(self.files()):
+            newest: Record | None = None
+            for record in read_records(path.read_bytes()):
+                newest = record
+            if newest is not None:
+                return newest
+        return None
+
+    def append(self, records: Sequence[Record]) -> None:
+        """Write, not yet flushed. After an error a part may stay; readers skip what is torn."""
+        octets = b"".join(
+            encode_record(record.octets, record.hash, record.next_offset) for record in records
+        )
+        if self._descriptor is None or self._size + len(octets) > SEGMENT_SIZE_MAX:
+            self._open_next()
+        assert self._descriptor is not None
+        written = 0
+        while written < len(octets):
+            written += os.write(self._descriptor, octets[written:])
+        self._size += written
+        self.is_dirty = True
+
+    def sync(self) -> None:
+        """Flush to the medium."""
+        if self._descriptor is not None and self.is_dirty:
+            os.fdatasync(self._descriptor)
+        self.is_dirty = False
+
+    def abandon(self) -> Path | None:
+        """Set all files aside (they tell another history than the database); where they are now."""
+        self.close()
+        if not self.files():
+            return None
+        number = 1
+        while (target := self._folder.with_name(f"{self._folder.name}.other-{number}")).exists():
+            number += 1
+        self._folder.rename(target)
+        self._folder.mkdir(mode=0o750)
+        sync_folder(self._folder.parent)
+        return target
+
+    def close(self) -> None:
+        if self._descriptor is not None:
+            self.sync()
+            os.close(self._descriptor)
+            self._descriptor = None
+
+    def _open_next(self) -> None:
+        """Go on in the newest file if it has room, else in a new one."""
+        files = self.files()
+        if self._descriptor is None and files and files[-1].stat().st_size < SEGMENT_SIZE_MAX // 2:
+            path = files[-1]
+        else:
+            path = self._folder / f"{int(files[-1].stem) + 1 if files else 1:04}{_SUFFIX}"
+        self.close()
+        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
+        self._descriptor = os.open(path, flags, 0o640)
+        self._size = os.fstat(self._descriptor).st_size
+        sync_folder(self._folder)

@@ -1,0 +1,243 @@
+"""The store in the field: one writer thread and one reader thread over a SQLite database.
+
+Commits that wait while another is written share the next transaction and its flush.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+from typing import Final, TypeVar
+
+from gateway.core.records import Direction, LogHead, Publication, Recovered, Topic, Write
+from gateway.errors import StoreFailedError, StoreRefusedError
+from gateway.model import ActId, Station
+from gateway.store import queries
+from gateway.store.base import LogRow, StoredNotice
+from gateway.store.changes import PutCursor, StoreWrite
+from gateway.store.database import Database, connect_reader
+from gateway.store.rows import RowDamagedError
+
+T = TypeVar("T")
+
+GROUP_COUNT_MAX: Final = 256
+"""Commits that share one transaction at most."""
+SEGMENT_SYNC_S: Final = 60.0
+"""The log book files are flushed at most this late (DESIGN, security)."""
+CLOSE_TIMEOUT_S: Final = 5.0
+
+_Waiting = tuple[tuple[StoreWrite, ...], "asyncio.Future[LogHead | None]"]
+
+
+class SqliteStore:
+    """Satisfies `Store` on the state folder of one station. Belongs to one event loop."""
+
+    def __init__(self, folder: Path, *, station: Station) -> None:
+        """Opens nothing yet: `recover` does."""
+        self._folder = folder
+        self._station = station
+        self._writer = ThreadPoolExecutor(1, "store-writer")
+        self._reader = ThreadPoolExecutor(1, "store-reader")
+        self._database: Database | None = None
+        self._read_connection: sqlite3.Connection | None = None
+        self._waiting: list[_Waiting] = []
+        self._is_writing = False
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._sync_timer: asyncio.TimerHandle | None = None
+        self._failure: StoreFailedError | None = None
+
+    @property
+    def notes(self) -> list[str]:
+        """What happened to the store itself, one sentence each, for the local log."""
+        return [] if self._database is None else self._database.notes
+
+    async def recover(self) -> Recovered:
+        """Take the folder, open the database at the first call, read the last committed state.
+
+        Raises `StoreLockedError` (a `ConfigError`), `StoreRefusedError` or `StoreFailedError`.
+        """
+        if self._database is None:
+            open_database = partial(Database, self._folder, station=self._station)
+            self._database = await self._in_writer(open_database)
+            self._read_connection = await asyncio.get_running_loop().run_in_executor(
+                self._reader, connect_reader, self._database.path
+            )
+        return await self._in_writer(self._database.recover)
+
+    async def commit(self, writes: Sequence[Write]) -> LogHead | None:
+        return await self._commit(tuple(writes))
+
+    async def put_cursor(self, queue: str, offset: int) -> None:
+        await self._commit((PutCursor(queue, offset),))
+
+    async def probe(self) -> bool:
+        return await self._in_writer(self._opened().probe)
+
+    async def notice(self, notice_id: ActId) -> StoredNotice | None:
+        return await self._read(lambda connection: queries.notice(connection, notice_id))
+
+    async def notices(
+        self, direction: Direction, *, open_only: bool = False, limit: int = 100
+    ) -> list[StoredNotice]:
+        return await self._read(
+            partial(queries.notices, direction=direction, open_only=open_only, limit=limit)
+        )
+
+    async def publications(
+        self,
+        after: int,
+        *,
+        limit: int = 100,
+        topic: Topic | None = None,
+        untaken_only: bool = False,
+    ) -> list[Publication]:
+        return await self._read(
+            partial(
+                queries.publications,
+                after=after,
+                limit=limit,
+                topic=topic,
+                untaken_only=untaken_only,
+            )
+        )
+
+    async def cursor(self, queue: str) -> int:
+        return await self._read(lambda connection: queries.cursor(connection, queue))
+
+    async def log_entries(self, after: int, *, limit: int = 1000) -> list[LogRow]:
+        return await self._read(partial(queries.log_entries, after=after, limit=limit))
+
+    async def close(self) -> None:
+        """Finish waiting commits, copy the WAL back, let go of the folder; within 5 s."""
+        if self._sync_timer is not None:
+            self._sync_timer.cancel()
+            self._sync_timer = None
+        self._failure = self._failure or StoreFailedError("the store is closed")
+        try:
+            async with asyncio.timeout(CLOSE_TIMEOUT_S):
+                await self._idle.wait()
+                if self._read_connection is not None:
+                    await self._in_reader(self._read_connection.close)
+                if self._database is not None:
+                    await self._in_writer(self._database.close)
+                    self._database = None
+        except TimeoutError as error:
+            raise StoreFailedError(
+                f"the state folder {self._folder} did not close within {CLOSE_TIMEOUT_S:g} s; "
+                "what was committed is kept"
+            ) from error
+        finally:
+            self._writer.shutdown(wait=False)
+            self._reader.shutdown(wait=False)
+
+    async def _commit(self, writes: tuple[StoreWrite, ...]) -> LogHead | None:
+        if self._failure is not None:
+            raise StoreFailedError(str(self._failure))
+        self._opened()
+        if not writes:
+            return None
+        loop = asyncio.get_running_loop()
+        done: asyncio.Future[LogHead | None] = loop.create_future()
+        self._waiting.append((writes, done))
+        if not self._is_writing:
+            self._is_writing = True
+            self._idle.clear()
+            # A turn of the loop later, so that all who commit in this turn share the flush.
+            loop.call_soon(self._write_group)
+        return await done
+
+    def _write_group(self) -> None:
+        group = self._waiting[:GROUP_COUNT_MAX]
+        del self._waiting[:GROUP_COUNT_MAX]
+        job = asyncio.get_running_loop().run_in_executor(
+            self._writer, self._opened().commit, [writes for writes, _ in group]
+        )
+        job.add_done_callback(partial(self._group_written, group))
+
+    def _group_written(
+        self, group: list[_Waiting], job: asyncio.Future[list[LogHead | None]]
+    ) -> None:
+        error = job.exception()
+        if error is None:
+            for (_, done), head in zip(group, job.result(), strict=True):
+                if not done.done():
+                    done.set_result(head)
+            self._tend()
+        else:
+            self._reject(group, error)
+        if self._waiting:
+            self._write_group()
+        else:
+            self._is_writing = False
+            self._idle.set()
+
+    def _reject(self, group: list[_Waiting], error: BaseException) -> None:
+        """Tell every waiting commit. Only a refusal leaves the store usable."""
+        if not isinstance(error, StoreRefusedError):
+            self._failure = StoreFailedError(str(error))
+            group = [*group, *self._waiting]
+            self._waiting.clear()
+        for _, done in group:
+            if not done.done():
+                # One instance each: a raised exception collects its own traceback.
+                own = type(error)(*error.args)
+                own.__cause__ = error
+                done.set_exception(own)
+
+    def _tend(self) -> None:
+        """Housekeeping that no commit waits for, in the writer thread before the next group."""
+        database = self._opened()
+        loop = asyncio.get_running_loop()
+        if database.needs_tending:
+            loop.run_in_executor(self._writer, database.tend).add_done_callback(self._tended)
+        if database.segments.is_dirty and self._sync_timer is None and self._failure is None:
+            self._sync_timer = loop.call_later(SEGMENT_SYNC_S, self._sync_segments)
+
+    def _sync_segments(self) -> None:
+        self._sync_timer = None
+        job = asyncio.get_running_loop().run_in_executor(self._writer, self._opened().sync_segments)
+        job.add_done_callback(self._tended)
+
+    def _tended(self, job: asyncio.Future[None]) -> None:
+        error = job.exception()
+        if error is not None and not isinstance(error, StoreRefusedError):
+            # A flush failed: what the kernel still holds is unknown. The next commit says so.
+            self._failure = StoreFailedError(str(error))
+
+    def _opened(self) -> Database:
+        if self._database is None:
+            raise StoreFailedError("the store is not open; call recover first")
+        return self._database
+
+    async def _in_writer(self, function: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._writer, function)
+
+    async def _in_reader(self, function: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._reader, function)
+
+    async def _read(self, query: Callable[[sqlite3.Connection], T]) -> T:
+        """Run a query; a damaged row that it meets is set aside, and the query asked once more."""
+        database, connection = self._opened(), self._read_connection
+        assert connection is not None
+        try:
+            return await self._in_reader(partial(_snapshot, connection, query))
+        except RowDamagedError as error:
+            await self._in_writer(partial(database.set_aside_key, error.table, error.key))
+            return await self._in_reader(partial(_snapshot, connection, query))
+
+
+def _snapshot(connection: sqlite3.Connection, query: Callable[[sqlite3.Connection], T]) -> T:
+    """All statements of a query see the same commit."""
+    try:
+        connection.execute("BEGIN")
+        try:
+            return query(connection)
+        finally:
+            connection.execute("ROLLBACK")
+    except sqlite3.Error as error:
+        raise StoreFailedError(f"the database cannot be read: {error}") from error

@@ -1,0 +1,132 @@
+"""`hotline key`: make a station's keys, show its card, trust the far station's card."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import click
+
+from gateway.cli.cards import card_document, load_keys, print_words, words_of
+from gateway.cli.keyfiles import (
+    PRIVATE_MODE,
+    PUBLIC_MODE,
+    configured_key_file,
+    write_new,
+)
+from gateway.cli.options import Common, file_options
+from gateway.cli.output import print_json, say, warn
+from gateway.cli.trust import trust
+
+PATH = click.Path(path_type=Path, dir_okay=False)
+
+
+@click.group("key")
+@file_options
+def command(_common: Common) -> None:
+    """Make keys, show this station's card, trust the far station's card.
+
+    \b
+    1. On each side:     hotline key new --station N --name NAME --party PARTY
+    2. Exchange the two *.card files (they are public).
+    3. On one side:      hotline key trust FAR.card --new-secret --carry /media/usb/line.secret
+    4. On the other:     hotline key trust FAR.card --secret-file /media/usb/line.secret
+       Then destroy the copy on the stick: whoever holds it and a recording can read the line.
+    5. Both compare the fingerprint words by voice, each reading the words of both cards.
+    """  # noqa: D301 (click reads the backspace)
+
+
+@command.command("new")
+@click.option(
+    "--station",
+    type=click.IntRange(1, 255),
+    required=True,
+    help="Number of the station, unique on its lines.",
+)
+@click.option("--name", required=True, help="Its name: 1 to 12 of A-Z, 0-9 and -.")
+@click.option("--party", required=True, help="Whom it speaks for, at most 40 octets.")
+@click.option("--language", default="en", show_default=True, help="What its watch reads.")
+@click.option(
+    "--signing",
+    type=click.Choice(["each", "checkpoint"]),
+    default="each",
+    show_default=True,
+    help="checkpoint (slow presets): ROUTINE and PRIORITY notices may wait for a signature.",
+)
+@click.option("--file", "path", type=PATH, help="Key file.  [default: as the configuration says]")
+@click.option("--card", "card_path", type=PATH, help="Card file.  [default: NAME.card beside it]")
+@file_options
+def new(
+    common: Common,
+    station: int,
+    name: str,
+    party: str,
+    language: str,
+    signing: str,
+    path: Path | None,
+    card_path: Path | None,
+) -> None:
+    """Make this station's keys from the system's entropy, and its card.
+
+    The key file (mode 0600) never leaves the machine and is never overwritten. The card is public.
+    """
+    from gateway.model import Station
+    from gateway.security.cards import (
+        Signing,
+        card_text,
+        key_file_text,
+        make_card,
+        new_station_keys,
+    )
+
+    keys = new_station_keys(os.urandom(64), station=Station(station))
+    card = make_card(keys, name=name, party=party, language=language, signing=Signing(signing))
+    path = path or configured_key_file(common)
+    card_path = card_path or path.with_name(f"{card.name}.card")
+    write_new(path, key_file_text(keys, card), mode=PRIVATE_MODE)
+    write_new(card_path, card_text(card, keys) + "\n", mode=PUBLIC_MODE, replace=True)
+    if common.json:
+        print_json({**card_document(card), "key_file": str(path), "card_file": str(card_path)})
+        return
+    say(f"key   {path} (mode 0600; back it up offline, show it to no one)")
+    say(f"card  {card_path} (public; bring it to the far station)")
+    print_words(card)
+
+
+@command.command("card")
+@click.option("--file", "path", type=PATH, help="Key file.  [default: as the configuration says]")
+@file_options
+def card_command(common: Common, path: Path | None) -> None:
+    """Print this station's card on one line, and its fingerprint words.
+
+    The card goes to standard output and the rest to standard error: `hotline key card > N.card`.
+    """
+    from gateway.security.cards import card_text
+
+    keys, card = load_keys(path or configured_key_file(common))
+    if common.json:
+        print_json({**card_document(card), "card": card_text(card, keys)})
+        return
+    click.echo(card_text(card, keys))
+    warn(f"card of {card.name}, station {card.station}, {card.party}")
+    warn(f"words {' '.join(words_of(card))}")
+
+
+@command.command("secret")
+@click.argument("path", type=PATH, metavar="FILE")
+@file_options
+def secret_command(common: Common, path: Path) -> None:
+    """Write a fresh pre-shared secret to FILE (mode 0600). Both stations of a line need the same.
+
+    `hotline key trust --new-secret` does this too.
+    """
+    from gateway.security.cards import secret_text
+
+    write_new(path, secret_text(os.urandom(32)), mode=PRIVATE_MODE)
+    if common.json:
+        print_json({"secret_file": str(path)})
+    else:
+        say(f"secret  {path} (mode 0600; carry it by hand, never by network)")
+
+
+command.add_command(trust)

@@ -1,0 +1,92 @@
+"""Options that commands share: they may stand before or behind the name of the command."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, ParamSpec, TypeVar
+
+import click
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+CONFIG_DEFAULT: Final = Path("/etc/hotline-gateway/hotline.toml")
+CONFIG_VARIABLE: Final = "HOTLINE_CONFIG"
+SOCKET_VARIABLE: Final = "HOTLINE_SOCKET"
+
+
+@dataclass
+class Common:
+    """What the shared options said in this run of the program."""
+
+    config: Path | None = None
+    socket: Path | None = None
+    debug: bool = False
+    json: bool = False
+
+    @property
+    def config_path(self) -> Path:
+        return self.config or CONFIG_DEFAULT
+
+
+def _store(ctx: click.Context, parameter: click.Parameter, value: Any) -> None:  # noqa: ANN401 (click's own type)
+    """Keep a value in `Common`; an option that was not given changes nothing."""
+    if value and parameter.name:
+        setattr(ctx.ensure_object(Common), parameter.name, value)
+
+
+def _path_option(name: str, help_text: str, variable: str | None = None) -> Callable[[Any], Any]:
+    return click.option(
+        name,
+        type=click.Path(path_type=Path),
+        envvar=variable,
+        expose_value=False,
+        callback=_store,
+        help=help_text,
+    )
+
+
+_CONFIG_HELP: Final = f"Configuration file.  [{CONFIG_VARIABLE}; default: {CONFIG_DEFAULT}]"
+_SOCKET_HELP: Final = (
+    f"Socket of the gateway.  [{SOCKET_VARIABLE}; default: as the configuration says]"
+)
+_CONFIG = _path_option("--config", _CONFIG_HELP)
+_SOCKET = _path_option("--socket", _SOCKET_HELP)
+_JSON = click.option(
+    "--json", is_flag=True, expose_value=False, callback=_store, help="Print JSON for programs."
+)
+_DEBUG = click.option(
+    "--debug",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_store,
+    help="Show details of a failure.",
+)
+
+
+def _with(*options: Callable[[Any], Any]) -> Callable[[Callable[..., R]], Callable[..., R]]:
+    def decorate(function: Callable[..., R]) -> Callable[..., R]:
+        for option in reversed((*options, click.make_pass_decorator(Common, ensure=True))):
+            function = option(function)
+        return function
+
+    return decorate
+
+
+global_options = _with(
+    # The variables are read here alone: a command's own reading would undo `hotline --socket`.
+    _path_option("--config", _CONFIG_HELP, CONFIG_VARIABLE),
+    _path_option("--socket", _SOCKET_HELP, SOCKET_VARIABLE),
+    _JSON,
+    _DEBUG,
+)
+"""For `hotline` itself; the command gets `Common` first, as all below."""
+api_options = _with(_CONFIG, _SOCKET, _JSON, _DEBUG)
+"""For commands that speak to the running gateway."""
+file_options = _with(_CONFIG, _JSON, _DEBUG)
+"""For commands that need the configuration file and no gateway."""
+plain_options = _with(_JSON, _DEBUG)
+"""For commands that need neither."""

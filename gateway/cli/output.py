@@ -1,0 +1,91 @@
+"""What goes to the screen: tables (rich on a terminal, plain when piped), fields, JSON.
+
+Cells are shown as they are, never read as markup; everything is made `visible` here.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Sequence
+
+import click
+
+from gateway.cli.text import indented, visible
+
+BLOCK_MARGIN = "    "
+
+
+def is_terminal() -> bool:
+    """Whether a person reads standard output."""
+    return sys.stdout.isatty()
+
+
+def can_ask() -> bool:
+    """Whether a person can be asked: standard input and the screen are a terminal."""
+    return sys.stdin.isatty() and sys.stderr.isatty()
+
+
+def print_json(document: object) -> None:
+    """One JSON object or array a line, in ASCII, so that no peer's character reaches a screen."""
+    click.echo(json.dumps(document, ensure_ascii=True, sort_keys=False))
+
+
+def say(line: str) -> None:
+    """One line of ours; parts that came from elsewhere are escaped."""
+    click.echo(visible(line))
+
+
+def warn(line: str) -> None:
+    """One line for the operator on standard error, so that it never mixes with data."""
+    click.echo(visible(line), err=True)
+
+
+def print_block(text: str) -> None:
+    """Text of a peer, indented, with its own line feeds."""
+    click.echo(indented(text, BLOCK_MARGIN))
+
+
+def print_fields(rows: Iterable[tuple[str, object]]) -> None:
+    """`name   value` lines; a None value is left out."""
+    shown = [(name, visible(value)) for name, value in rows if value is not None]
+    width = max((len(name) for name, _ in shown), default=0)
+    for name, value in shown:
+        click.echo(f"{name:<{width}}  {value}".rstrip())
+
+
+def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]], *, empty: str) -> None:
+    """A table with a head, or the sentence `empty`."""
+    if not rows:
+        say(empty)
+        return
+    cells = [[visible(cell) for cell in row] for row in rows]
+    if is_terminal():
+        _print_rich(columns, cells)
+    else:
+        _print_plain(columns, cells)
+
+
+def _print_plain(columns: Sequence[str], cells: Sequence[Sequence[str]]) -> None:
+    widths = [
+        max(len(column), *(len(row[index]) for row in cells))
+        for index, column in enumerate(columns)
+    ]
+    for row in (columns, *cells):
+        line = "  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True))
+        click.echo(line.rstrip())
+
+
+def _print_rich(columns: Sequence[str], cells: Sequence[Sequence[str]]) -> None:
+    # rich takes a third of the start; only a terminal pays for it.
+    from rich.box import SIMPLE_HEAD
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    for row in cells:
+        table.add_row(*(Text(cell) for cell in row))
+    Console(markup=False, highlight=False, emoji=False).print(table)

@@ -1,0 +1,143 @@
+"""`hotline status`: our device, the path, their gateway, their watch; each answered apart."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import click
+
+from gateway.cli.connection import connect
+from gateway.cli.options import Common, api_options
+from gateway.cli.output import print_fields, print_json, print_table, say
+from gateway.cli.text import RECEIPT_IS_NOT_CONSENT, duration, milliseconds, precedence_letter
+from gateway.cli.view import Document
+
+_RECEIPTED = frozenset({"MACHINE RECEIPT", "DISPLAYED", "ROGER", "STANDBY"})
+
+
+@click.command("status")
+@api_options
+def command(common: Common) -> None:
+    """Say how the line is. Four questions, answered apart:
+
+    \b
+    our device    does our radio or cable adapter work?
+    the path      did a frame of the far station come by it, and when?
+    far gateway   does it answer, and does it store what we send?
+    far watch     which of our notices still wait for a person there?
+
+    What was declared (line open, suspended) is a notice of kind LINE STATE, never a measurement.
+    """  # noqa: D301 (click reads the backspace)
+    with connect(common) as gateway:
+        document = gateway.status()
+    if common.json:
+        print_json(document)
+        return
+    say(f"station {document.get('station')}  {document.get('dtg') or 'clock not trusted'}")
+    for line in document.get("lines") or ():
+        _print_line(line, document)
+    _print_pending("waiting for our watch", document, "pending_in")
+    _print_pending("waiting for theirs", document, "pending_out")
+    for problem in _problems(document):
+        say(problem)
+
+
+def _print_line(line: Document, status: Document) -> None:
+    say("")
+    far = str(line.get("far_station") or line.get("line"))
+    say(f"line to {far}")
+    rows = [
+        (
+            str(link.get("name")),
+            str(link.get("state")),
+            device_text(link),
+            path_text(link),
+            milliseconds(link.get("round_trip_ms")) if link.get("round_trip_ms") else "-",
+            _share(link.get("loss")),
+            str(link.get("queued", 0)),
+        )
+        for link in line.get("links") or ()
+    ]
+    columns = ("LINK", "STATE", "OUR DEVICE", "THE PATH", "ROUND TRIP", "LOSS", "QUEUED")
+    print_table(columns, rows, empty="This line has no link; add one to the configuration.")
+    print_fields(
+        [
+            ("far gateway", gateway_text(line.get("far_gateway"))),
+            ("far watch", watch_text(status)),
+        ]
+    )
+
+
+def device_text(link: Document) -> str:
+    """Does our device work? The detail names port and radio."""
+    works = "works" if link.get("device_up") else "DOES NOT WORK"
+    return f"{works}: {link['detail']}" if link.get("detail") else works
+
+
+def path_text(link: Document) -> str:
+    """Did an authentic frame of the far station come by this link, and when?"""
+    heard = link.get("heard_ms_ago")
+    return "nothing heard yet" if heard is None else f"heard {milliseconds(heard)} ago"
+
+
+def gateway_text(peer: Document | None) -> str:
+    """Does the far gateway answer, and does it take what we send?"""
+    if peer is None or peer.get("heard_ms_ago") is None:
+        return "nothing heard yet"
+    answers = "answers" if peer.get("confirmed") else "HEARD, BUT HAS NOT SHOWN THAT IT HEARS US"
+    busy = ", BUT CANNOT STORE NOW (busy)" if peer.get("busy") else ""
+    return f"{answers}{busy}; heard {milliseconds(peer['heard_ms_ago'])} ago"
+
+
+def watch_text(status: Document) -> str:
+    """What we know of people there: only what they have not answered."""
+    waiting = status.get("pending_out_count") or 0
+    if not waiting:
+        return "no notice waits for a person there"
+    overdue = sum(1 for pending in status.get("pending_out") or () if pending.get("overdue"))
+    late = f", {overdue} OVERDUE" if overdue else ""
+    return (
+        f"{waiting} {'notice waits' if waiting == 1 else 'notices wait'} for a person there{late}"
+    )
+
+
+def _share(loss: Any) -> str:  # noqa: ANN401 (a JSON value)
+    return f"{loss * 100:.0f} %" if isinstance(loss, int | float) else "-"
+
+
+def _print_pending(title: str, document: Document, key: str) -> None:
+    pending = document.get(key) or []
+    count = document.get(f"{key}_count") or len(pending)
+    if not count:
+        return
+    say("")
+    say(f"{title}: {count}")
+    rows = [
+        (
+            str(notice.get("id")),
+            precedence_letter(notice.get("precedence")),
+            str(notice.get("operation")),
+            str(notice.get("state")) + (" OVERDUE" if notice.get("overdue") else ""),
+            duration(notice.get("waiting_s")),
+        )
+        for notice in pending
+    ]
+    print_table(("ID", "P", "OPERATION", "STATE", "WAITS"), rows, empty="")
+    if count > len(pending):
+        say(f"and {count - len(pending)} more; see `hotline {_box(key)}`")
+    if key == "pending_out" and any(notice.get("state") in _RECEIPTED for notice in pending):
+        say(RECEIPT_IS_NOT_CONSENT)
+
+
+def _box(key: str) -> str:
+    return "inbox" if key == "pending_in" else "outbox"
+
+
+def _problems(document: Document) -> Iterator[str]:
+    for alarm in document.get("alarms") or ():
+        yield f"ALARM {alarm.get('code')}: {alarm.get('text')}"
+    if document.get("store_refused"):
+        yield "STORE REFUSED: the disk cannot be written; nothing is accepted until it can"
+    if document.get("stopping"):
+        yield "STOPPING: the gateway was asked to stop; nothing is accepted"

@@ -1,0 +1,1 @@
+"""The operator's file: read strictly, with every problem said at once."""

@@ -1,0 +1,187 @@
+"""What no single value can show: names used twice, pins that clash, users that do not exist."""
+
+from __future__ import annotations
+
+import dataclasses
+import grp
+import os
+import pwd
+from collections.abc import Iterable, Iterator, Mapping
+from urllib.parse import SplitResult, urlsplit
+
+import msgspec
+
+from gateway.config.document import Fields, Problem, shown
+from gateway.config.settings import (
+    ApiSettings,
+    IndicatorSettings,
+    LineSettings,
+    LinkSettings,
+    MeshtasticLinkSettings,
+    MqttSettings,
+    StationSettings,
+)
+from gateway.core.policy import Policy
+
+POLICY_VALUE_MAX = 1_000_000_000
+_SOCKET_PATH_SIZE_MAX = 107
+"""What fits `sun_path` (unix(7)) with its closing zero."""
+
+
+def check_fields(fields: Fields) -> list[Problem]:
+    """Check what was read of the file, as far as it fitted its types."""
+    lines = fields.get("line") or ()
+    links = list(_links(lines))
+    return [
+        *_check_links(links),
+        *_check_files_once(lines),
+        *_check_station(fields.get("station")),
+        *_check_pins(fields.get("indicators"), len(links)),
+        *_check_api(fields.get("api")),
+        *_check_mqtt(fields.get("mqtt")),
+        *_check_policy(fields.get("policy") or {}),
+    ]
+
+
+def build_policy(overrides: Mapping[str, int]) -> Policy:
+    """Put checked overrides on the engine's numbers."""
+    return dataclasses.replace(Policy(), **overrides)
+
+
+def _links(lines: Iterable[LineSettings | None]) -> Iterator[tuple[str, LinkSettings]]:
+    for line_number, line in enumerate(lines, start=1):
+        for number, link in enumerate(line.link if line else (), start=1):
+            yield f"[[line]] {line_number}, [[line.link]] {number}", link
+
+
+def _check_links(links: list[tuple[str, LinkSettings]]) -> Iterator[Problem]:
+    names: dict[str, str] = {}
+    ports: dict[str, str] = {}
+    for where, link in links:
+        if first := names.get(link.name):
+            what = f"{shown(link.name)} is already the name of {first}"
+            yield Problem(f"{where} name", what, "give each link of the file its own name")
+        if first := ports.get(link.port):
+            what = f"{shown(link.port)} is already the port of {first}"
+            yield Problem(f"{where} port", what, "give each link a device of its own")
+        names.setdefault(link.name, where)
+        ports.setdefault(link.port, where)
+        if isinstance(link, MeshtasticLinkSettings):
+            if link.own_node == link.node:
+                what = f"{link.node} is our own radio as well"
+                yield Problem(f"{where} node", what, "write the number of the far station's radio")
+            if link.port.startswith("tcp://") and not _has_host(link.port):
+                what = f"{shown(link.port)} names no host and port"
+                yield Problem(f"{where} port", what, 'write it as "tcp://host:4403"')
+
+
+def _check_files_once(lines: Iterable[LineSettings | None]) -> Iterator[Problem]:
+    seen: dict[object, str] = {}
+    for number, line in enumerate(lines, start=1):
+        for key, path in (("card", line.card), ("secret_file", line.secret_file)) if line else ():
+            where = f"[[line]] {number} {key}"
+            if path in seen:
+                what = f"{shown(str(path))} is already used in {seen[path]}"
+                yield Problem(where, what, "each far station has a card and a secret of its own")
+            seen.setdefault(path, where)
+
+
+def _check_station(station: StationSettings | None) -> Iterator[Problem]:
+    if station is None:
+        return
+    longest = os.fsencode(station.runtime_folder / "pins.sock")
+    if len(longest) > _SOCKET_PATH_SIZE_MAX:
+        what = f"is too long: a socket in it would have {len(longest)} octets of path"
+        remedy = f"choose a folder so that it has at most {_SOCKET_PATH_SIZE_MAX}"
+        yield Problem("[station] runtime_folder", what, remedy)
+    if station.runtime_folder == station.state_folder:
+        what = "is the state folder as well"
+        yield Problem("[station] runtime_folder", what, "choose a folder below /run")
+
+
+def _check_pins(indicators: IndicatorSettings | None, link_count: int) -> Iterator[Problem]:
+    if indicators is None or indicators.factory == "none":
+        return
+    pins = indicators.pins
+    if link_count > len(pins.link):
+        what = f"names {len(pins.link)} lamps for {link_count} links"
+        yield Problem("[indicators.pins] link", what, "name a pin for each link, in their order")
+    users: dict[int, str] = {}
+    for field in msgspec.structs.fields(pins):
+        value = getattr(pins, field.name)
+        for number, pin in enumerate(value if isinstance(value, tuple) else (value,), start=1):
+            name = f"{field.name} {number}" if isinstance(value, tuple) else field.name
+            if pin in users:
+                what = f"pin {pin} is already used by {users[pin]}"
+                yield Problem(f"[indicators.pins] {name}", what, "give each its own pin")
+            users.setdefault(pin, name)
+
+
+def _check_api(api: ApiSettings | None) -> Iterator[Problem]:
+    if api is None:
+        return
+    if api.group is not None:
+        try:
+            grp.getgrnam(api.group)
+        except KeyError:
+            what = f"this machine has no group {shown(api.group)}"
+            yield Problem("[api] group", what, f"make it with: groupadd --system {api.group}")
+    seen: dict[str, int] = {}
+    for number, user in enumerate(api.user, start=1):
+        where = f"[[api.user]] {number} name"
+        if user.name in seen:
+            what = f"{shown(user.name)} is already [[api.user]] {seen[user.name]}"
+            yield Problem(where, what, "write each user once")
+            continue
+        seen[user.name] = number
+        try:
+            pwd.getpwnam(user.name)
+        except KeyError:
+            what = f"this machine has no user {shown(user.name)}"
+            yield Problem(where, what, "write a user that exists, or make it with adduser")
+
+
+def _check_mqtt(mqtt: MqttSettings | None) -> Iterator[Problem]:
+    if mqtt is None:
+        return
+    where = "[mqtt] url"
+    parts = _split(mqtt.url)
+    if parts is None or parts.scheme not in ("mqtt", "mqtts", "unix"):
+        yield Problem(where, "is no address of a broker", 'write it as "mqtt://host:1883"')
+    elif parts.username or parts.password:
+        # The address itself is not shown: it may hold a password.
+        yield Problem(where, "holds a user or password", "use the keys user and password_file")
+    elif parts.scheme == "unix" and not parts.path.startswith("/"):
+        yield Problem(where, "names no socket", 'write it as "unix:///run/mosquitto.sock"')
+    elif parts.scheme != "unix" and not parts.hostname:
+        yield Problem(where, "names no host", 'write it as "mqtt://host:1883"')
+    if mqtt.password_file and not mqtt.user:
+        yield Problem("[mqtt] user", "is missing beside password_file", "write the broker's user")
+    if mqtt.ca_file and not mqtt.url.startswith("mqtts:"):
+        yield Problem("[mqtt] ca_file", "is of no use without mqtts://", "remove it or use mqtts")
+
+
+def _check_policy(overrides: Mapping[str, object]) -> Iterator[Problem]:
+    known = {field.name for field in dataclasses.fields(Policy)}
+    for name, value in overrides.items():
+        where = f"[policy] {name if name in known else shown(name)}"
+        if name not in known:
+            yield Problem(where, "is no number of the policy", "see the names in core/policy.py")
+        elif type(value) is not int or not 1 <= value <= POLICY_VALUE_MAX:
+            remedy = f"write 1 to {POLICY_VALUE_MAX}; the default is {getattr(Policy(), name)}"
+            yield Problem(where, f"{shown(value)} does not fit", remedy)
+
+
+def _split(url: str) -> SplitResult | None:
+    """Take an address apart, or None if it cannot be one."""
+    try:
+        parts = urlsplit(url)
+        _ = parts.port
+    except ValueError:
+        return None
+    return parts
+
+
+def _has_host(url: str) -> bool:
+    parts = _split(url)
+    return parts is not None and bool(parts.hostname)

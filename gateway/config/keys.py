@@ -1,0 +1,107 @@
+"""From the files that the configuration names to the engine's key ring."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TypeVar
+
+from gateway.config.document import Problem
+from gateway.config.files import FileProblemError, read_private, read_public
+from gateway.config.settings import LineSettings, Settings
+from gateway.errors import FieldError
+from gateway.model import Station
+from gateway.security.cards import parse_card, parse_key_file, parse_secret
+from gateway.security.keys import Card, KeyRing, Line, StationKeys, derive_line_keys
+
+T = TypeVar("T")
+Read = Callable[[str, Path], bytes]
+
+
+def read_keyring(settings: Settings, problems: list[Problem]) -> KeyRing | None:
+    """Read the key, cards and secrets; None when anything is wrong, which `problems` then says."""
+    count = len(problems)
+    station = settings.station
+    own = _parsed("[station] key_file", station.key_file, read_private, parse_key_file, problems)
+    if own and own[1].name != station.name:
+        what = f"the key file is of the station {own[1].name}, not {station.name}"
+        problems.append(Problem("[station] name", what, "correct the one that is wrong"))
+    lines: dict[Station, Line] = {}
+    for number, settings_line in enumerate(settings.line, start=1):
+        line = _read_line(f"[[line]] {number}", settings_line, own, problems)
+        if line is not None and own is not None:
+            problems += _clashes(f"[[line]] {number} card", line.card, own[1], lines)
+            lines[line.card.station] = line
+    if len(problems) > count or own is None:
+        return None
+    return KeyRing(own[0], own[1], lines)
+
+
+def check_other_files(settings: Settings, problems: list[Problem]) -> None:
+    """Read what adapters will need, so that it is missed now and not at night."""
+    if settings.mqtt is None:
+        return
+    for where, path, read in (
+        ("[mqtt] password_file", settings.mqtt.password_file, read_private),
+        ("[mqtt] ca_file", settings.mqtt.ca_file, read_public),
+    ):
+        if path is not None:
+            _parsed(where, path, read, str, problems)
+
+
+def read_password(path: Path) -> str:
+    """Read the one line of a password file. Raises `FileProblemError`."""
+    return read_private("password_file", path).decode(errors="replace").strip("\r\n")
+
+
+def _read_line(
+    where: str,
+    settings: LineSettings,
+    own: tuple[StationKeys, Card] | None,
+    problems: list[Problem],
+) -> Line | None:
+    card = _parsed(f"{where} card", settings.card, read_public, parse_card, problems)
+    place = f"{where} secret_file"
+    secret = _parsed(place, settings.secret_file, read_private, parse_secret, problems)
+    first = secret
+    if settings.hello_secret_file is not None:
+        place = f"{where} hello_secret_file"
+        first = _parsed(place, settings.hello_secret_file, read_private, parse_secret, problems)
+    if card is None or secret is None or first is None or own is None:
+        return None
+    try:
+        keys = derive_line_keys(own[0], card, secret, settings.generation, hello_secret=first)
+    except FieldError as error:
+        problems.append(Problem(f"{where} {error.field}", error.problem, error.remedy))
+        return None
+    return Line(card, keys, settings.generation)
+
+
+def _clashes(where: str, card: Card, own: Card, lines: dict[Station, Line]) -> Iterator[Problem]:
+    """Find stations that could not be told apart."""
+    others = [own, *(line.card for line in lines.values())]
+    for other in others:
+        if card.station == other.station:
+            what = f"{card.name} has the number {card.station}, as {other.name} has"
+            yield Problem(where, what, "give each station that shares a line its own number")
+        elif card.name == other.name:
+            what = f"two stations have the name {card.name}"
+            yield Problem(where, what, "rename one and bring its new card")
+
+
+def _parsed(
+    where: str,
+    path: Path,
+    read: Read,
+    parse: Callable[[str], T],
+    problems: list[Problem],
+) -> T | None:
+    try:
+        return parse(read(where, path).decode())
+    except FileProblemError as error:
+        problems.append(error.problem)
+    except UnicodeDecodeError:
+        problems.append(Problem(where, f"{path} is not text", "name the right file"))
+    except FieldError as error:
+        problems.append(Problem(where, f"{path}: {error.field} {error.problem}", error.remedy))
+    return None

@@ -1,0 +1,77 @@
+"""Read the configuration file and the files that it names. Every failure is one `ConfigError`."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from gateway.config.checks import build_policy, check_fields
+from gateway.config.document import Fields, Problem, read_fields
+from gateway.config.files import FILE_SIZE_MAX
+from gateway.config.keys import check_other_files, read_keyring
+from gateway.config.settings import Settings
+from gateway.core.policy import Policy
+from gateway.errors import ConfigError
+from gateway.security.keys import KeyRing
+
+
+def load_settings(path: Path, *, check_files: bool = True) -> Settings:
+    """Read the file at `path`. Raises `ConfigError` with all its problems.
+
+    `check_files` reads the keys, cards and secrets too, which only the daemon's user may.
+    """
+    problems: list[Problem] = []
+    fields: Fields = read_fields(Settings, _read_toml(path), "", problems)
+    problems += check_fields(fields)
+    _raise(path, problems)
+    settings = Settings(**fields)
+    if check_files:
+        read_keyring(settings, problems)
+        check_other_files(settings, problems)
+        _raise(path, problems)
+    return settings
+
+
+def load_keyring(settings: Settings) -> KeyRing:
+    """Give the keys, card and lines of the station. Raises `ConfigError`."""
+    problems: list[Problem] = []
+    keyring = read_keyring(settings, problems)
+    if keyring is None:
+        raise ConfigError([str(problem) for problem in problems])
+    return keyring
+
+
+def load_policy(settings: Settings) -> Policy:
+    """Give the engine's numbers with the overrides of `[policy]`, which are checked already."""
+    return build_policy(settings.policy)
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
+    try:
+        octets = path.read_bytes()
+        if len(octets) > FILE_SIZE_MAX:
+            raise ConfigError(
+                [f"{path}: has more than {FILE_SIZE_MAX} octets; name the right file"]
+            )
+        return tomllib.loads(octets.decode())
+    except OSError as error:
+        sentence = f"{path}: cannot be read ({error.strerror}); name the file with --config"
+        raise ConfigError([sentence]) from error
+    except UnicodeDecodeError as error:
+        line = error.object[: error.start].count(b"\n") + 1
+        sentence = f"{path}: line {line} is not UTF-8; save the file as UTF-8"
+        raise ConfigError([sentence]) from error
+    except tomllib.TOMLDecodeError as error:
+        # The parser's text ends with the place: (at line 3, column 7).
+        sentence = f"{path}: is not TOML: {error}; correct it there"
+        raise ConfigError([sentence]) from error
+    except RecursionError as error:
+        sentence = f"{path}: is nested too deeply; write plain tables"
+        raise ConfigError([sentence]) from error
+
+
+def _raise(path: Path, problems: Iterable[Problem]) -> None:
+    if sentences := [f"{path}: {problem}" for problem in problems]:
+        raise ConfigError(sentences)

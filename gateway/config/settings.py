@@ -1,0 +1,300 @@
+"""What the configuration file may say, as strict types. Reading and checking: `load`.
+
+Each description is shown to the operator when the value is missing or does not fit: it says
+what to write. Paths are absolute, since a daemon has no folder of its own.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from msgspec import Meta, Struct, field
+
+from gateway.core.events import Rights
+from gateway.model import Operation, Precedence, Role
+
+OperationWord = Literal["operation", "exercise", "simulation", "test"]
+PrecedenceWord = Literal["flash", "immediate", "priority", "routine"]
+RoleWord = Literal[
+    "automatic", "duty_officer", "watch_commander", "liaison_officer", "commander", "technician"
+]
+
+LINK_COUNT_MAX = 8
+LINE_COUNT_MAX = 16
+API_USER_COUNT_MAX = 64
+
+AbsolutePath = Annotated[Path, Meta(description="write the whole path, from /")]
+OperationWords = Annotated[
+    tuple[OperationWord, ...],
+    Meta(description='list any of "operation", "exercise", "simulation", "test"'),
+]
+PrecedenceLimit = Annotated[
+    PrecedenceWord,
+    Meta(description='write the fastest one allowed: "flash", "immediate", "priority", "routine"'),
+]
+RoleName = Annotated[
+    RoleWord,
+    Meta(
+        description='write "automatic", "duty_officer", "watch_commander", "liaison_officer",'
+        ' "commander" or "technician"'
+    ),
+]
+Answering = Annotated[bool, Meta(description="write true or false")]
+LinkLabel = Annotated[
+    str,
+    Meta(
+        pattern=r"^[a-z][a-z0-9-]{0,15}\Z",
+        description='write a short name such as "radio": 1 to 16 of a-z, 0-9 and -, a letter first',
+    ),
+]
+Pin = Annotated[
+    int, Meta(ge=2, le=27, description="write the BCM number of a free pin of the header, 2 to 27")
+]
+
+
+class Table(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A table of the file: unknown keys are errors, values never change."""
+
+
+class StationSettings(Table, frozen=True, kw_only=True):
+    name: Annotated[
+        str,
+        Meta(
+            pattern=r"^[A-Z0-9-]{1,12}\Z",
+            description="write the name on the station's card: 1 to 12 of A-Z, 0-9 and -",
+        ),
+    ]
+    state_folder: AbsolutePath = Path("/var/lib/hotline-gateway")
+    """Everything that must outlive a restart."""
+    runtime_folder: AbsolutePath = Path("/run/hotline-gateway")
+    """`api.sock` and `pins.sock`; may be gone after a restart."""
+    key_file: AbsolutePath = Path("/etc/hotline-gateway/station.key")
+    clock_is_manual: Annotated[bool, Meta(description="write true or false")] = False
+    """The operator sets the clock and vouches for it: DTGs say MANUAL where NTP is silent."""
+
+
+class MeshtasticLinkSettings(
+    Table, frozen=True, kw_only=True, tag_field="driver", tag="meshtastic"
+):
+    name: LinkLabel
+    port: Annotated[
+        str,
+        Meta(
+            pattern=r"^(/.+|tcp://.+)\Z",
+            description='write the radio\'s device, "/dev/serial/by-id/...", or "tcp://host:4403"',
+        ),
+    ]
+    node: Annotated[
+        str,
+        Meta(
+            pattern=r"^![0-9a-f]{8}\Z",
+            description='write the number of the far station\'s radio, such as "!4d4c00b2"',
+        ),
+    ]
+    own_node: (
+        Annotated[
+            str,
+            Meta(
+                pattern=r"^![0-9a-f]{8}\Z",
+                description='write our own radio\'s number, such as "!4d4c00a1"',
+            ),
+        ]
+        | None
+    ) = None
+    """Where given, another radio at this port is refused."""
+
+
+class SerialLinkSettings(Table, frozen=True, kw_only=True, tag_field="driver", tag="serial"):
+    name: LinkLabel
+    port: Annotated[
+        str,
+        Meta(
+            pattern=r"^/.+\Z", description='write the device of the cable, "/dev/serial/by-id/..."'
+        ),
+    ]
+    bit_rate: Annotated[
+        int,
+        Meta(ge=50, le=4_000_000, description="write bits a second, 50 to 4000000, such as 9600"),
+    ] = 9600
+    half_duplex: Annotated[
+        bool, Meta(description="write true for a radio modem that cannot hear while it sends")
+    ] = False
+
+
+LinkSettings = MeshtasticLinkSettings | SerialLinkSettings
+
+
+class LineSettings(Table, frozen=True, kw_only=True):
+    """One far station and the links to it."""
+
+    card: Annotated[
+        Path, Meta(description="write the whole path of the far station's card, from /")
+    ]
+    secret_file: Annotated[
+        Path, Meta(description="write the whole path of the line's secret, from /")
+    ]
+    hello_secret_file: AbsolutePath | None = None
+    """The line's first secret, where it was rotated: hellos stay under it for ever."""
+    generation: Annotated[
+        int, Meta(ge=1, le=255, description="write the number of the key generation, 1 to 255")
+    ] = 1
+    link: Annotated[
+        tuple[LinkSettings, ...],
+        Meta(
+            min_length=1,
+            max_length=LINK_COUNT_MAX,
+            description="add 1 to 8 tables [[line.link]], best first (PACE)",
+        ),
+    ]
+
+
+class Granted(Table, frozen=True, kw_only=True):
+    """What a user of an adapter may do; `principal` words of the file as the engine's values."""
+
+    role: RoleName
+    submit: OperationWords
+    precedence: PrecedenceLimit
+    answer: Answering
+
+    @property
+    def role_code(self) -> Role:
+        return Role[self.role.upper()]
+
+    @property
+    def rights(self) -> Rights:
+        return Rights(
+            submit=frozenset(Operation[word.upper()] for word in self.submit),
+            precedence=Precedence[self.precedence.upper()],
+            answer=self.answer,
+        )
+
+
+class ApiUserSettings(Granted, frozen=True, kw_only=True):
+    name: Annotated[
+        str, Meta(min_length=1, max_length=32, description="write a user of this machine")
+    ]
+    role: RoleName = "duty_officer"
+    submit: OperationWords = ("test", "exercise")
+    precedence: PrecedenceLimit = "flash"
+    answer: Answering = False
+
+
+class ApiSettings(Table, frozen=True, kw_only=True):
+    group: (
+        Annotated[
+            str, Meta(max_length=32, description="write the group that may connect to the socket")
+        ]
+        | None
+    ) = None
+    """Owner group of `api.sock` (mode 0660); None leaves the daemon's own."""
+    user: Annotated[
+        tuple[ApiUserSettings, ...],
+        Meta(max_length=API_USER_COUNT_MAX, description="add at most 64 tables [[api.user]]"),
+    ] = ()
+
+
+class MqttSettings(Granted, frozen=True, kw_only=True):
+    url: Annotated[
+        str,
+        Meta(
+            min_length=1,
+            description='write "mqtt://host:1883", "mqtts://host:8883" or "unix:///path"',
+        ),
+    ]
+    user: Annotated[str, Meta(min_length=1, description="write the user of the broker")] | None = (
+        None
+    )
+    password_file: AbsolutePath | None = None
+    ca_file: AbsolutePath | None = None
+    """Certificates to trust for mqtts://; None: those of the system."""
+    role: RoleName = "automatic"
+    submit: OperationWords = ("test", "exercise")
+    precedence: PrecedenceLimit = "immediate"
+    answer: Answering = False
+
+
+class PinSettings(Table, frozen=True, kw_only=True):
+    """BCM numbers; the defaults are those of hw/pins.toml."""
+
+    alive: Pin = 17
+    link: Annotated[
+        tuple[Pin, ...], Meta(description="list the BCM numbers of the link lamps, in PACE order")
+    ] = (13, 19, 16, 20)
+    """Lamps of the links in the order of the file."""
+    pending_in: Pin = 27
+    pending_out: Pin = 22
+    alarm: Pin = 23
+    exercise: Pin = 24
+    buzzer: Pin = 12
+    button: Pin = 6
+
+
+class IndicatorSettings(Table, frozen=True, kw_only=True):
+    factory: Annotated[
+        Literal["lgpio", "mock", "none"],
+        Meta(description='write "lgpio" on a Raspberry Pi, "mock" on a bench, or "none"'),
+    ]
+    console: Annotated[bool, Meta(description="write true or false")] = False
+    """Draw the lamps on the daemon's terminal."""
+    pins: PinSettings = field(default_factory=PinSettings)
+
+
+class LogSettings(Table, frozen=True, kw_only=True):
+    """The local log, for technicians. The log book is in the store."""
+
+    folder: AbsolutePath | None = None
+    """None: `log` in the state folder."""
+    level: Annotated[
+        Literal["debug", "info", "warning", "error"],
+        Meta(description='write "debug", "info", "warning" or "error"'),
+    ] = "info"
+    file_size_max: Annotated[
+        int, Meta(ge=10_000, le=100_000_000, description="write octets, 10000 to 100000000")
+    ] = 1_000_000
+    file_count: Annotated[int, Meta(ge=1, le=100, description="write 1 to 100")] = 5
+    """Rotated files kept beside the one written."""
+
+
+class Settings(Table, frozen=True, kw_only=True):
+    """The whole file."""
+
+    station: StationSettings
+    line: Annotated[
+        tuple[LineSettings, ...],
+        Meta(
+            min_length=1,
+            max_length=LINE_COUNT_MAX,
+            description="add a table [[line]] for each far station, 1 to 16",
+        ),
+    ]
+    indicators: IndicatorSettings
+    api: ApiSettings = field(default_factory=ApiSettings)
+    mqtt: MqttSettings | None = None
+    log: LogSettings = field(default_factory=LogSettings)
+    policy: Annotated[
+        dict[str, Any], Meta(description="make it a table [policy] of names and whole numbers")
+    ] = field(default_factory=dict)
+    """Overrides of `core.policy.Policy` by name; whole numbers, once checked."""
+
+    @property
+    def log_folder(self) -> Path:
+        return self.log.folder or self.station.state_folder / "log"
+
+    @property
+    def api_socket(self) -> Path:
+        return self.station.runtime_folder / "api.sock"
+
+    @property
+    def pins_socket(self) -> Path:
+        return self.station.runtime_folder / "pins.sock"
+
+    @property
+    def lock_file(self) -> Path:
+        """Held while a daemon runs; beside the state, so that no second one can use it."""
+        return self.station.state_folder / "lock"
+
+    @property
+    def links(self) -> tuple[LinkSettings, ...]:
+        """Every link of every line, in the order of the file: the order of the link lamps."""
+        return tuple(link for line in self.line for link in line.link)

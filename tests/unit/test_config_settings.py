@@ -1,0 +1,348 @@
+"""The configuration file: every problem at once, and never a traceback."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from gateway.config.document import Problem, read_fields
+from gateway.config.load import load_keyring, load_policy, load_settings
+from gateway.config.settings import MeshtasticLinkSettings, SerialLinkSettings, Settings
+from gateway.core.events import Rights
+from gateway.core.policy import Policy
+from gateway.errors import ConfigError
+from gateway.model import Operation, Precedence, Role, Station
+from gateway.security.cards import card_text, key_file_text, make_card, secret_text
+from gateway.security.keys import new_station_keys
+
+NORTH, SOUTH = Station(1), Station(2)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Make the files of the station NORTH with a line to SOUTH."""
+    for number, name in ((1, "NORTH"), (2, "SOUTH")):
+        keys = new_station_keys(
+            bytes([number]) * 32 + bytes([number + 9]) * 32, station=Station(number)
+        )
+        card = make_card(keys, name=name, party=f"Party {number}", language="en")
+        (tmp_path / f"{name}.card").write_text(card_text(card, keys) + "\n")
+        (tmp_path / f"{name}.key").write_text(key_file_text(keys, card))
+        (tmp_path / f"{name}.key").chmod(0o600)
+    (tmp_path / "SOUTH.secret").write_text(secret_text(bytes(range(32))))
+    (tmp_path / "SOUTH.secret").chmod(0o600)
+    return tmp_path
+
+
+def write(folder: Path, *, replace: dict[str, str] | None = None, more: str = "") -> Path:
+    """Write a valid file with some of its text replaced, and more at its end."""
+    text = f"""
+[station]
+name = "NORTH"
+state_folder = "{folder}/state"
+runtime_folder = "{folder}/run"
+key_file = "{folder}/NORTH.key"
+
+[[line]]
+card = "{folder}/SOUTH.card"
+secret_file = "{folder}/SOUTH.secret"
+generation = 3
+
+[[line.link]]
+name = "radio"
+driver = "meshtastic"
+port = "tcp://localhost:4403"
+node = "!4d4c00b2"
+
+[[line.link]]
+name = "cable"
+driver = "serial"
+port = "/dev/serial/by-id/usb-1"
+bit_rate = 19200
+
+[indicators]
+factory = "mock"
+"""
+    for old, new in (replace or {}).items():
+        assert old in text
+        text = text.replace(old, new)
+    path = folder / "config.toml"
+    path.write_text(text + more)
+    return path
+
+
+def problems(path: Path) -> list[str]:
+    """Load a file that must be refused, and give its sentences without the file's name."""
+    with pytest.raises(ConfigError) as caught:
+        load_settings(path)
+    assert str(caught.value) == "\n".join(caught.value.problems)
+    prefix = f"{path}: "
+    assert all(sentence.startswith(prefix) for sentence in caught.value.problems)
+    return [sentence.removeprefix(prefix) for sentence in caught.value.problems]
+
+
+def test_a_good_file_gives_settings_and_keys(folder: Path) -> None:
+    """Every value of the file arrives typed, with the defaults of what it leaves out."""
+    settings = load_settings(write(folder))
+    assert settings.station.name == "NORTH"
+    assert settings.line[0].generation == 3
+    radio, cable = settings.line[0].link
+    assert isinstance(radio, MeshtasticLinkSettings)
+    assert radio.node == "!4d4c00b2"
+    assert isinstance(cable, SerialLinkSettings)
+    assert (cable.bit_rate, cable.half_duplex) == (19_200, False)
+    assert settings.mqtt is None
+    assert settings.log_folder == folder / "state" / "log"
+    assert settings.api_socket == folder / "run" / "api.sock"
+    assert settings.lock_file.parent == settings.station.state_folder
+    keyring = load_keyring(settings)
+    assert keyring.card.name == "NORTH"
+    assert keyring.lines[SOUTH].card.name == "SOUTH"
+    assert keyring.lines[SOUTH].generation == 3
+
+
+def test_every_type_of_the_settings_can_be_read() -> None:
+    """No table has a type that msgspec refuses only once an operator writes the key."""
+    values: tuple[object, ...] = ({}, 1, "x", [], [{}], {"x": 1}, True)
+    for value in values:
+        document: dict[str, object] = {}
+        for field in msgspec.structs.fields(Settings):
+            document[field.name] = value
+        found: list[Problem] = []
+        read_fields(Settings, document, "", found)
+        assert found
+
+
+def test_rights_default_to_exercise_and_test(folder: Path) -> None:
+    """A broker may submit TEST and EXERCISE up to IMMEDIATE by default, and answer nothing."""
+    mqtt = load_settings(write(folder, more='[mqtt]\nurl = "mqtt://localhost"\n')).mqtt
+    assert mqtt is not None
+    assert mqtt.rights == Rights(
+        submit=frozenset({Operation.TEST, Operation.EXERCISE}),
+        precedence=Precedence.IMMEDIATE,
+        answer=False,
+    )
+    assert mqtt.role_code is Role.AUTOMATIC
+
+
+def test_all_problems_come_in_one_error(folder: Path) -> None:
+    """One wrong value hides no other, and each sentence says where, what and what to do."""
+    path = write(
+        folder,
+        replace={
+            'name = "NORTH"': 'name = "north"',
+            "generation = 3": "generations = 3",
+            'driver = "meshtastic"': 'driver = "pigeon"',
+            "bit_rate = 19200": 'bit_rate = "fast"',
+            'factory = "mock"': 'factory = "native"',
+        },
+        more='[log]\nlevel = "loud"\n[policy]\nrto_max_ms = true\n[extra]\n',
+    )
+    assert problems(path) == [
+        "'extra': is no known key; known: station, line, indicators, api, mqtt, log, policy",
+        (
+            "[station] name: 'north' does not fit; write the name on the station's card:"
+            " 1 to 12 of A-Z, 0-9 and -"
+        ),
+        "[[line]] 1 'generations': is no known key; did you mean generation?",
+        (
+            "[[line]] 1, [[line.link]] 1 driver: 'pigeon' is no driver that we have;"
+            " write 'meshtastic' or 'serial'"
+        ),
+        (
+            "[[line]] 1, [[line.link]] 2 bit_rate: 'fast' does not fit;"
+            " write bits a second, 50 to 4000000, such as 9600"
+        ),
+        (
+            "[indicators] factory: 'native' does not fit;"
+            ' write "lgpio" on a Raspberry Pi, "mock" on a bench, or "none"'
+        ),
+        '[log] level: \'loud\' does not fit; write "debug", "info", "warning" or "error"',
+        "[policy] rto_max_ms: True does not fit; write 1 to 1000000000; the default is 60000",
+    ]
+
+
+def test_missing_keys_are_named_with_what_to_write(folder: Path) -> None:
+    """A link without a port and a file without indicators say which key to add."""
+    path = write(
+        folder,
+        replace={
+            'port = "/dev/serial/by-id/usb-1"\n': "",
+            '[indicators]\nfactory = "mock"': "",
+        },
+    )
+    assert problems(path) == [
+        (
+            "[[line]] 1, [[line.link]] 2 port: is missing;"
+            ' write the device of the cable, "/dev/serial/by-id/..."'
+        ),
+        "[indicators]: is missing; add [indicators]",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("replace", "more", "sentence"),
+    [
+        (
+            {'name = "cable"': 'name = "radio"'},
+            "",
+            "[[line]] 1, [[line.link]] 2 name: 'radio' is already",
+        ),
+        (
+            {"/dev/serial/by-id/usb-1": "/x"},
+            "[policy]\nnope = 1\n",
+            "[policy] 'nope': is no number",
+        ),
+        ({}, "[policy]\nrto_max_ms = 0\n", "[policy] rto_max_ms: 0 does not fit; write 1 to"),
+        (
+            {},
+            "[indicators.pins]\nalarm = 17\n",
+            "[indicators.pins] alarm: pin 17 is already used by alive",
+        ),
+        (
+            {},
+            "[indicators.pins]\nlink = [13]\n",
+            "[indicators.pins] link: names 1 lamps for 2 links",
+        ),
+        (
+            {},
+            "[indicators.pins]\nlink = [13, 99]\n",
+            "[indicators.pins] link: [13, 99] does not fit",
+        ),
+        ({}, '[mqtt]\nurl = "http://x"\n', "[mqtt] url: is no address of a broker"),
+        ({}, '[mqtt]\nurl = "mqtt://me:pw@x"\n', "[mqtt] url: holds a user or password"),
+        ({}, '[mqtt]\nurl = "mqtt://x:port"\n', "[mqtt] url: is no address of a broker"),
+        ({}, '[api]\ngroup = "no-such-group"\n', "[api] group: this machine has no group"),
+        (
+            {},
+            '[[api.user]]\nname = "no-such-user"\n',
+            "[[api.user]] 1 name: this machine has no user",
+        ),
+        (
+            {},
+            '[[api.user]]\nname = "root"\n[[api.user]]\nname = "root"\n',
+            "[[api.user]] 2 name: 'root' is already [[api.user]] 1",
+        ),
+        (
+            {"tcp://localhost:4403": "tcp://:4403"},
+            "",
+            "[[line]] 1, [[line.link]] 1 port: 'tcp://:4403' names",
+        ),
+        ({"/run": "/run" + "x" * 120}, "", "[station] runtime_folder: is too long"),
+    ],
+)
+def test_what_no_single_value_can_show(
+    folder: Path, replace: dict[str, str], more: str, sentence: str
+) -> None:
+    """Names, ports and pins used twice, unknown numbers, users and brokers are refused."""
+    path = write(folder, replace=replace, more=more)
+    assert any(found.startswith(sentence) for found in problems(path)), problems(path)
+
+
+def test_a_broker_password_in_the_address_is_not_repeated(folder: Path) -> None:
+    """What may be a secret is never quoted."""
+    path = write(folder, more='[mqtt]\nurl = "mqtt://me:hunter2@x"\n')
+    assert "hunter2" not in str(problems(path))
+
+
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [
+        ("[station]\nname = \n", "line 2, column 8"),
+        ("[station\n", "line 1"),
+        ("a = 1\na = 2\n", "line 2"),
+    ],
+)
+def test_broken_toml_says_line_and_column(folder: Path, text: str, place: str) -> None:
+    """The parser's place reaches the operator."""
+    path = folder / "config.toml"
+    path.write_text(text)
+    (sentence,) = problems(path)
+    assert "is not TOML" in sentence
+    assert place in sentence
+
+
+@pytest.mark.parametrize(
+    ("octets", "words"),
+    [
+        (b"[station]\nname = '\xff'", "line 2 is not UTF-8"),
+        (b"a = " + b"[" * 5000, "is nested too deeply"),
+        (b"#" * 70_000, "has more than 65536 octets"),
+    ],
+)
+def test_octets_that_are_no_configuration(folder: Path, octets: bytes, words: str) -> None:
+    """A file of another kind is one sentence, not a traceback."""
+    path = folder / "config.toml"
+    path.write_bytes(octets)
+    (sentence,) = problems(path)
+    assert words in sentence
+
+
+def test_a_missing_file_names_the_option(folder: Path) -> None:
+    """Where nothing is configured, the sentence says how to name the file."""
+    (sentence,) = problems(folder / "none.toml")
+    assert sentence == "cannot be read (No such file or directory); name the file with --config"
+
+
+@pytest.mark.parametrize("name", ["NORTH.key", "SOUTH.secret"])
+@pytest.mark.parametrize("mode", [0o640, 0o604, 0o644])
+def test_a_key_that_others_may_read_is_refused(folder: Path, name: str, mode: int) -> None:
+    """One sentence with the mode and the command that mends it."""
+    (folder / name).chmod(mode)
+    (sentence,) = problems(write(folder))
+    assert sentence.endswith(
+        f"may be read by others (mode {mode:04o}); run: chmod 600 {folder / name}"
+    )
+
+
+def test_wrong_key_files_are_all_said(folder: Path) -> None:
+    """A missing key, a damaged card and a short secret come together, and no key is quoted."""
+    secret = "ab" * 31
+    (folder / "NORTH.key").unlink()
+    (folder / "SOUTH.card").write_text((folder / "SOUTH.card").read_text().replace("A", "B", 3))
+    (folder / "SOUTH.secret").write_text(secret)
+    found = problems(write(folder))
+    assert [sentence.split(":", 1)[0] for sentence in found] == [
+        "[station] key_file",
+        "[[line]] 1 card",
+        "[[line]] 1 secret_file",
+    ]
+    assert secret not in str(found)
+
+
+def test_a_card_of_the_own_station_is_no_far_station(folder: Path) -> None:
+    """The operator who names the wrong card is told so."""
+    path = write(folder, replace={"SOUTH.card": "NORTH.card"})
+    (sentence,) = problems(path)
+    assert sentence.startswith("[[line]] 1 card: is of this station itself")
+
+
+def test_the_name_must_be_that_of_the_key_file(folder: Path) -> None:
+    """A copied configuration does not run under another station's keys."""
+    (sentence,) = problems(write(folder, replace={'"NORTH"': '"WEST"'}))
+    assert sentence.startswith("[station] name: the key file is of the station NORTH, not WEST")
+
+
+def test_files_may_be_left_alone(folder: Path) -> None:
+    """A client that may not read the keys can still learn where the socket is."""
+    (folder / "NORTH.key").unlink()
+    settings = load_settings(write(folder), check_files=False)
+    assert settings.api_socket.name == "api.sock"
+
+
+def test_a_pipe_as_a_key_does_not_hang(folder: Path) -> None:
+    """A file that would block the start is refused."""
+    (folder / "SOUTH.secret").unlink()
+    os.mkfifo(folder / "SOUTH.secret", 0o600)
+    (sentence,) = problems(write(folder))
+    assert "is no file" in sentence
+
+
+def test_policy_numbers_are_overridden(folder: Path) -> None:
+    """What [policy] names changes, the rest stays."""
+    policy = load_policy(load_settings(write(folder, more="[policy]\nrto_max_ms = 7\n")))
+    assert policy.rto_max_ms == 7
+    assert policy.restore_ms == Policy().restore_ms

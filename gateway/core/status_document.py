@@ -1,0 +1,93 @@
+"""The public JSON form of the status: for the API, the event stream and the retained topics. Pure.
+
+Times are told as ages, since an `Instant` says nothing to another program.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from gateway.core.effects import Alarm, LinkStatus, PeerStatus, PendingNotice, Status
+from gateway.model import Instant, Station
+from gateway.wire.document import dtg, iso_time, station_text
+
+
+def status_document(
+    status: Status, names: Mapping[Station, str], *, instant: Instant | None = None
+) -> dict[str, object]:
+    """Everything that lamps and operators need. `instant` is now; without it ages are null."""
+    return {
+        "station": station_text(names, status.station),
+        "time": iso_time(status.utc),
+        "dtg": dtg(status.utc),
+        "lines": [
+            {"line": station_text(names, station), **line_document(status, names, station)}
+            for station in line_stations(status)
+        ],
+        "pending_in": [_pending(pending, instant) for pending in status.pending_in],
+        "pending_in_count": status.pending_in_count,
+        "pending_out": [_pending(pending, instant) for pending in status.pending_out],
+        "pending_out_count": status.pending_out_count,
+        "alarms": [_alarm(alarm, names) for alarm in status.alarms],
+        "store_refused": status.store_refused,
+        "stopping": status.stopping,
+        "buzzer_silenced": status.buzzer_silenced,
+    }
+
+
+def line_stations(status: Status) -> list[Station]:
+    """The far stations of all lines, in the order of the status."""
+    stations = [peer.station for peer in status.peers] + [link.station for link in status.links]
+    return list(dict.fromkeys(stations))
+
+
+def line_document(
+    status: Status, names: Mapping[Station, str], station: Station
+) -> dict[str, object]:
+    """One line as it is: the far gateway, and each link to it in PACE order."""
+    peers = [peer for peer in status.peers if peer.station == station]
+    return {
+        "station": station_text(names, status.station),
+        "far_station": station_text(names, station),
+        "far_gateway": _peer(peers[0]) if peers else None,
+        "links": [_link(link) for link in status.links if link.station == station],
+    }
+
+
+def _peer(peer: PeerStatus) -> dict[str, object]:
+    return {"confirmed": peer.confirmed, "busy": peer.busy, "heard_ms_ago": peer.heard_ms_ago}
+
+
+def _link(link: LinkStatus) -> dict[str, object]:
+    return {
+        "name": link.name,
+        "state": link.state.value,
+        "device_up": link.device_up,
+        "detail": link.detail,
+        "queued": link.queued,
+        "round_trip_ms": link.round_trip_ms,
+        "heard_ms_ago": link.heard_ms_ago,
+        "loss": None if link.loss is None else round(link.loss, 3),
+    }
+
+
+def _pending(pending: PendingNotice, instant: Instant | None) -> dict[str, object]:
+    waited_s = None if instant is None else max(0, (instant - pending.since) // 1000)
+    return {
+        "id": str(pending.notice_id),
+        "precedence": pending.precedence.name,
+        "operation": pending.operation.name,
+        "state": pending.state.value,
+        "waiting_s": waited_s,
+        "displayed": pending.displayed,
+        "overdue": pending.overdue,
+    }
+
+
+def _alarm(alarm: Alarm, names: Mapping[Station, str]) -> dict[str, object]:
+    return {
+        "code": alarm.code.value,
+        "text": alarm.text,
+        "station": None if alarm.station is None else station_text(names, alarm.station),
+        "notice_id": None if alarm.notice_id is None else str(alarm.notice_id),
+    }

@@ -21,7 +21,7 @@ from gateway.links.base import Emit, Outbox
 from gateway.links.port import Port, open_serial
 from gateway.links.tasks import run_together
 from gateway.model import LinkName
-from gateway.wire.byte_stream import StreamDecoder, encode_stream
+from gateway.wire.byte_stream import DELIMITER, StreamDecoder, encode_stream
 from gateway.wire.limits import FRAME_SIZE_MAX_SERIAL
 
 WRITE_DEADLINE_S: Final = 3.0
@@ -45,8 +45,12 @@ class SerialDriver:
         self._path = port
         self._airtime = SerialAirtime(bit_rate)
         self._write_deadline_s = write_deadline_s
-        self.oversized_count = 0
-        """Frames that came in longer than `FRAME_SIZE_MAX_SERIAL` and were dropped."""
+        self._decoder = StreamDecoder()
+
+    @property
+    def dropped_count(self) -> int:
+        """Runs of octets that were no frame: noise, cut frames, longer than 1024."""
+        return self._decoder.dropped_count
 
     async def run(self, emit: Emit, outbox: Outbox) -> NoReturn:
         """Serve the port. Raises `LinkLostError`."""
@@ -62,13 +66,9 @@ class SerialDriver:
             await port.close()
 
     async def _receive(self, port: Port, emit: Emit) -> NoReturn:
-        decoder = StreamDecoder()
         while True:
-            for frame in decoder.feed(await port.read()):
-                if len(frame) > FRAME_SIZE_MAX_SERIAL:
-                    self.oversized_count += 1
-                elif frame:
-                    emit(FrameReceived(self._link, frame))
+            for frame in self._decoder.feed(await port.read()):
+                emit(FrameReceived(self._link, frame))
 
     async def _send(self, port: Port, emit: Emit, outbox: Outbox) -> NoReturn:
         loop = asyncio.get_running_loop()
@@ -81,7 +81,7 @@ class SerialDriver:
             octets = encode_stream(transmit.octets)
             start_s = loop.time()
             if start_s - free_at_s >= QUIET_S:
-                octets = b"\x00" + octets
+                octets = DELIMITER + octets
             duration_s = len(octets) * 10 / self._airtime.bit_rate
             await port.write(octets, deadline_s=self._write_deadline_s + duration_s)
             # The kernel takes a frame at once and neither a pty nor every USB adapter tells when it

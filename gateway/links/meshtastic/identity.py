@@ -1,0 +1,155 @@
+"""What a radio tells of itself in the handshake: its number, its modem setting, whom it knows.
+
+Pure. Nothing here is trusted beyond choosing numbers: who speaks is proven by our own frames.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from gateway.core.airtime import LoraAirtime
+from gateway.errors import LinkLostError
+from gateway.links.meshtastic.protobuf import config_pb2, mesh_pb2
+
+_LoRa = config_pb2.Config.LoRaConfig
+_Preset = _LoRa.ModemPreset
+
+HOP_LIMIT_MAX: Final = 7
+"""8 and more corrupt the packet's header."""
+_HOP_LIMIT_DEFAULT: Final = 3
+_PUBLIC_KEY_SIZE: Final = 32
+_WIDE_FACTOR: Final = 3.25
+"""LORA_24 (2.4 GHz) has all bandwidths wider by this."""
+
+_MODEM_BY_PRESET: Final = {
+    _Preset.VERY_LONG_SLOW: (12, 62.5, 8),
+    _Preset.LONG_SLOW: (12, 125.0, 8),
+    _Preset.LONG_MODERATE: (11, 125.0, 8),
+    _Preset.LONG_FAST: (11, 250.0, 5),
+    _Preset.LONG_TURBO: (11, 500.0, 8),
+    _Preset.MEDIUM_SLOW: (10, 250.0, 5),
+    _Preset.MEDIUM_FAST: (9, 250.0, 5),
+    _Preset.SHORT_SLOW: (8, 250.0, 5),
+    _Preset.SHORT_FAST: (7, 250.0, 5),
+    _Preset.SHORT_TURBO: (7, 500.0, 5),
+    _Preset.LITE_FAST: (9, 125.0, 5),
+    _Preset.LITE_SLOW: (10, 125.0, 5),
+    _Preset.NARROW_FAST: (7, 62.5, 6),
+    _Preset.NARROW_SLOW: (8, 62.5, 6),
+}
+"""Spreading factor, bandwidth in kHz, coding rate 4/n; as the firmware's modemPresetToParams."""
+_BANDWIDTH_BY_CODE: Final = {
+    31: 31.25,
+    62: 62.5,
+    200: 203.125,
+    400: 406.25,
+    800: 812.5,
+    1600: 1625.0,
+}
+"""Kilohertz for the whole numbers that stand for broken ones in the configuration."""
+
+
+@dataclass(frozen=True, slots=True)
+class RadioIdentity:
+    """A radio as the handshake showed it."""
+
+    node: int
+    firmware: str
+    region: str
+    preset: str
+    """Name of the modem preset, or CUSTOM."""
+    airtime: LoraAirtime
+    hop_limit: int
+    can_transmit: bool
+    """Transmitter on and region set; otherwise the radio only receives."""
+    knows_far_key: bool
+    """Whether it can encrypt to the far node; heals by itself when that one's NodeInfo comes."""
+
+    def detail(self, port: str, far_node: int) -> str:
+        """One line for people."""
+        text = (
+            f"{node_name(self.node)} at {port}, firmware {self.firmware or 'unknown'},"
+            f" {self.region} {self.preset}"
+        )
+        if not self.can_transmit:
+            text += "; its transmitter is off: set the region and switch it on"
+        elif not self.knows_far_key:
+            text += f"; it does not know the key of {node_name(far_node)} yet"
+        return text
+
+
+def node_name(node: int) -> str:
+    """A node number as people write it, for example `!4d4c00a1`."""
+    return f"!{node:08x}"
+
+
+class Handshake:
+    """Collects what a radio sends between `want_config_id` and `config_complete_id`."""
+
+    def __init__(self, far_node: int) -> None:
+        self._far_node = far_node
+        self._node = 0
+        self._firmware = ""
+        self._lora: config_pb2.Config.LoRaConfig | None = None
+        self._knows_far_key = False
+
+    def take(self, message: mesh_pb2.FromRadio) -> None:
+        """Note what matters; the rest of a configuration is not ours."""
+        match message.WhichOneof("payload_variant"):
+            case "my_info":
+                self._node = message.my_info.my_node_num
+            case "metadata":
+                self._firmware = message.metadata.firmware_version[:20]
+            case "config" if message.config.HasField("lora"):
+                self._lora = message.config.lora
+            case "node_info" if message.node_info.num == self._far_node:
+                self._knows_far_key = len(message.node_info.user.public_key) == _PUBLIC_KEY_SIZE
+            case _:
+                pass
+
+    def finish(self, port: str) -> RadioIdentity:
+        """The radio's identity. Raises `LinkLostError` if it left out what we need."""
+        if not self._node or self._lora is None:
+            raise LinkLostError(f"the radio at {port} told neither its number nor its setting")
+        if self._node == self._far_node:
+            raise LinkLostError(
+                f"the radio at {port} is {node_name(self._node)} itself; correct `node`, which is"
+                " the far station's radio"
+            )
+        lora = self._lora
+        return RadioIdentity(
+            node=self._node,
+            firmware=self._firmware,
+            region=_region_name(lora.region),
+            preset=_preset_name(lora),
+            airtime=_airtime(lora),
+            hop_limit=min(lora.hop_limit or _HOP_LIMIT_DEFAULT, HOP_LIMIT_MAX),
+            can_transmit=lora.tx_enabled and lora.region != _LoRa.RegionCode.UNSET,
+            knows_far_key=self._knows_far_key,
+        )
+
+
+def _region_name(region: int) -> str:
+    value = _LoRa.RegionCode.DESCRIPTOR.values_by_number.get(region)
+    return f"REGION {region}" if value is None else value.name
+
+
+def _preset_name(lora: config_pb2.Config.LoRaConfig) -> str:
+    if not lora.use_preset:
+        return "CUSTOM"
+    value = _Preset.DESCRIPTOR.values_by_number.get(lora.modem_preset)
+    return f"PRESET {lora.modem_preset}" if value is None else value.name
+
+
+def _airtime(lora: config_pb2.Config.LoRaConfig) -> LoraAirtime:
+    """The modem's time on air; for a setting we do not know, the slowest: never too short."""
+    if lora.use_preset:
+        factor, bandwidth_khz, rate = _MODEM_BY_PRESET.get(lora.modem_preset, (12, 125.0, 8))
+        if lora.region == _LoRa.RegionCode.LORA_24:
+            bandwidth_khz *= _WIDE_FACTOR
+        return LoraAirtime(factor, bandwidth_khz, rate)
+    bandwidth_khz = _BANDWIDTH_BY_CODE.get(lora.bandwidth, float(lora.bandwidth))
+    if not (5 <= lora.spread_factor <= 12 and bandwidth_khz >= 7 and 5 <= lora.coding_rate <= 8):
+        return LoraAirtime(12, 125.0, 8)
+    return LoraAirtime(lora.spread_factor, bandwidth_khz, lora.coding_rate)

@@ -1,0 +1,185 @@
+"""Drives lamps, buzzer and button of one station from the event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import dataclasses
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, Literal, TextIO
+
+from gateway.core.effects import Status
+from gateway.core.events import ButtonPressed, ButtonReleased
+from gateway.indicators.lamps import (
+    Panel,
+    Rhythm,
+    next_change,
+    next_pattern_change,
+    panel_levels,
+    pattern,
+)
+from gateway.indicators.pins import PinMap
+from gateway.indicators.pins_socket import PinsSocket
+from gateway.model import Instant, LinkName
+
+if TYPE_CHECKING:
+    # gpiozero costs 6 MiB; it is imported only where the configuration names a factory.
+    from gateway.indicators.gpio import Board, OpenFactory
+
+ButtonEvent = ButtonPressed | ButtonReleased
+EmitButton = Callable[[ButtonEvent], None]
+Factory = Literal["lgpio", "mock", "none"]
+
+STUCK_CHECK_MS: Final = 1_000
+"""How often a station that makes no progress looks whether it does again."""
+
+
+class Indicators:
+    """The panel of a station. `show` hands it a status; `run` drives the pins until cancelled.
+
+    `clock` gives the instant. `is_turning` says whether the engine makes progress: while it does
+    not, the alive lamp stays dark. `emit` is called in the loop's thread only. `terminal` gets a
+    line for each change of a rhythm.
+    """
+
+    def __init__(
+        self,
+        *,
+        factory: Factory,
+        pins: PinMap,
+        links: Sequence[LinkName],
+        runtime_folder: Path,
+        clock: Callable[[], Instant],
+        emit: EmitButton,
+        is_turning: Callable[[], bool] = lambda: True,
+        terminal: TextIO | None = None,
+    ) -> None:
+        self._factory = factory
+        self._pins = pins
+        self._links = tuple(links)
+        self._runtime_folder = runtime_folder
+        self._clock = clock
+        self._emit = emit
+        self._is_turning = is_turning
+        self._terminal = terminal
+        self._status: Status | None = None
+        self._changed = asyncio.Event()
+        self._board: Board | None = None
+        self._shown: dict[str, bool] = {}
+
+    def show(self, status: Status) -> None:
+        """Take the newest status; the pins follow in the next turn of the loop."""
+        self._status = status
+        self._changed.set()
+
+    def panel(self) -> Panel:
+        """Give the panel as it is now; all dark before the first status."""
+        if self._status is None:
+            return Panel(links=tuple((name, Rhythm.OFF) for name in self._links))
+        return pattern(self._status, self._clock())
+
+    async def run(self) -> None:
+        """Drive until cancelled, then leave all lamps dark.
+
+        Raises `ConfigError` at once if the named factory, chip or pins cannot be used (nothing
+        else is tried in their place), `OSError` when the chip fails later: run it again.
+        """
+        async with contextlib.AsyncExitStack() as stack:
+            if self._factory != "none":
+                opened = self._open_factory()
+                self._board = self._open_board(opened)
+                stack.callback(self._close_board)
+                if self._factory == "mock":
+                    socket = self._pins_socket(opened)
+                    await stack.enter_async_context(socket.serving())
+            await self._drive()
+
+    def _open_factory(self) -> OpenFactory:
+        if self._factory == "mock":
+            from gateway.indicators.mock import open_mock
+
+            return open_mock()
+        from gateway.indicators.gpio import open_lgpio
+
+        return open_lgpio(self._runtime_folder)
+
+    def _open_board(self, opened: OpenFactory) -> Board:
+        from gateway.indicators.gpio import Board
+
+        loop = asyncio.get_running_loop()
+
+        def hand_over(event: ButtonEvent) -> None:
+            # Called in the factory's thread, whose end by an exception would deafen every button.
+            # RuntimeError: the loop is closed already.
+            with contextlib.suppress(RuntimeError):
+                loop.call_soon_threadsafe(self._emit, event)
+
+        return Board(
+            opened,
+            self._pins,
+            self._links,
+            on_press=lambda: hand_over(ButtonPressed()),
+            on_release=lambda: hand_over(ButtonReleased()),
+        )
+
+    def _close_board(self) -> None:
+        if self._board is not None:
+            self._board.close()
+            self._board = None
+
+    def _pins_socket(self, opened: OpenFactory) -> PinsSocket:
+        from gateway.indicators.mock import drive_button
+
+        async def press(press_ms: int) -> None:
+            drive_button(opened, self._pins.button, is_pressed=True)
+            try:
+                await asyncio.sleep(press_ms / 1000)
+            finally:
+                drive_button(opened, self._pins.button, is_pressed=False)
+
+        return PinsSocket(self._runtime_folder / "pins.sock", press, self._read_lamps)
+
+    def _read_lamps(self) -> dict[str, object]:
+        self._refresh()
+        levels = self._board.levels() if self._board else {}
+        return {
+            "lamps": {name: int(is_lit) for name, is_lit in levels.items()},
+            "patterns": {name: rhythm.value for name, rhythm in self.panel().rhythms()},
+        }
+
+    async def _drive(self) -> None:
+        drawn: list[tuple[str, Rhythm]] = []
+        while True:
+            self._changed.clear()
+            wait_ms = self._refresh()
+            if self._terminal and (rhythms := list(self.panel().rhythms())) != drawn:
+                drawn = rhythms
+                self._draw(self._terminal)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(None if wait_ms is None else wait_ms / 1000):
+                    await self._changed.wait()
+
+    def _refresh(self) -> int | None:
+        """Set the pins to what they shall be now; give the milliseconds until the next change."""
+        now = self._clock()
+        panel = self.panel()
+        changes: list[Instant | None] = []
+        if self._status is not None:
+            changes.append(next_pattern_change(self._status, now))
+        if not self._is_turning():
+            panel = dataclasses.replace(panel, alive=Rhythm.OFF)
+            changes.append(Instant(now + STUCK_CHECK_MS))
+        changes += [next_change(rhythm, now) for _, rhythm in panel.rhythms()]
+        if self._board is not None:
+            for name, is_lit in panel_levels(panel, now).items():
+                if self._shown.get(name) != is_lit:
+                    self._board.set(name, is_lit=is_lit)
+                    self._shown[name] = is_lit
+        return min((change - now for change in changes if change is not None), default=None)
+
+    def _draw(self, terminal: TextIO) -> None:
+        from gateway.indicators.console import panel_views, render_plain
+
+        terminal.write(render_plain(panel_views(self.panel(), self._clock())) + "\n")
+        terminal.flush()

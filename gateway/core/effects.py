@@ -137,7 +137,7 @@ class Alarm:
 
 @dataclass(frozen=True, slots=True)
 class LinkStatus:
-    """A link as it is now. The four questions apart: our device, the path; the rest is `PeerStatus`."""
+    """A link as it is now: our device and the path. The far side is in `PeerStatus`."""
 
     name: LinkName
     station: Station
@@ -154,7 +154,7 @@ class LinkStatus:
 
 @dataclass(frozen=True, slots=True)
 class PeerStatus:
-    """The far station: is its gateway there, and has it shown that it hears us (hello both ways)?"""
+    """The far station: is its gateway there, and do hellos go both ways?"""
 
     station: Station
     confirmed: bool
@@ -199,6 +199,8 @@ class Status:
     """When a press was last refused (a short refusal blink follows)."""
     lamp_test_until: Instant | None
     utc: UtcTime | None
+    buzzer_until: Instant | None = None
+    """The buzzer sounds until then, in the rhythm of the first pending notice, unless silenced."""
 
 
 @dataclass(frozen=True, slots=True)

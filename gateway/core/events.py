@@ -7,7 +7,16 @@ from dataclasses import dataclass
 
 from gateway.core.airtime import Airtime
 from gateway.core.records import LogHead
-from gateway.model import ActId, AnswerCode, LinkName, NoticeDraft, Operation, Precedence, Role, Text
+from gateway.model import (
+    ActId,
+    AnswerCode,
+    LinkName,
+    NoticeDraft,
+    Operation,
+    Precedence,
+    Role,
+    Text,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +41,7 @@ class Principal:
 
 @dataclass(frozen=True, slots=True)
 class Started:
-    """The daemon runs; always the first event. Entropy is 8 + 2 x 32 octets or more of os.urandom."""
+    """The daemon runs; always the first event. Entropy is 128 octets or more of os.urandom."""
 
     boot_id: str
     entropy: bytes

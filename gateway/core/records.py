@@ -9,7 +9,17 @@ from __future__ import annotations
 import enum
 from dataclasses import dataclass, field
 
-from gateway.model import ActId, DeliveryState, Instant, LinkName, Operation, Precedence, Station, TimeQuality, UtcTime
+from gateway.model import (
+    ActId,
+    DeliveryState,
+    Instant,
+    LinkName,
+    Operation,
+    Precedence,
+    Station,
+    TimeQuality,
+    UtcTime,
+)
 
 
 class Durability(enum.Enum):
@@ -37,7 +47,7 @@ class StoredAct:
     """Instant (of `boot_id`) at which its age was zero; may be negative for an inbound act."""
     age_known: bool
     utc: UtcTime | None
-    """Wall clock when we accepted or received it; for people."""
+    """Wall clock at age zero; bounds the age after a restart. None: not known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +170,7 @@ class Publication:
     """A line of the durable, offset-numbered feed that queues and `GET /v1/notices` read."""
 
     offset: int
-    """From 1, without holes, in the order of commits."""
+    """From 1, rising in the order of commits; numbers are left out at each start."""
     topic: Topic
     notice_id: ActId
     precedence: Precedence

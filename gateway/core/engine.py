@@ -1,0 +1,528 @@
+"""The engine: events in, `Step` out. Dispatches; the decisions are in the parts beside it.
+
+Absent on purpose: clocks, files, sockets, logging, global randomness, tasks. Everything that can
+differ between two runs came in as an event, as `now`, or from `rng` (jitter only).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from random import Random
+from typing import Final, assert_never
+
+from gateway.core.button import HOLD_TIMER, Press
+from gateway.core.counter import Counter
+from gateway.core.delivery import DeliveryInput
+from gateway.core.draft import Draft
+from gateway.core.effects import AlarmCode, Level, ShowStatus, Step
+from gateway.core.entropy import EntropyPool
+from gateway.core.events import (
+    AnswerSubmitted,
+    ButtonPressed,
+    ButtonReleased,
+    ClockStepped,
+    EntropyArrived,
+    Event,
+    FrameAcknowledged,
+    FrameReceived,
+    FrameRefused,
+    FrameRelayed,
+    FrameSent,
+    LinkDown,
+    LinkUp,
+    LogHeadCommitted,
+    NoticeDisplayed,
+    NoticeSubmitted,
+    NoticeTaken,
+    Principal,
+    QueueDown,
+    QueueUp,
+    Rights,
+    Started,
+    Stopping,
+    StoreHealed,
+)
+from gateway.core.frames import Frames
+from gateway.core.hearing import Hearing
+from gateway.core.life import Ledger, Record, log_station
+from gateway.core.line import Line
+from gateway.core.outgoing import OutAct
+from gateway.core.policy import Policy
+from gateway.core.records import Direction, Durability, Recovered
+from gateway.core.recovery import restore
+from gateway.core.requests import Submissions
+from gateway.core.session import Session
+from gateway.core.speech import Speech
+from gateway.core.station import StationState, born_of
+from gateway.core.timers import TimerName, Timers
+from gateway.core.watch import Watch
+from gateway.model import (
+    ActId,
+    AnswerCode,
+    DeliveryState,
+    Instant,
+    LinkName,
+    Now,
+    Role,
+    Station,
+)
+from gateway.security.keys import KeyRing
+from gateway.wire.limits import INCARNATION_SIZE
+
+_BUTTON: Final = Principal(
+    adapter="button",
+    user="button",
+    role=Role.DUTY_OFFICER,
+    rights=Rights(submit=frozenset(), answer=True),
+)
+_NO_TOKEN: Final = 0
+"""Token of requests that nobody waits for."""
+
+
+class Engine:
+    """One station's gateway without its machine."""
+
+    def __init__(
+        self,
+        recovered: Recovered,
+        policy: Policy,
+        keys: KeyRing,
+        *,
+        links: Mapping[Station, Sequence[LinkName]],
+        rng: Random,
+    ) -> None:
+        """`links` names each far station's links in PACE order."""
+        self._recovered: Recovered | None = recovered
+        self._links = {station: tuple(names) for station, names in links.items()}
+        self._line_of: dict[LinkName, Station] = {
+            name: station for station, names in self._links.items() for name in names
+        }
+        self._rng = rng
+        timers = Timers()
+        entropy = EntropyPool()
+        names = {keys.card.station: keys.card.name}
+        names.update((station, line.card.name) for station, line in keys.lines.items())
+        lines: dict[Station, Line] = {}
+        ledger = Ledger(names=names, timers=timers, closed_count=policy.closed_notice_count)
+        self._state = StationState(
+            keys=keys,
+            names=names,
+            policy=policy,
+            timers=timers,
+            entropy=entropy,
+            ledger=ledger,
+            speech=Speech(keys, entropy),
+            submissions=Submissions(policy.submission_count),
+            watch=Watch(
+                station=keys.card.station,
+                names=names,
+                ledger=ledger,
+                lines=lines,
+                policy=policy,
+                timers=timers,
+            ),
+            lines=lines,
+        )
+        self._hearing = Hearing(self._state)
+        self._counter = Counter(self._state)
+        self._frames = Frames(self._state, self._hearing)
+
+    def next_deadline(self) -> Instant | None:
+        """When `handle_timeout` shall be called at the latest; None: nothing is waited for."""
+        return self._state.timers.earliest()
+
+    def capacity(self) -> int:
+        """How many more notices may be submitted before FULL."""
+        open_count = self._state.ledger.open_count(Direction.OUT)
+        return max(self._state.policy.open_notice_count - open_count, 0)
+
+    def handle(self, event: Event, *, now: Now) -> Step:
+        """What one event leads to."""
+        draft = Draft(now)
+        self._dispatch(event, draft)
+        return self._finish(draft)
+
+    def handle_timeout(self, *, now: Now) -> Step:
+        """Run every deadline that has come. Harmless when early."""
+        draft = Draft(now)
+        while (name := self._state.timers.pop_due(now.instant)) is not None:
+            self._time(name, draft)
+        return self._finish(draft)
+
+    def _finish(self, draft: Draft) -> Step:
+        if self._state.lines:
+            self._state.watch.judge_links(draft)
+        if draft.status_changed:
+            draft.effect(ShowStatus(self._state.watch.status(draft)))
+        return draft.step()
+
+    def _dispatch(self, event: Event, draft: Draft) -> None:  # one flat match, 70 lines at most
+        match event:
+            case Started():
+                self._start(event, draft)
+            case EntropyArrived(octets):
+                self._state.entropy.fill(octets)
+            case NoticeSubmitted():
+                self._counter.submit(event, draft)
+            case AnswerSubmitted():
+                self._counter.answer(event, draft)
+            case NoticeTaken(notice_id, principal):
+                self._taken(notice_id, principal, draft)
+            case NoticeDisplayed(notice_id):
+                self._displayed(notice_id, draft)
+            case LinkUp() | LinkDown():
+                self._link_changed(event, draft)
+            case FrameReceived():
+                line = self._line(event.link)
+                self._frames.receive(event, line, draft)
+            case FrameSent(link, transmission):
+                self._line(link).frame_sent(link, transmission, draft)
+            case FrameAcknowledged(link, transmission):
+                self._line(link).frame_acknowledged(link, transmission, draft)
+            case FrameRelayed(link, transmission):
+                self._line(link).frame_relayed(link, transmission, draft)
+            case FrameRefused(link, transmission, reason, retry_after_ms):
+                self._line(link).frame_refused(link, transmission, reason, retry_after_ms, draft)
+            case ButtonPressed() | ButtonReleased():
+                self._button(event, draft)
+            case QueueUp() | QueueDown():
+                self._queue_changed(event, draft)
+            case StoreHealed():
+                self._heal(draft)
+            case ClockStepped(step_s):
+                self._clock_stepped(step_s, draft)
+            case LogHeadCommitted(head):
+                for line in self._state.lines.values():
+                    line.entry_number = head.number
+            case Stopping(reason):
+                self._state.watch.is_stopping = True
+                if not self._state.is_refused:
+                    log_station(draft, "stop", ("reason", reason))
+                draft.status_changed = True
+            case _:
+                assert_never(event)
+
+    def _time(self, name: TimerName, draft: Draft) -> None:
+        match name:
+            case ("rtx", ActId() as act_id, str() as link):
+                line = self._line(LinkName(link))
+                act = line.outgoing.get(act_id)
+                if act is not None:
+                    line.handle_retransmission(act, LinkName(link), draft)
+            case ("probe" | "beat" | "lane" as kind, int() as peer, str() as link):
+                self._state.lines[Station(peer)].handle_timer(kind, LinkName(link), draft)
+            case ("expire", ActId() as act_id):
+                self._expire(act_id, draft)
+            case ("receipt_due" | "answer_due" | "reply_due" as kind, ActId() as act_id):
+                self._limit(kind, act_id, draft)
+            case ("far", int() as peer):
+                self._judge_far(self._state.lines[Station(peer)], draft)
+            case ("alarm_ends", ActId() as act_id):
+                self._state.watch.clear_alarm(AlarmCode.OVERDUE, notice_id=act_id)
+                draft.status_changed = True
+            case ("buzzer",):
+                draft.status_changed = True
+            case ("lamp_test",):
+                self._state.watch.end_lamp_test()
+                draft.status_changed = True
+            case _:
+                assert name == HOLD_TIMER, name
+                if self._state.watch.button.is_held():
+                    self._state.watch.test_lamps(draft.now.instant)
+                    draft.status_changed = True
+
+    # Start and store
+
+    def _start(self, event: Started, draft: Draft) -> None:
+        recovered, self._recovered = self._recovered, None
+        assert recovered is not None, "Started comes once"
+        state = self._state
+        state.boot_id = event.boot_id
+        state.speech.boot_id = event.boot_id
+        state.started_at = draft.now.instant
+        state.is_refused = recovered.store_refused
+        state.entropy.fill(event.entropy)
+        stored = {peer.peer: peer for peer in recovered.peers}
+        for station, key_line in state.keys.lines.items():
+            known = stored.get(station)
+            session = Session(
+                key_line,
+                own=state.own,
+                incarnation=state.entropy.take(INCARNATION_SIZE, draft),
+                assumed=known.incarnation if known else None,
+            )
+            line = Line(
+                own=state.own,
+                session=session,
+                links=self._links.get(station, ()),
+                policy=state.policy,
+                timers=state.timers,
+                entropy=state.entropy,
+                rng=self._rng,
+                listener=self,
+            )
+            line.is_refused = state.is_refused
+            state.lines[station] = line
+            self._frames.restore_peer(station, known)
+            self._watch_far(line, draft)
+        restore(state, self._hearing, recovered, draft)
+        draft.status_changed = True
+        draft.observe(Level.INFO, "started", version=event.version, boot_id=event.boot_id)
+        if state.is_refused:
+            self._refuse(draft)
+        else:
+            self._open_epochs(draft)
+            log_station(draft, "start", ("version", event.version), ("boot", event.boot_id))
+
+    def _open_epochs(self, draft: Draft) -> None:
+        for line in self._state.lines.values():
+            if not self._state.speech.has_epoch(line.peer):
+                self._state.speech.open_epoch(line, draft)
+
+    def _refuse(self, draft: Draft) -> None:
+        self._state.watch.is_store_refused = True
+        self._state.watch.raise_alarm(
+            AlarmCode.STORE_REFUSED,
+            "the store cannot write (disk full or read-only): nothing is accepted; free space or"
+            " replace the card",
+        )
+        draft.observe(Level.ERROR, "store_refused")
+
+    def _heal(self, draft: Draft) -> None:
+        state = self._state
+        if not state.is_refused:
+            return
+        state.is_refused = False
+        state.watch.is_store_refused = False
+        state.watch.clear_alarm(AlarmCode.STORE_REFUSED)
+        self._open_epochs(draft)
+        log_station(draft, "store_healed")
+        draft.observe(Level.INFO, "store_healed")
+        draft.status_changed = True
+        for line in state.lines.values():
+            line.is_refused = False
+            line.pump_all(draft)
+
+    # Links
+
+    def _line(self, link: LinkName) -> Line:
+        return self._state.lines[self._line_of[link]]
+
+    def _link_changed(self, event: LinkUp | LinkDown, draft: Draft) -> None:
+        line = self._line(event.link)
+        draft.status_changed = True
+        if isinstance(event, LinkUp):
+            draft.observe(Level.INFO, "link_up", link=event.link, detail=event.traits.detail)
+            self._log("link_up", ("link", event.link), ("detail", event.traits.detail), draft=draft)
+            line.link_up(event.link, event.traits, draft)
+            self._watch_far(line, draft)
+        else:
+            draft.observe(Level.WARNING, "link_down", link=event.link, reason=event.reason)
+            self._log("link_down", ("link", event.link), ("reason", event.reason), draft=draft)
+            line.link_down(event.link, draft)
+
+    def _watch_far(self, line: Line, draft: Draft) -> None:
+        self._state.timers.set_earlier(
+            ("far", line.peer), Instant(draft.now.instant + self._far_limit_ms(line))
+        )
+
+    def _far_limit_ms(self, line: Line) -> int:
+        has_cable = any(
+            lane.health.traits is not None and not lane.health.traits.is_radio
+            for lane in line.lanes.values()
+        )
+        policy = self._state.policy
+        return policy.far_silent_serial_ms if has_cable else policy.far_silent_radio_ms
+
+    def _judge_far(self, line: Line, draft: Draft) -> None:
+        """Alarm when the far gateway was silent on every link for its limit."""
+        now = draft.now.instant
+        last = line.heard_at if line.heard_at is not None else self._state.started_at
+        limit = self._far_limit_ms(line)
+        if now - last < limit:
+            self._state.timers.set(("far", line.peer), Instant(last + limit))
+            return
+        name = self._state.names[line.peer]
+        if self._state.watch.raise_alarm(
+            AlarmCode.FAR_GATEWAY_SILENT,
+            f"nothing was heard of {name} for {(now - last) // 1000} s; use another way to reach"
+            " them",
+            station=line.peer,
+        ):
+            draft.observe(Level.ERROR, "far_gateway_silent", station=name)
+            self._log("far_gateway_silent", ("station", name), draft=draft)
+            draft.status_changed = True
+
+    # What the line says (LineListener)
+
+    def act_left(self, act: OutAct, link: LinkName, draft: Draft) -> None:
+        """A frame with it left by this link for the first time: SENT, with the link as evidence."""
+        record = self._state.ledger.get(act.id)
+        if record is None or self._state.is_refused or not record.is_open:
+            return
+        self._state.ledger.move(
+            record,
+            DeliveryInput.SENT,
+            draft,
+            evidence="left our device",
+            link=link,
+            durability=Durability.NORMAL,
+            announce=True,
+        )
+
+    def act_relayed(self, act: OutAct, link: LinkName, draft: Draft) -> None:
+        """Another radio repeated it: its own state, which proves nothing of the far station."""
+        record = self._state.ledger.get(act.id)
+        if record is None or self._state.is_refused:
+            return
+        self._state.ledger.move(
+            record,
+            DeliveryInput.RELAYED,
+            draft,
+            evidence="implicit ack: a radio repeated it",
+            link=link,
+            durability=Durability.NORMAL,
+        )
+
+    def age_s(self, act: OutAct, draft: Draft) -> int | None:
+        """Seconds since it was made; None: AGE UNKNOWN."""
+        if not act.age_known:
+            return None
+        return min(max(draft.now.instant - act.born, 0) // 1000, 0xFFFF_FFFF)
+
+    # Notices
+
+    def _taken(self, notice_id: ActId, principal: Principal, draft: Draft) -> None:
+        record = self._state.ledger.get(notice_id)
+        if record is None or record.direction is not Direction.IN or record.taken:
+            return
+        if self._state.is_refused:
+            return
+        record.taken = True
+        self._state.ledger.keep(record, draft, durability=Durability.NORMAL)
+        draft.observe(Level.INFO, "notice_taken", notice_id=str(notice_id), user=principal.user)
+
+    def _displayed(self, notice_id: ActId, draft: Draft) -> None:
+        record = self._state.ledger.get(notice_id)
+        if record is None or record.direction is not Direction.IN or self._state.is_refused:
+            return
+        if record.displayed:
+            return
+        record.displayed = True
+        moved = self._state.ledger.move(
+            record,
+            DeliveryInput.DISPLAYED,
+            draft,
+            evidence="shown here",
+            durability=Durability.NORMAL,
+        )
+        if not moved:
+            self._state.ledger.keep(record, draft, durability=Durability.NORMAL)
+        line = self._state.lines[notice_id.originator]
+        line.owe_displayed(notice_id.epoch, notice_id.serial, draft)
+
+    def _limit(self, kind: str, act_id: ActId, draft: Draft) -> None:
+        record = self._state.ledger.get(act_id)
+        if record is None or self._state.is_refused:
+            return
+        if self._state.watch.limit_passed(kind, record, draft):
+            found = self._state.find_out_act(act_id)
+            if found is not None:
+                line, act = found
+                line.widen(act, draft)
+
+    def _expire(self, act_id: ActId, draft: Draft) -> None:
+        record = self._state.ledger.get(act_id)
+        if record is None or not record.is_open or self._state.is_refused:
+            return
+        evidence = "its time is over without the answer that it expects"
+        self._counter.end(record, DeliveryInput.EXPIRED, evidence, draft)
+        found = self._state.find_out_act(act_id)
+        if found is None:
+            return
+        line, act = found
+        if act.has_left:
+            # It may be there already: only itself may fill its hole, and it arrives EXPIRED.
+            line.demote(act)
+        else:
+            self._counter.void(record, line, draft)
+
+    # Button
+
+    def _button(self, event: ButtonPressed | ButtonReleased, draft: Draft) -> None:
+        watch = self._state.watch
+        now = draft.now.instant
+        if isinstance(event, ButtonPressed):
+            press = watch.button.press(now, is_sounding=watch.is_sounding(now))
+        else:
+            press = watch.button.release(now, watch.candidate())
+        match press:
+            case Press.NOTHING:
+                return
+            case Press.SILENCED:
+                watch.silence()
+            case Press.REFUSED:
+                watch.refuse_press(now)
+            case Press.ONCE_MORE:
+                pass
+            case Press.ROGER:
+                self._roger(draft)
+            case _:
+                assert_never(press)
+        draft.observe(Level.INFO, "button", meaning=press.value)
+        draft.status_changed = True
+
+    def _roger(self, draft: Draft) -> None:
+        candidate = self._state.watch.candidate()
+        assert candidate is not None
+        act_id = candidate.notice_id
+        record: Record | None = self._state.ledger.get(act_id)
+        if record is None or record.state is DeliveryState.ROGER:
+            self._state.watch.refuse_press(draft.now.instant)
+            return
+        self._counter.answer(
+            AnswerSubmitted(
+                token=_NO_TOKEN,
+                principal=_BUTTON,
+                request_id=f"button-{act_id}-{draft.now.instant}",
+                notice_id=act_id,
+                code=AnswerCode.ROGER,
+            ),
+            draft,
+        )
+
+    # Queues and clock
+
+    def _queue_changed(self, event: QueueUp | QueueDown, draft: Draft) -> None:
+        draft.status_changed = True
+        if isinstance(event, QueueUp):
+            self._state.watch.clear_alarm(AlarmCode.QUEUE_DOWN, part=event.queue)
+            draft.observe(Level.INFO, "queue_up", queue=event.queue)
+            return
+        self._state.watch.raise_alarm(
+            AlarmCode.QUEUE_DOWN,
+            f"the queue {event.queue} is away ({event.reason}); nothing is lost, check the broker",
+            part=event.queue,
+        )
+        draft.observe(Level.WARNING, "queue_down", queue=event.queue, reason=event.reason)
+
+    def _clock_stepped(self, step_s: int, draft: Draft) -> None:
+        """Timers do not care; ages that were unknown may be bounded by the clock now."""
+        draft.observe(Level.WARNING, "clock_stepped", step_s=step_s)
+        self._log("clock", ("step_s", step_s), draft=draft)
+        draft.status_changed = True
+        if draft.now.utc is None:
+            return
+        state = self._state
+        for record in list(state.ledger.records.values()):
+            if not record.age_known and record.utc is not None:
+                record.born, record.age_known = born_of("", "?", record.born, record.utc, draft.now)  # type: ignore[arg-type]
+                state.watch.begin(record, draft.now.instant)
+        for line in state.lines.values():
+            for act in line.outgoing.unreceipted():
+                if not act.age_known:
+                    act.born, act.age_known = born_of("", "?", act.born, act.utc, draft.now)
+
+    def _log(self, event: str, *fields: tuple[str, str | int | bytes | None], draft: Draft) -> None:
+        if not self._state.is_refused:
+            log_station(draft, event, *fields)

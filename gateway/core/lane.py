@@ -1,0 +1,80 @@
+"""One link of a line, as the line drives it: what waits, what the device has, what is due."""
+
+from __future__ import annotations
+
+import heapq
+from dataclasses import dataclass, field
+from typing import Final
+
+from gateway.core.link_health import LinkHealth
+from gateway.core.reception import Owed
+from gateway.model import ActId, Instant, LinkName, Precedence
+
+ECHO_COUNT: Final = 256
+"""Frames remembered by the low octet of their counter."""
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A whole act (`index` WHOLE) or one fragment in a frame."""
+
+    act_id: ActId
+    index: int
+
+
+@dataclass(slots=True)
+class Flight:
+    """A frame with the driver, or whose radio has not given its verdict."""
+
+    transmission: int
+    size: int
+    parts: tuple[Part, ...]
+    counter: int
+    want_ack: bool
+    beat: int | None = None
+    """Token of a beat in it that waits for a reply."""
+    is_hello: bool = False
+    sent_at: Instant | None = None
+    rounds_waiting: int = 0
+
+
+@dataclass(slots=True)
+class Lane:
+    """State of a link. One frame at a time is with its driver, so that FLASH waits for one only."""
+
+    name: LinkName
+    health: LinkHealth
+    busy: Flight | None = None
+    flights: dict[int, Flight] = field(default_factory=dict)
+    """Sent, with the radio's verdict pending; bounded by the window."""
+    jobs: list[tuple[int, int, Part]] = field(default_factory=list)
+    acts: dict[ActId, None] = field(default_factory=dict)
+    """Acts with an attempt here."""
+    owed: Owed = field(default_factory=Owed)
+    blocked_until: Instant | None = None
+    """The radio said: not before."""
+    hello_due: bool = False
+    hello_response: bytes | None = None
+    hello_echo: bytes | None = None
+    hello_answered_at: Instant | None = None
+    hello_interval_ms: int = 0
+    beat_due: bool = False
+    beat_token: int = 0
+    beat_waits: int | None = None
+    """Token whose reply is awaited."""
+    beat_replies: dict[int, None] = field(default_factory=dict)
+
+    def push(self, precedence: Precedence, order: int, part: Part) -> None:
+        heapq.heappush(self.jobs, (precedence, order, part))
+
+    def clear(self) -> None:
+        """The device is gone: what it had and what waited for it is void."""
+        self.busy = None
+        self.flights.clear()
+        self.jobs.clear()
+        self.acts.clear()
+        self.owed = Owed()
+        self.blocked_until = None
+        self.beat_due = False
+        self.beat_waits = None
+        self.beat_replies.clear()

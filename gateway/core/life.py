@@ -1,0 +1,282 @@
+"""The notices of all lines and what became of each: records, their states, what is published.
+
+One record a (notice, addressee). A change of state is written, logged and published in the same
+step; nothing here knows of links or frames.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Final
+
+from gateway.core.delivery import DeliveryInput, advance
+from gateway.core.dialogue import is_settled
+from gateway.core.draft import Draft
+from gateway.core.effects import Level, Publish
+from gateway.core.records import (
+    AddLogEntry,
+    AddPublication,
+    AddStateEntry,
+    Direction,
+    Durability,
+    EntryKind,
+    Publication,
+    PutDelivery,
+    StateEntry,
+    StoredAct,
+    StoredDelivery,
+    Topic,
+)
+from gateway.core.timers import Timers
+from gateway.model import (
+    ActId,
+    Answer,
+    DeliveryState,
+    Instant,
+    LinkName,
+    Notice,
+    Now,
+    Response,
+    Station,
+    TimeQuality,
+)
+from gateway.wire.document import document_text, notice_document, state_document
+
+FAR_AWAY: Final = Instant(1 << 62)
+
+
+@dataclasses.dataclass(slots=True)
+class Record:
+    """A notice, either direction, with its state."""
+
+    notice: Notice
+    direction: Direction
+    state: DeliveryState
+    born: Instant
+    """When its age was zero, on this boot's clock."""
+    age_known: bool
+    utc: int | None
+    since: Instant
+    """When it came to its state here: for lamps."""
+    overdue: bool = False
+    late: bool = False
+    displayed: bool = False
+    taken: bool = False
+    link: LinkName | None = None
+    answers: list[Answer] = dataclasses.field(default_factory=list)
+
+    @property
+    def response(self) -> Response:
+        return self.notice.kind.response
+
+    @property
+    def is_open(self) -> bool:
+        return not is_settled(self.response, self.state)
+
+    def expires_at(self) -> Instant:
+        return Instant(self.born + self.notice.lifetime_min * 60_000)
+
+    def age_s(self, now: Now) -> int | None:
+        """Whole seconds since it was made; None while only a lower bound is known."""
+        if not self.age_known:
+            return None
+        return max(now.instant - self.born, 0) // 1000
+
+
+class Ledger:
+    """Records by id. Open ones always; closed ones up to `closed_count`, the oldest goes first."""
+
+    def __init__(self, *, names: Mapping[Station, str], timers: Timers, closed_count: int) -> None:
+        self.records: dict[ActId, Record] = {}
+        self.next_offset = 1
+        self._names = names
+        self._timers = timers
+        self._closed: dict[ActId, None] = {}
+        self._closed_count = closed_count
+        self._open: dict[Direction, list[dict[ActId, Record]]] = {
+            direction: [{}, {}, {}, {}] for direction in Direction
+        }
+
+    def get(self, act_id: ActId) -> Record | None:
+        return self.records.get(act_id)
+
+    def open_count(self, direction: Direction) -> int:
+        return sum(len(level) for level in self._open[direction])
+
+    def open_records(self, direction: Direction) -> list[dict[ActId, Record]]:
+        """Open records of a direction, a dict for each precedence, oldest first in each."""
+        return self._open[direction]
+
+    def add(self, record: Record) -> None:
+        self.records[record.notice.id] = record
+        self._file(record)
+
+    def _file(self, record: Record) -> None:
+        act_id = record.notice.id
+        level = self._open[record.direction][record.notice.precedence]
+        if record.is_open:
+            level[act_id] = record
+            self._closed.pop(act_id, None)
+            return
+        level.pop(act_id, None)
+        self._closed[act_id] = None
+        while len(self._closed) > self._closed_count:
+            oldest = next(iter(self._closed))
+            del self._closed[oldest]
+            self.records.pop(oldest, None)
+
+    def move(
+        self,
+        record: Record,
+        given: DeliveryInput,
+        draft: Draft,
+        *,
+        evidence: str,
+        link: LinkName | None = None,
+        durability: Durability = Durability.FULL,
+        answer: Answer | None = None,
+        announce: bool = False,
+    ) -> bool:
+        """Advance a record; write and publish if that changed it (or `announce`).
+
+        True if it moved.
+        """
+        before = record.state
+        record.state = advance(before, given)
+        moved = record.state is not before
+        if link is not None:
+            record.link = link
+        if not moved and not announce:
+            return False
+        if moved:
+            record.since = draft.now.instant
+        self.keep(record, draft, durability=durability)
+        self.publish_state(record, draft, evidence=evidence, link=link, answer=answer)
+        draft.write(
+            AddStateEntry(StateEntry(record.notice.id, record.state, draft.now.utc, link, evidence))
+        )
+        draft.observe(
+            Level.INFO,
+            "notice_state",
+            notice_id=str(record.notice.id),
+            direction=record.direction.value,
+            state=record.state.value,
+            link=link,
+            evidence=evidence,
+        )
+        self._file(record)
+        if not record.is_open:
+            for kind in ("receipt_due", "answer_due", "reply_due", "expire"):
+                self._timers.drop((kind, record.notice.id))
+        return moved
+
+    def keep(
+        self, record: Record, draft: Draft, *, durability: Durability = Durability.FULL
+    ) -> None:
+        """Write the record as it is."""
+        draft.status_changed = True
+        draft.write(
+            PutDelivery(
+                StoredDelivery(
+                    notice_id=record.notice.id,
+                    direction=record.direction,
+                    state=record.state,
+                    overdue=record.overdue,
+                    late=record.late,
+                    displayed=record.displayed,
+                    taken=record.taken,
+                    answers=tuple(answer.id for answer in record.answers),
+                    is_open=record.is_open,
+                ),
+                durability,
+            )
+        )
+
+    def publish_notice(self, record: Record, draft: Draft) -> None:
+        """An inbound notice for the consumer."""
+        document = notice_document(
+            record.notice,
+            names=self._names,
+            direction=record.direction.value,
+            state=record.state.value,
+            utc=draft.now.utc,
+            age_s=record.age_s(draft.now),
+            late=record.late,
+            overdue=record.overdue,
+            link=record.link,
+        )
+        self._publish(Topic.NOTICE, record, document, Durability.FULL, draft)
+
+    def publish_state(
+        self,
+        record: Record,
+        draft: Draft,
+        *,
+        evidence: str,
+        link: LinkName | None,
+        answer: Answer | None = None,
+    ) -> None:
+        document = state_document(
+            record.notice,
+            names=self._names,
+            direction=record.direction.value,
+            state=record.state.value,
+            utc=draft.now.utc,
+            link=link,
+            evidence=evidence,
+            overdue=record.overdue,
+            answer=answer,
+        )
+        self._publish(Topic.STATE, record, document, Durability.NORMAL, draft)
+
+    def _publish(
+        self,
+        topic: Topic,
+        record: Record,
+        document: dict[str, object],
+        durability: Durability,
+        draft: Draft,
+    ) -> None:
+        offset = self.next_offset
+        self.next_offset += 1
+        publication = Publication(
+            offset=offset,
+            topic=topic,
+            notice_id=record.notice.id,
+            precedence=record.notice.precedence,
+            operation=record.notice.operation,
+            document=document_text(document),
+        )
+        draft.write(AddPublication(publication, durability))
+        draft.effect(Publish(offset))
+
+
+def log_act(stored: StoredAct, event: str, draft: Draft, *, link: LinkName | None = None) -> None:
+    """Enter a signed act, ours or theirs, into the log book."""
+    draft.write(
+        AddLogEntry(
+            kind=EntryKind.ACT,
+            event=event,
+            utc=draft.now.utc,
+            time_quality=draft.now.quality or TimeQuality.NONE,
+            fields=(("link", link),) if link else (),
+            act_id=stored.id,
+            octets=stored.octets,
+            signature=stored.signature,
+            durability=Durability.NORMAL,
+        )
+    )
+
+
+def log_station(draft: Draft, event: str, *fields: tuple[str, str | int | bytes | None]) -> None:
+    """Enter what happened at this station into the log book."""
+    draft.write(
+        AddLogEntry(
+            kind=EntryKind.STATION,
+            event=event,
+            utc=draft.now.utc,
+            time_quality=draft.now.quality or TimeQuality.NONE,
+            fields=fields,
+        )
+    )

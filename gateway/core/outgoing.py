@@ -1,0 +1,156 @@
+"""Own acts on their way to one peer: who waits, who is under way on which link, what is receipted.
+
+Holds no timers and sends nothing: the line asks it what a free link shall carry next and tells it
+what became of that.
+"""
+
+from __future__ import annotations
+
+import heapq
+from dataclasses import dataclass, field
+from typing import Final
+
+from gateway.model import ActId, Epoch, Instant, LinkName, Precedence, Serial, Station, UtcTime
+
+WHOLE: Final = -1
+"""Part number of an act that travels in one frame."""
+
+
+@dataclass(slots=True)
+class Attempt:
+    """An act under way on one link."""
+
+    queued: int = 0
+    """Parts that wait in the link's heap."""
+    unresolved: int = 0
+    """Frames with the driver, or whose radio still retransmits them."""
+    sent_at: Instant | None = None
+    size_last: int = 0
+    count: int = 0
+    """Rounds sent on this link."""
+
+
+@dataclass(slots=True)
+class OutAct:
+    """An own act until the peer's machine receipt."""
+
+    id: ActId
+    precedence: Precedence
+    octets: bytes
+    signature: bytes | None
+    born: Instant
+    """When its age was zero, on this boot's clock."""
+    age_known: bool
+    utc: UtcTime | None
+    fragments: tuple[bytes, ...] = ()
+    """Its parts where it does not fit one frame of the smallest link."""
+    held_bitmap: int = 0
+    """Fragments that the peer said it holds."""
+    attempts: dict[LinkName, Attempt] = field(default_factory=dict)
+    has_left: bool = False
+    """Some frame with a part of it was handed to a driver, in this run or an earlier one."""
+    is_widened: bool = False
+    """Overdue: it goes on every link."""
+    is_receipted: bool = False
+
+    def missing(self) -> list[int]:
+        return [i for i in range(len(self.fragments)) if not self.held_bitmap >> i & 1]
+
+
+class Outgoing:
+    """Acts by id, a heap of those that wait, and the cumulative receipt an epoch.
+
+    Every operation costs O(log n) in the acts that wait.
+    """
+
+    __slots__ = ("_acts", "_highest", "_order", "_own", "_receipted_upto", "_waiting")
+
+    def __init__(self, own: Station) -> None:
+        self._own = own
+        self._acts: dict[ActId, OutAct] = {}
+        self._waiting: list[tuple[int, int, ActId]] = []
+        self._order = 0
+        self._highest: dict[int, int] = {}
+        self._receipted_upto: dict[int, int] = {}
+
+    def __len__(self) -> int:
+        return len(self._acts)
+
+    def note_epoch(self, epoch: int, highest: int) -> None:
+        """An own epoch and the highest serial given out in it."""
+        self._highest[epoch] = max(highest, self._highest.get(epoch, 0))
+
+    def epochs(self) -> list[tuple[int, int]]:
+        """(own epoch, highest serial given out in it)."""
+        return list(self._highest.items())
+
+    def knows(self, epoch: int, serial: int) -> bool:
+        """Whether we gave this serial out; a peer that claims more shows a rollback of ours."""
+        return serial <= self._highest.get(epoch, 0)
+
+    def add(self, act: OutAct) -> None:
+        self._acts[act.id] = act
+        self.note_epoch(act.id.epoch, act.id.serial)
+        self.wait(act)
+
+    def replace(self, act: OutAct) -> None:
+        """Another act under the id of one that never left (VOID)."""
+        assert not self._acts[act.id].has_left
+        self._acts[act.id] = act
+        self.wait(act)
+
+    def get(self, act_id: ActId) -> OutAct | None:
+        return self._acts.get(act_id)
+
+    def wait(self, act: OutAct) -> None:
+        """Put an act (back) among those that wait for a link."""
+        self._order += 1
+        heapq.heappush(self._waiting, (act.precedence, self._order, act.id))
+
+    def next_waiting(self) -> OutAct | None:
+        """The fastest act that waits and has no attempt under way; it stays in the heap."""
+        while self._waiting:
+            act = self._acts.get(self._waiting[0][2])
+            waits = act is not None and not act.attempts and not act.is_receipted
+            if act is not None and waits and act.precedence == self._waiting[0][0]:
+                return act
+            heapq.heappop(self._waiting)
+        return None
+
+    def pop_waiting(self) -> None:
+        heapq.heappop(self._waiting)
+
+    def waiting_count(self) -> int:
+        return len(self._waiting)
+
+    def receipt(self, epoch: int, cumulative: int, bitmap: int) -> list[OutAct]:
+        """Acts that this receipt covers and none before did, in the order of serials."""
+        covered: list[OutAct] = []
+        start = self._receipted_upto.get(epoch, 0) + 1
+        for serial in range(start, cumulative + 1):
+            self._take(epoch, serial, covered)
+        self._receipted_upto[epoch] = max(cumulative, start - 1)
+        for index in range(bitmap.bit_length()):
+            if bitmap >> index & 1:
+                self._take(epoch, cumulative + 1 + index, covered)
+        return covered
+
+    def receipt_serials(self, epoch: int, serials: tuple[int, ...]) -> list[OutAct]:
+        covered: list[OutAct] = []
+        for serial in serials:
+            self._take(epoch, serial, covered)
+        return covered
+
+    def restore_receipted(self, epoch: int, upto: int) -> None:
+        """At start: serials up to `upto` need no look any more."""
+        self._receipted_upto[epoch] = upto
+
+    def unreceipted(self) -> list[OutAct]:
+        """All acts still on their way; for a change of all links only."""
+        return list(self._acts.values())
+
+    def _take(self, epoch: int, serial: int, covered: list[OutAct]) -> None:
+        act = self._acts.pop(ActId(self._own, Epoch(epoch), Serial(serial)), None)
+        if act is not None:
+            act.is_receipted = True
+            covered.append(act)

@@ -1,0 +1,197 @@
+"""What came in from one peer: serials held, fragments under way, receipts owed. No decisions on
+meaning: an act is either new, a repeat, or another act under the same id.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Final
+
+from gateway.errors import DecodeError
+from gateway.model import ActId, Epoch, Serial, Station
+from gateway.wire.fragment import Reassembly
+from gateway.wire.items import (
+    DisplayedItem,
+    FragmentItem,
+    FragmentReceiptItem,
+    Item,
+    ReceiptItem,
+    SelectiveReceiptItem,
+)
+from gateway.wire.limits import BITMAP_COUNT
+
+SELECTIVE_COUNT_MAX: Final = 16
+OWED_COUNT_MAX: Final = 256
+"""Serials owed a receipt on one link; above it the oldest waits for the sender's repeat."""
+
+
+class Novelty(enum.Enum):
+    NEW = "new"
+    REPEAT = "repeat"
+    OTHER_OCTETS = "other octets under the same id"
+
+
+@dataclass(slots=True)
+class EpochIn:
+    """What we hold durably of one epoch of the peer: all serials to `cumulative`, some beyond."""
+
+    cumulative: int = 0
+    hashes: dict[int, bytes] = field(default_factory=dict)
+
+    def add(self, serial: int, sha256: bytes) -> None:
+        self.hashes[serial] = sha256
+        while self.cumulative + 1 in self.hashes:
+            self.cumulative += 1
+
+    def bitmap(self) -> int:
+        base = self.cumulative + 1
+        return sum(1 << i for i in range(BITMAP_COUNT) if base + i in self.hashes)
+
+    def highest(self) -> int:
+        return max(self.hashes, default=0)
+
+
+@dataclass(slots=True)
+class Owed:
+    """What one link owes the peer; taken into the next frame that leaves there."""
+
+    serials: dict[int, dict[int, None]] = field(default_factory=dict)
+    fragments: dict[tuple[int, int], None] = field(default_factory=dict)
+    displayed: dict[int, dict[int, None]] = field(default_factory=dict)
+    echo: int | None = None
+
+    def __bool__(self) -> bool:
+        return bool(self.serials or self.fragments or self.displayed)
+
+
+class Reception:
+    """The inbound side of one line. Bounded: `reassembly_count` acts in fragments, the epochs and
+    hashes by the engine's `seen_count`.
+    """
+
+    __slots__ = ("_epochs", "_reassemblies", "_reassembly_count", "_seen_count", "peer", "seen")
+
+    def __init__(self, peer: Station, *, reassembly_count: int, seen_count: int) -> None:
+        self.peer = peer
+        self.seen = 0
+        self._epochs: dict[int, EpochIn] = {}
+        self._reassemblies: dict[tuple[int, int, int], Reassembly] = {}
+        self._reassembly_count = reassembly_count
+        self._seen_count = seen_count
+
+    def judge(self, epoch: int, serial: int, sha256: bytes) -> Novelty:
+        held = self._epochs.get(epoch)
+        if held is None or serial not in held.hashes:
+            return Novelty.NEW
+        return Novelty.REPEAT if held.hashes[serial] == sha256 else Novelty.OTHER_OCTETS
+
+    def holds(self, epoch: int, serial: int) -> bool:
+        held = self._epochs.get(epoch)
+        return held is not None and serial in held.hashes
+
+    def add(self, act_id: ActId, sha256: bytes) -> None:
+        """An act was accepted; its `PutSeen` is in the same step."""
+        held = self._epochs.setdefault(act_id.epoch, EpochIn())
+        held.add(act_id.serial, sha256)
+        self.seen += 1
+        while self.seen > self._seen_count and len(self._epochs) > 1:
+            oldest = next(iter(self._epochs))
+            self.seen -= len(self._epochs.pop(oldest).hashes)
+        for key in [k for k in self._reassemblies if k[:2] == (act_id.epoch, act_id.serial)]:
+            del self._reassemblies[key]
+
+    def known(self) -> tuple[tuple[int, int], ...]:
+        """(epoch, highest serial) held, newest epochs last, at most 4: for the hello."""
+        newest = list(self._epochs.items())[-4:]
+        return tuple((epoch, held.highest()) for epoch, held in newest if held.hashes)
+
+    def missing_before(self, epoch: int, serial: int) -> list[int]:
+        """Serials up to `serial` of an epoch that we do not hold, lowest first, at most 16."""
+        held = self._epochs.get(epoch)
+        if held is None:
+            return list(range(1, min(serial, 16) + 1))
+        absent = (n for n in range(held.cumulative + 1, serial + 1) if n not in held.hashes)
+        return [number for number, _ in zip(absent, range(16), strict=False)]
+
+    def add_fragment(self, item: FragmentItem) -> tuple[bytes, bytes | None] | None:
+        """Take a fragment in; the act's octets and signature when it was the last one missing.
+
+        Raises `DecodeError` for fragments that cannot belong together.
+        """
+        key = (item.epoch, item.serial, item.count)
+        reassembly = self._reassemblies.get(key)
+        if reassembly is None:
+            while len(self._reassemblies) >= self._reassembly_count:
+                del self._reassemblies[next(iter(self._reassemblies))]
+            reassembly = self._reassemblies[key] = Reassembly(item.count)
+        try:
+            reassembly.add(item.index, item.octets)
+            if not reassembly.is_complete:
+                return None
+            result = reassembly.result()
+        except DecodeError:
+            del self._reassemblies[key]
+            raise
+        del self._reassemblies[key]
+        return result
+
+    def fragments_held(self, epoch: int, serial: int) -> FragmentReceiptItem | None:
+        for (at, number, count), reassembly in self._reassemblies.items():
+            if (at, number) == (epoch, serial):
+                return FragmentReceiptItem(epoch, serial, count, reassembly.bitmap)
+        return None
+
+    def owe(self, owed: Owed, epoch: int, serial: int, echo: int | None) -> None:
+        serials = owed.serials.setdefault(epoch, {})
+        serials.pop(serial, None)
+        serials[serial] = None
+        if len(serials) > OWED_COUNT_MAX:
+            del serials[next(iter(serials))]
+        owed.echo = echo
+
+    def settle(self, owed: Owed) -> list[Item]:
+        """The items that pay what is owed, and nothing owed any more. The echo goes once."""
+        items: list[Item] = []
+        echo = owed.echo
+        for epoch, serials in owed.serials.items():
+            held = self._epochs.get(epoch)
+            if held is None:
+                continue
+            beyond = sorted(s for s in serials if s > held.cumulative + BITMAP_COUNT)
+            if len(beyond) < len(serials):
+                items.append(ReceiptItem(epoch, held.cumulative, held.bitmap(), echo))
+                echo = None
+            for chunk in _chunks(beyond):
+                items.append(SelectiveReceiptItem(epoch, chunk, echo))
+                echo = None
+        for epoch, serial in owed.fragments:
+            receipt = self.fragments_held(epoch, serial)
+            if receipt is not None:
+                items.append(
+                    FragmentReceiptItem(epoch, serial, receipt.count, receipt.bitmap, echo)
+                )
+                echo = None
+        for epoch, serials in owed.displayed.items():
+            items.extend(DisplayedItem(epoch, chunk) for chunk in _chunks(sorted(serials)))
+        owed.serials = {}
+        owed.fragments = {}
+        owed.displayed = {}
+        owed.echo = None
+        return items
+
+    def restore(self, seen: Iterable[tuple[ActId, bytes]]) -> None:
+        for act_id, sha256 in seen:
+            self._epochs.setdefault(act_id.epoch, EpochIn()).add(act_id.serial, sha256)
+            self.seen += 1
+
+    def act_id(self, epoch: int, serial: int) -> ActId:
+        return ActId(self.peer, Epoch(epoch), Serial(serial))
+
+
+def _chunks(serials: list[int]) -> list[tuple[int, ...]]:
+    return [
+        tuple(serials[start : start + SELECTIVE_COUNT_MAX])
+        for start in range(0, len(serials), SELECTIVE_COUNT_MAX)
+    ]

@@ -1,0 +1,281 @@
+"""The sealed side of a line: incarnations, hellos, counters, replay windows (DESIGN section 6).
+
+Each start of either gateway has an incarnation of its own. What the peer says unsigned counts only
+in an incarnation that answered a challenge of ours; signed acts count in any, for `seen` guards
+them. No timers here: the line says when a hello goes.
+"""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+from typing import Final
+
+from gateway.errors import AuthenticationError
+from gateway.model import Previous, Station
+from gateway.security.keys import FrameKey, Line
+from gateway.security.replay import ReplayWindow
+from gateway.security.seal import open_frame, seal_frame
+from gateway.wire.frame import Header, encode_header
+from gateway.wire.items import HelloItem, Item, encode_items
+from gateway.wire.limits import FRAME_COUNT_MAX, TAG_SIZE
+
+HELLO_GENERATION: Final = 0
+INCARNATION_COUNT_MAX: Final = 4
+"""Incarnations of a peer kept at once; the oldest that is not current is forgotten."""
+_RENEW_MARGIN: Final = 1024
+
+
+class HelloOutcome(enum.Enum):
+    """What a hello changed."""
+
+    NOTHING = "nothing"
+    PROVEN = "proven"
+    """A new incarnation of the peer answered our challenge."""
+    CONFIRMED = "confirmed"
+    """The peer has our incarnation: hellos went both ways."""
+    FORGOTTEN = "forgotten"
+    """The peer no longer knows our incarnation."""
+    TWO_INCARNATIONS = "two incarnations"
+    """One that we thought ended answers challenges still: two copies of one station."""
+
+
+@dataclass(slots=True)
+class Inbound:
+    """One incarnation of the peer: its keys, windows and standing."""
+
+    incarnation: bytes
+    key: FrameKey
+    hello_key: FrameKey
+    window: ReplayWindow
+    hello_window: ReplayWindow
+    is_proven: bool = False
+    is_retired: bool = False
+    hello_highest: int = -1
+    """Counter of the newest hello judged: an older one that comes later tells old news."""
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A frame that opened: its items' octets and how far they may be believed."""
+
+    octets: bytes
+    counter: int
+    is_hello: bool
+    is_fresh: bool
+    """False: its counter was seen, or is too old: nothing unsigned in it counts."""
+    is_proven: bool
+    incarnation: bytes
+
+
+class Session:
+    """Keys and counters between us and one peer, for one incarnation of ours at a time."""
+
+    __slots__ = (
+        "_challenge",
+        "_counter",
+        "_generation",
+        "_hello_counter",
+        "_hello_key",
+        "_inbound",
+        "_key",
+        "_line",
+        "_own",
+        "current",
+        "incarnation",
+        "is_confirmed",
+        "peer",
+    )
+
+    def __init__(
+        self, line: Line, *, own: Station, incarnation: bytes, assumed: bytes | None
+    ) -> None:
+        """`assumed` is the peer's incarnation as stored: it opens frames but proves nothing."""
+        self._line = line
+        self._own = own
+        self._generation = line.generation
+        self.peer = line.card.station
+        self._inbound: dict[bytes, Inbound] = {}
+        self._challenge: bytes | None = None
+        self.current: Inbound | None = None
+        if assumed is not None:
+            self.current = self._make_inbound(assumed)
+            self._inbound[assumed] = self.current
+        self.renew(incarnation)
+
+    def renew(self, incarnation: bytes) -> None:
+        """Begin an incarnation of ours: at start, and before a key has sealed 2^20 frames."""
+        self.incarnation = incarnation
+        self._counter = 0
+        self._hello_counter = 0
+        self._key = self._line.keys.outbound(generation_is_hello=False, incarnation=incarnation)
+        self._hello_key = self._line.keys.outbound(
+            generation_is_hello=True, incarnation=incarnation
+        )
+        self.is_confirmed = False
+
+    @property
+    def needs_renewal(self) -> bool:
+        return max(self._counter, self._hello_counter) >= FRAME_COUNT_MAX - _RENEW_MARGIN
+
+    @property
+    def is_settled(self) -> bool:
+        """Hellos went both ways: the line is UP as far as keys go."""
+        return self.is_confirmed and self.current is not None and self.current.is_proven
+
+    @property
+    def needs_challenge(self) -> bool:
+        """No incarnation of the peer is proven in this run."""
+        return self.current is None or not self.current.is_proven
+
+    def is_proven(self, incarnation: bytes) -> bool:
+        inbound = self._inbound.get(incarnation)
+        return inbound is not None and inbound.is_proven and not inbound.is_retired
+
+    def overhead(self) -> int:
+        """Octets around the items of the next frame: header and tag."""
+        return len(encode_header(self._header(is_hello=False))) + TAG_SIZE
+
+    def hello_overhead(self) -> int:
+        return len(encode_header(self._header(is_hello=True))) + TAG_SIZE
+
+    def seal(self, items: list[Item]) -> tuple[bytes, int]:
+        """Seal items into a frame; also the counter that a receipt may echo."""
+        header = self._header(is_hello=False)
+        self._counter += 1
+        frame = seal_frame(self._key, header, encode_items(items), recipient=self.peer)
+        return frame, header.counter
+
+    def seal_hello(self, hello: HelloItem) -> bytes:
+        header = self._header(is_hello=True)
+        self._hello_counter += 1
+        return seal_frame(self._hello_key, header, encode_items([hello]), recipient=self.peer)
+
+    def hello(
+        self,
+        *,
+        epoch: int,
+        previous: Previous,
+        fresh: bytes | None,
+        echo: bytes | None,
+        response: bytes | None,
+        known: tuple[tuple[int, int], ...],
+        heard_s: int | None,
+        busy: bool,
+    ) -> HelloItem:
+        """Our hello. `fresh` (8 octets of entropy) becomes our challenge if none is open; `echo`
+        is the incarnation that we answer, else the current one is named.
+        """
+        challenge = None
+        if self.needs_challenge or fresh is not None:
+            if self._challenge is None:
+                self._challenge = fresh
+            challenge = self._challenge
+        if echo is None and self.current is not None:
+            echo = self.current.incarnation
+        return HelloItem(
+            epoch=epoch,
+            previous=previous,
+            echo=echo,
+            challenge=challenge,
+            response=response,
+            known=known,
+            heard_s=heard_s,
+            busy=busy,
+        )
+
+    def open(self, header: Header, octets: bytes) -> Opened:
+        """Open a frame of this peer at the cost of one AEAD attempt.
+
+        Raises `AuthenticationError`.
+        """
+        is_hello = header.generation == HELLO_GENERATION
+        if not is_hello and header.generation != self._generation:
+            raise AuthenticationError(f"key generation {header.generation} is not in use")
+        incarnation = header.incarnation
+        if incarnation is None:
+            inbound = self.current
+            if inbound is None:
+                raise AuthenticationError("the sender's incarnation is not known here")
+        else:
+            inbound = self._inbound.get(incarnation) or self._make_inbound(incarnation)
+        key = inbound.hello_key if is_hello else inbound.key
+        window = inbound.hello_window if is_hello else inbound.window
+        items = open_frame(key, octets, recipient=self._own)
+        is_fresh = window.is_fresh(header.counter)
+        if is_fresh:
+            window.accept(header.counter)
+        self._keep(inbound)
+        return Opened(
+            octets=items,
+            counter=header.counter,
+            is_hello=is_hello,
+            is_fresh=is_fresh,
+            is_proven=inbound.is_proven and not inbound.is_retired,
+            incarnation=inbound.incarnation,
+        )
+
+    def receive_hello(self, hello: HelloItem, opened: Opened) -> HelloOutcome:
+        """Judge a hello that opened and is fresh."""
+        inbound = self._inbound[opened.incarnation]
+        outcome = HelloOutcome.NOTHING
+        if hello.response is not None and hello.response == self._challenge:
+            self._challenge = None
+            if inbound.is_retired:
+                return HelloOutcome.TWO_INCARNATIONS
+            if not inbound.is_proven:
+                outcome = HelloOutcome.PROVEN
+                self._make_current(inbound)
+        if inbound is not self.current or not inbound.is_proven:
+            return outcome
+        if opened.counter < inbound.hello_highest:
+            return outcome
+        inbound.hello_highest = opened.counter
+        if hello.echo == self.incarnation:
+            if not self.is_confirmed:
+                self.is_confirmed = True
+                outcome = HelloOutcome.CONFIRMED
+        elif self.is_confirmed:
+            self.is_confirmed = False
+            outcome = HelloOutcome.FORGOTTEN
+        return outcome
+
+    def _make_current(self, inbound: Inbound) -> None:
+        inbound.is_proven = True
+        if self.current is not None and self.current is not inbound:
+            self.current.is_retired = True
+        if self.current is not inbound:
+            self.is_confirmed = False
+        self.current = inbound
+        self._inbound[inbound.incarnation] = self._inbound.pop(inbound.incarnation)
+
+    def _keep(self, inbound: Inbound) -> None:
+        if inbound.incarnation in self._inbound:
+            return
+        self._inbound[inbound.incarnation] = inbound
+        while len(self._inbound) > INCARNATION_COUNT_MAX:
+            oldest = next(
+                name
+                for name, entry in self._inbound.items()
+                if entry is not self.current and entry is not inbound
+            )
+            del self._inbound[oldest]
+
+    def _make_inbound(self, incarnation: bytes) -> Inbound:
+        keys = self._line.keys
+        return Inbound(
+            incarnation=incarnation,
+            key=keys.inbound(generation_is_hello=False, incarnation=incarnation),
+            hello_key=keys.inbound(generation_is_hello=True, incarnation=incarnation),
+            window=ReplayWindow(),
+            hello_window=ReplayWindow(),
+        )
+
+    def _header(self, *, is_hello: bool) -> Header:
+        needs_context = is_hello or not self.is_confirmed
+        return Header(
+            sender=self._own,
+            generation=HELLO_GENERATION if is_hello else self._generation,
+            counter=self._hello_counter if is_hello else self._counter,
+            incarnation=self.incarnation if needs_context else None,
+        )

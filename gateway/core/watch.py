@@ -1,0 +1,333 @@
+"""The watch: what is pending, what is overdue, which alarms are lit, and their status."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from itertools import chain, islice
+from typing import Final
+
+from gateway.core.button import Button, Candidate
+from gateway.core.draft import Draft
+from gateway.core.effects import (
+    Alarm,
+    AlarmCode,
+    Level,
+    LinkStatus,
+    PeerStatus,
+    PendingNotice,
+    Status,
+)
+from gateway.core.life import Ledger, Record, log_station
+from gateway.core.line import Line
+from gateway.core.policy import Policy
+from gateway.core.records import Direction
+from gateway.core.timers import Timers
+from gateway.model import (
+    ActId,
+    DeliveryState,
+    Instant,
+    Kind,
+    LinkState,
+    Operation,
+    Response,
+    Station,
+)
+
+PENDING_COUNT_MAX: Final = 32
+ALARM_COUNT_MAX: Final = 64
+"""Alarms listed at once; the oldest of OVERDUE makes room."""
+
+_NOT_RECEIPTED: Final = frozenset(
+    {DeliveryState.HELD, DeliveryState.QUEUED, DeliveryState.SENT, DeliveryState.RELAYED}
+)
+
+
+class Watch:
+    """Limits in time, alarms, the pending lists and the button's candidate."""
+
+    def __init__(
+        self,
+        *,
+        station: Station,
+        names: Mapping[Station, str],
+        ledger: Ledger,
+        lines: Mapping[Station, Line],
+        policy: Policy,
+        timers: Timers,
+    ) -> None:
+        self.button = Button(policy, timers)
+        self.is_store_refused = False
+        self.is_stopping = False
+        self._station = station
+        self._names = names
+        self._ledger = ledger
+        self._lines = lines
+        self._policy = policy
+        self._timers = timers
+        self._alarms: dict[tuple[AlarmCode, Station | None, ActId | None, str], Alarm] = {}
+        self._candidate: tuple[ActId, Instant] | None = None
+        self._buzzer_until: Instant | None = None
+        self._is_silenced = False
+        self._button_refused_at: Instant | None = None
+        self._lamp_test_until: Instant | None = None
+
+    # Limits in time
+
+    def begin(self, record: Record, now: Instant) -> None:
+        """Set the limits of an open notice, from its making; they survive a restart so."""
+        if not record.is_open:
+            return
+        notice = record.notice
+        name = notice.id
+        self._timers.set(("expire", name), max(record.expires_at(), now))
+        waits_for_answer = record.response is not Response.NONE
+        if record.overdue:
+            self._raise_overdue(record)
+            waits_for_answer = False
+        elif record.direction is Direction.OUT and record.state in _NOT_RECEIPTED:
+            limit = self._policy.receipt_limit_ms(notice.precedence)
+            self._timers.set(("receipt_due", name), Instant(max(record.born + limit, now)))
+        if waits_for_answer:
+            limit = self._policy.answer_limit_ms(notice.precedence)
+            self._timers.set(("answer_due", name), Instant(max(record.born + limit, now)))
+            if notice.reply_by_min is not None:
+                due = record.born + notice.reply_by_min * 60_000
+                self._timers.set(("reply_due", name), Instant(max(due, now)))
+
+    def limit_passed(self, kind: str, record: Record, draft: Draft) -> bool:
+        """A limit of this notice came; True if it was broken (newly OVERDUE)."""
+        if not record.is_open or record.overdue:
+            return False
+        if kind == "receipt_due" and record.state not in _NOT_RECEIPTED:
+            return False
+        record.overdue = True
+        self._ledger.keep(record, draft)
+        self._ledger.publish_state(record, draft, evidence=f"OVERDUE: {kind}", link=record.link)
+        draft.observe(
+            Level.WARNING,
+            "overdue",
+            notice_id=str(record.notice.id),
+            limit=kind,
+            state=record.state.value,
+        )
+        log_station(draft, "overdue", ("notice", str(record.notice.id)), ("limit", kind))
+        self._raise_overdue(record)
+        return True
+
+    def _raise_overdue(self, record: Record) -> None:
+        # A TEST or EXERCISE must never raise the alarm of an OPERATION.
+        if record.notice.operation is not Operation.OPERATION:
+            return
+        notice = record.notice
+        if record.direction is Direction.OUT:
+            text = (
+                f"{notice.kind.name} {notice.id} to {self._name(notice.to)} is not answered in"
+                " time; use another way to reach them"
+            )
+        else:
+            text = (
+                f"{notice.kind.name} {notice.id} of {self._name(notice.id.originator)} waits for"
+                " this watch beyond its limit; answer it"
+            )
+        self.raise_alarm(AlarmCode.OVERDUE, text, notice_id=notice.id)
+
+    def settle(self, record: Record, now: Instant) -> None:
+        """The record moved: its overdue alarm ends with it, later if it ended unanswered."""
+        if record.is_open:
+            return
+        self.clear_alarm(AlarmCode.CROSSED, notice_id=record.notice.id)
+        key = (AlarmCode.OVERDUE, None, record.notice.id, "")
+        if key not in self._alarms:
+            return
+        if record.state in (DeliveryState.EXPIRED, DeliveryState.EXPIRED_RECEIPTED):
+            until = Instant(now + self._policy.ended_alarm_ms)
+            self._timers.set(("alarm_ends", record.notice.id), until)
+        else:
+            self.clear_alarm(AlarmCode.OVERDUE, notice_id=record.notice.id)
+
+    # Alarms
+
+    def raise_alarm(
+        self,
+        code: AlarmCode,
+        text: str,
+        *,
+        station: Station | None = None,
+        notice_id: ActId | None = None,
+        part: str = "",
+    ) -> bool:
+        """Light an alarm; False if it was lit already."""
+        key = (code, station, notice_id, part)
+        is_new = key not in self._alarms
+        if is_new and len(self._alarms) >= ALARM_COUNT_MAX:
+            oldest = next((k for k in self._alarms if k[0] is AlarmCode.OVERDUE), None)
+            if oldest is None:
+                return False
+            del self._alarms[oldest]
+        self._alarms[key] = Alarm(code, text, station, notice_id)
+        return is_new
+
+    def clear_alarm(
+        self,
+        code: AlarmCode,
+        *,
+        station: Station | None = None,
+        notice_id: ActId | None = None,
+        part: str = "",
+    ) -> bool:
+        return self._alarms.pop((code, station, notice_id, part), None) is not None
+
+    def is_lit(self, code: AlarmCode, station: Station | None = None) -> bool:
+        return any(key[0] is code and key[1] == station for key in self._alarms)
+
+    # Buzzer, button, lamp test
+
+    def arrived(self, record: Record, now: Instant) -> None:
+        """A notice came in for the watch: the buzzer starts anew."""
+        self._is_silenced = False
+        self._buzzer_until = Instant(now + self._policy.buzzer_ms)
+        self._timers.set(("buzzer",), self._buzzer_until)
+
+    def is_sounding(self, now: Instant) -> bool:
+        if self._buzzer_until is None or now >= self._buzzer_until or self._is_silenced:
+            return False
+        return self._first_operation() is not None
+
+    def silence(self) -> None:
+        self._is_silenced = True
+
+    def refuse_press(self, now: Instant) -> None:
+        self._button_refused_at = now
+
+    def test_lamps(self, now: Instant) -> None:
+        self._lamp_test_until = Instant(now + self._policy.lamp_test_ms)
+        self._timers.set(("lamp_test",), self._lamp_test_until)
+
+    def end_lamp_test(self) -> None:
+        self._lamp_test_until = None
+
+    def candidate(self) -> Candidate | None:
+        """The notice a press may mean: OPERATION only, highest precedence, then oldest."""
+        record = self._first_operation()
+        if record is None or self._candidate is None:
+            return None
+        return Candidate(
+            notice_id=record.notice.id,
+            precedence=record.notice.precedence,
+            indicated_since=self._candidate[1],
+            is_displayed=record.displayed,
+        )
+
+    def _first_operation(self) -> Record | None:
+        records = chain.from_iterable(
+            level.values() for level in self._ledger.open_records(Direction.IN)
+        )
+        return next((r for r in records if _is_for_lamp(r)), None)
+
+    def _track_candidate(self, now: Instant) -> None:
+        record = self._first_operation()
+        if record is None:
+            self._candidate = None
+        elif self._candidate is None or self._candidate[0] != record.notice.id:
+            self._candidate = (record.notice.id, now)
+
+    # Status
+
+    def status(self, draft: Draft) -> Status:
+        """Everything that is shown. Its cost does not grow with how many notices are open."""
+        now = draft.now.instant
+        self._track_candidate(now)
+        return Status(
+            station=self._station,
+            links=tuple(
+                chain.from_iterable(self._links(line, now) for line in self._lines.values())
+            ),
+            peers=tuple(
+                PeerStatus(
+                    station=line.peer,
+                    confirmed=line.session.is_settled,
+                    heard_ms_ago=None if line.heard_at is None else now - line.heard_at,
+                    busy=line.is_peer_busy,
+                )
+                for line in self._lines.values()
+            ),
+            pending_in=self._pending(Direction.IN),
+            pending_in_count=self._ledger.open_count(Direction.IN),
+            pending_out=self._pending(Direction.OUT),
+            pending_out_count=self._ledger.open_count(Direction.OUT),
+            alarms=tuple(self._alarms.values()),
+            store_refused=self.is_store_refused,
+            stopping=self.is_stopping,
+            buzzer_silenced=self._is_silenced,
+            button_refused_at=self._button_refused_at,
+            lamp_test_until=self._lamp_test_until,
+            utc=draft.now.utc,
+            buzzer_until=self._buzzer_until,
+        )
+
+    def _pending(self, direction: Direction) -> tuple[PendingNotice, ...]:
+        levels = self._ledger.open_records(direction)
+        records: Iterable[Record] = islice(
+            chain.from_iterable(level.values() for level in levels), PENDING_COUNT_MAX
+        )
+        first = self._first_operation() if direction is Direction.IN else None
+        if first is not None:
+            records = chain([first], (r for r in list(records) if r is not first))
+        return tuple(
+            PendingNotice(
+                notice_id=record.notice.id,
+                precedence=record.notice.precedence,
+                # A comm check is a test of the line whatever its indicator: the blue lamp's.
+                operation=Operation.TEST
+                if record.notice.kind is Kind.CHECK
+                and record.notice.operation is Operation.OPERATION
+                else record.notice.operation,
+                state=record.state,
+                since=record.since,
+                displayed=record.displayed,
+                overdue=record.overdue,
+            )
+            for record in islice(records, PENDING_COUNT_MAX)
+        )
+
+    def _links(self, line: Line, now: Instant) -> list[LinkStatus]:
+        links = []
+        for lane in line.lanes.values():
+            health = lane.health
+            links.append(
+                LinkStatus(
+                    name=lane.name,
+                    station=line.peer,
+                    state=health.state,
+                    device_up=health.traits is not None,
+                    detail=health.traits.detail if health.traits else "",
+                    round_trip_ms=health.round_trip_ms,
+                    heard_ms_ago=None if health.heard_at is None else now - health.heard_at,
+                    loss=health.loss,
+                    queued=len(lane.acts),
+                )
+            )
+        return links
+
+    def judge_links(self, draft: Draft) -> None:
+        """NO LINK: no link of a line has proven itself and none can be hoped for."""
+        for line in self._lines.values():
+            usable = any(lane.health.state is not LinkState.DOWN for lane in line.lanes.values())
+            name = self._name(line.peer)
+            if usable:
+                changed = self.clear_alarm(AlarmCode.NO_LINK, station=line.peer)
+            else:
+                changed = self.raise_alarm(
+                    AlarmCode.NO_LINK,
+                    f"no link to {name} works; check radio, cable and power",
+                    station=line.peer,
+                )
+            draft.status_changed = draft.status_changed or changed
+
+    def _name(self, station: Station) -> str:
+        return self._names.get(station, f"STATION {station}")
+
+
+def _is_for_lamp(record: Record) -> bool:
+    """Lights pending in and may be answered by the button: OPERATION, no comm check."""
+    return record.notice.operation is Operation.OPERATION and record.notice.kind is not Kind.CHECK

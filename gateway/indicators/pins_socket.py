@@ -84,7 +84,9 @@ class PinsSocket:
         except (ValueError, RecursionError):
             return {"error": "the line is not JSON"}
         match request:
-            case {"press_ms": int(press_ms)} if 1 <= press_ms <= PRESS_MS_MAX:
+            case {"press_ms": int(press_ms)} if (
+                press_ms is not True and 1 <= press_ms <= PRESS_MS_MAX
+            ):
                 async with self._pressing:
                     await self._press(press_ms)
                 return {"pressed_ms": press_ms}

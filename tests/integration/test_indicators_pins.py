@@ -1,0 +1,263 @@
+"""Lamps and button through gpiozero's mock pins and the pins socket, on a real loop."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import dataclasses
+import io
+import json
+import os
+import stat
+import time
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gateway.config.settings import PinSettings
+from gateway.core.effects import PendingNotice, Status
+from gateway.core.events import ButtonPressed, ButtonReleased
+from gateway.errors import ConfigError
+from gateway.indicators.driver import ButtonEvent, Factory, Indicators
+from gateway.model import (
+    ActId,
+    DeliveryState,
+    Epoch,
+    Instant,
+    LinkName,
+    Operation,
+    Precedence,
+    Serial,
+    Station,
+)
+
+DEADLINE_S = 20
+QUIET = Status(
+    station=Station(1),
+    links=(),
+    peers=(),
+    pending_in=(),
+    pending_in_count=0,
+    pending_out=(),
+    pending_out_count=0,
+    alarms=(),
+    store_refused=False,
+    stopping=False,
+    buzzer_silenced=False,
+    button_refused_at=None,
+    lamp_test_until=None,
+    utc=None,
+)
+LATER = dataclasses.replace(QUIET, lamp_test_until=Instant(2**60))
+"""Every lamp steady: a status whose levels do not depend on the instant."""
+WAITING = PendingNotice(
+    notice_id=ActId(Station(2), Epoch(1), Serial(1)),
+    precedence=Precedence.FLASH,
+    operation=Operation.OPERATION,
+    state=DeliveryState.DISPLAYED,
+    since=Instant(0),
+    displayed=True,
+    overdue=False,
+)
+
+
+def clock() -> Instant:
+    return Instant(time.monotonic_ns() // 1_000_000)
+
+
+class Panel:
+    """A running panel with a client of its pins socket."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.events: asyncio.Queue[ButtonEvent] = asyncio.Queue()
+        self.is_turning = True
+        self.terminal = io.StringIO()
+        self.indicators = self.make("mock")
+
+    def make(self, factory: Factory) -> Indicators:
+        return Indicators(
+            factory=factory,
+            pins=PinSettings(),
+            links=[LinkName("radio"), LinkName("cable")],
+            runtime_folder=self.folder,
+            clock=clock,
+            emit=self.events.put_nowait,
+            is_turning=lambda: self.is_turning,
+            terminal=self.terminal,
+        )
+
+    async def ask(self, line: bytes) -> dict[str, Any]:
+        reader, writer = await asyncio.open_unix_connection(self.folder / "pins.sock")
+        try:
+            writer.write(line + b"\n")
+            answer: dict[str, Any] = json.loads(await reader.readline())
+            return answer
+        finally:
+            writer.close()
+            await writer.wait_closed()
+
+    async def lamps(self) -> dict[str, int]:
+        answer = await self.ask(b'{"lamps": true}')
+        lamps: dict[str, int] = answer["lamps"]
+        return lamps
+
+    async def until(self, is_true: Callable[[dict[str, int]], bool]) -> None:
+        async with asyncio.timeout(DEADLINE_S):
+            while not is_true(await self.lamps()):
+                await asyncio.sleep(0.01)
+
+
+@pytest.fixture
+async def panel(tmp_path: Path) -> AsyncIterator[Panel]:
+    panel = Panel(tmp_path)
+    task = asyncio.create_task(panel.indicators.run())
+    async with asyncio.timeout(DEADLINE_S):
+        while not (tmp_path / "pins.sock").exists():
+            await asyncio.sleep(0.005)
+    yield panel
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
+
+
+async def test_a_press_travels_the_real_path(panel: Panel) -> None:
+    """The mock pin goes low and high; gpiozero's callbacks become one press and one release."""
+    answer = await panel.ask(b'{"press_ms": 60}')
+    assert answer == {"pressed_ms": 60}
+    async with asyncio.timeout(DEADLINE_S):
+        assert await panel.events.get() == ButtonPressed()
+        assert await panel.events.get() == ButtonReleased()
+    assert panel.events.empty()
+
+
+async def test_pins_follow_the_status(panel: Panel) -> None:
+    """True levels are read back from the pins: dark before a status, then as the pattern says."""
+    before = await panel.lamps()
+    assert set(before) == {
+        "alive", "link.radio", "link.cable", "pending_in", "pending_out", "alarm", "exercise",
+        "buzzer",
+    }  # fmt: skip
+    assert set(before.values()) == {0}
+    panel.indicators.show(dataclasses.replace(QUIET, store_refused=True))
+    await panel.until(lambda lamps: lamps["alarm"] == 1)
+    await panel.until(lambda lamps: lamps["alarm"] == 0)
+    panel.indicators.show(QUIET)
+    answer = await panel.ask(b'{"lamps": true}')
+    assert answer["patterns"]["alarm"] == "off"
+    assert answer["lamps"]["alarm"] == 0
+
+
+async def test_life_is_shown_only_while_the_engine_turns(panel: Panel) -> None:
+    """A stuck engine must not blink; when it turns again, the lamp comes back by itself."""
+    panel.indicators.show(QUIET)
+    await panel.until(lambda lamps: lamps["alive"] == 1)
+    panel.is_turning = False
+    panel.indicators.show(QUIET)
+    for _ in range(50):
+        assert (await panel.lamps())["alive"] == 0
+    panel.is_turning = True
+    await panel.until(lambda lamps: lamps["alive"] == 1)
+
+
+async def test_two_presses_come_one_after_the_other(panel: Panel) -> None:
+    """Two clients have one finger: presses never overlap."""
+    await asyncio.gather(panel.ask(b'{"press_ms": 50}'), panel.ask(b'{"press_ms": 50}'))
+    async with asyncio.timeout(DEADLINE_S):
+        kinds = [type(await panel.events.get()) for _ in range(4)]
+    assert kinds == [ButtonPressed, ButtonReleased, ButtonPressed, ButtonReleased]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [b"", b"{", b"[]", b'{"press_ms": 0}', b'{"press_ms": true}', b'{"press_ms": 10001}',
+     b'{"lamps": 1}', b"[" * 900, b"x" * 5000],
+)  # fmt: skip
+async def test_a_wrong_line_is_answered_and_presses_nothing(panel: Panel, line: bytes) -> None:
+    """The socket says what it takes, stays open for others, and the button stays up."""
+    assert "error" in await panel.ask(line)
+    assert panel.events.empty()
+    assert "lamps" in await panel.ask(b'{"lamps": true}')
+
+
+async def test_the_socket_is_the_daemons_own(panel: Panel) -> None:
+    """Nobody else can press the button of a bench."""
+    mode = (panel.folder / "pins.sock").stat().st_mode
+    assert stat.S_IMODE(mode) == 0o600
+
+
+async def test_a_terminal_gets_a_line_for_each_change_of_a_rhythm(panel: Panel) -> None:
+    """A daemon on a terminal shows the lamps without drawing every blink."""
+    panel.indicators.show(dataclasses.replace(QUIET, pending_in=(WAITING,), pending_in_count=1))
+    await panel.until(lambda lamps: lamps["pending_in"] == 1)
+    await panel.until(lambda lamps: lamps["pending_in"] == 0)
+    lines = panel.terminal.getvalue().splitlines()
+    assert len(lines) <= 2
+    assert "pending in [very fast]" in lines[-1]
+
+
+async def test_lamps_go_dark_and_the_socket_goes_when_the_panel_ends(tmp_path: Path) -> None:
+    """After the end no pin is lit, and a second panel can start at once."""
+    for _ in range(2):
+        panel = Panel(tmp_path)
+        task = asyncio.create_task(panel.indicators.run())
+        async with asyncio.timeout(DEADLINE_S):
+            while not (tmp_path / "pins.sock").exists():
+                await asyncio.sleep(0.005)
+        panel.indicators.show(LATER)
+        await panel.until(lambda lamps: lamps["alarm"] == 1)
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+        assert not (tmp_path / "pins.sock").exists()
+
+
+async def test_no_other_factory_is_tried(tmp_path: Path) -> None:
+    """Without a Pi's chip, lgpio refuses in one sentence; gpiozero's fallback never runs."""
+    if list(Path("/dev").glob("gpiochip*")):
+        pytest.skip("this machine has GPIO")
+    folder = Path.cwd()
+    try:
+        with pytest.raises(ConfigError, match="no chip has the label of a Pi's header"):
+            await Panel(tmp_path).make("lgpio").run()
+    finally:
+        os.chdir(folder)  # lgpio moves the process into LG_WD
+
+
+async def test_pins_that_clash_are_refused(tmp_path: Path) -> None:
+    """A pin claimed twice is one sentence that names the table."""
+    panel = Panel(tmp_path)
+    indicators = Indicators(
+        factory="mock",
+        pins=PinSettings(alarm=17),
+        links=[],
+        runtime_folder=tmp_path,
+        clock=clock,
+        emit=panel.events.put_nowait,
+    )
+    with pytest.raises(ConfigError, match=r"\[indicators.pins\]: "):
+        await indicators.run()
+
+
+async def test_a_missing_runtime_folder_is_one_sentence(tmp_path: Path) -> None:
+    """The operator learns which folder to make."""
+    panel = Panel(tmp_path / "none")
+    with pytest.raises(ConfigError, match=r"runtime_folder: .*pins.sock cannot be made"):
+        await panel.indicators.run()
+
+
+async def test_a_station_without_lamps_runs(tmp_path: Path) -> None:
+    """Factory none needs no pins, makes no socket, and still knows its panel."""
+    panel = Panel(tmp_path)
+    indicators = panel.make("none")
+    task = asyncio.create_task(indicators.run())
+    indicators.show(dataclasses.replace(QUIET, store_refused=True))
+    async with asyncio.timeout(DEADLINE_S):
+        while "alarm [fast]" not in panel.terminal.getvalue():
+            await asyncio.sleep(0.005)
+    assert not (tmp_path / "pins.sock").exists()
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task

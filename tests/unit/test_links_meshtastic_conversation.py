@@ -1,0 +1,477 @@
+"""The conversation with a radio, case by case: handshake, deadlines, refusals, late acks."""
+
+from __future__ import annotations
+
+from random import Random
+from typing import Any
+
+import pytest
+
+from gateway.core.airtime import LoraAirtime
+from gateway.core.effects import Transmit
+from gateway.core.events import (
+    FrameAcknowledged,
+    FrameReceived,
+    FrameRefused,
+    FrameRelayed,
+    FrameSent,
+    LinkUp,
+    Refusal,
+)
+from gateway.errors import LinkLostError
+from gateway.links.base import LinkEvent
+from gateway.links.meshtastic.conversation import EARLY_PACKET_COUNT_MAX, Conversation
+from gateway.links.meshtastic.protobuf import config_pb2, mesh_pb2
+from gateway.links.meshtastic.stream import WAKE, StreamParser, encode_frame
+from gateway.links.meshtastic.transmissions import WAITING_ACK_COUNT_MAX
+from gateway.model import LinkName, Precedence, Station
+
+RADIO = LinkName("radio")
+OWN, FAR, OTHER = 0x4D4C00A1, 0x4D4C00B2, 0x4D4C00C3
+LoRa = config_pb2.Config.LoRaConfig
+Error = mesh_pb2.Routing.Error
+LONG_FAST = LoraAirtime(11, 250.0, 5)
+
+
+def lora(**fields: Any) -> config_pb2.Config.LoRaConfig:
+    setting = {"use_preset": True, "region": LoRa.RegionCode.EU_868, "tx_enabled": True}
+    return LoRa(**{**setting, "hop_limit": 3, **fields})
+
+
+class Bench:
+    """A conversation and the radio's side of it, in virtual time."""
+
+    def __init__(self, *, is_up: bool = True, **setting: Any) -> None:
+        self.now = 0
+        self.conversation = Conversation(RADIO, FAR, "port", rng=Random(7))
+        self._writes = StreamParser(mesh_pb2.ToRadio.FromString)
+        self.events: list[LinkEvent] = []
+        self.written: list[mesh_pb2.ToRadio] = []
+        self.conversation.start(self.now)
+        if is_up:
+            self.wait(100)
+            self.hand_shake(**setting)
+            self.events.clear()
+
+    def collect(self) -> None:
+        self.written += self._writes.feed(self.conversation.take_octets())
+        self.events += self.conversation.take_events()
+
+    def wait(self, duration_ms: int) -> None:
+        until = self.now + duration_ms
+        while (deadline := self.conversation.next_deadline_ms()) is not None and deadline <= until:
+            self.now = max(self.now, deadline)
+            self.conversation.advance(self.now)
+            self.collect()
+        self.now = until
+
+    def say(self, **message: Any) -> None:
+        octets = encode_frame(mesh_pb2.FromRadio(**message).SerializeToString())
+        self.conversation.feed(octets, self.now)
+        self.collect()
+
+    def configuration(self, **setting: Any) -> None:
+        self.say(my_info=mesh_pb2.MyNodeInfo(my_node_num=OWN))
+        self.say(config=config_pb2.Config(lora=lora(**setting)))
+
+    def hand_shake(self, **setting: Any) -> None:
+        self.configuration(**setting)
+        self.say(config_complete_id=self.written[-1].want_config_id)
+
+    def status(self, packet_id: int = 0, *, res: int = 0, free: int = 15) -> None:
+        self.say(
+            queueStatus=mesh_pb2.QueueStatus(
+                res=res, free=free, maxlen=16, mesh_packet_id=packet_id
+            )
+        )
+
+    def routing(self, packet_id: int, error: int = 0, *, source: int = OWN) -> None:
+        payload = mesh_pb2.Routing(error_reason=Error.ValueType(error)).SerializeToString()
+        self.packet(source, 5, payload, request_id=packet_id)
+
+    def packet(self, source: int, portnum: int, payload: bytes, **data: Any) -> None:
+        decoded: Any = {"portnum": portnum, "payload": payload, **data}
+        packet: Any = {"from": source, "to": OWN, "decoded": mesh_pb2.Data(**decoded)}
+        self.say(packet=mesh_pb2.MeshPacket(**packet))
+
+    def submit(self, number: int, *, want_ack: bool = True, size: int = 50) -> int:
+        """Give a frame to the conversation; its packet id."""
+        assert self.conversation.is_ready
+        self.conversation.submit(
+            Transmit(RADIO, number, Station(2), bytes(size), Precedence.FLASH, want_ack=want_ack),
+            self.now,
+        )
+        self.collect()
+        packet_id: int = self.written[-1].packet.id
+        return packet_id
+
+    def send(self, number: int, *, want_ack: bool = True) -> int:
+        """A frame that the radio accepted and that has left the antenna."""
+        packet_id = self.submit(number, want_ack=want_ack)
+        self.status(packet_id)
+        self.wait(2000)
+        return packet_id
+
+    def heartbeat_count(self) -> int:
+        return sum(message.HasField("heartbeat") for message in self.written)
+
+
+def test_radio_is_woken_before_it_is_asked() -> None:
+    """32 wake octets, then 100 ms later the question; not in one piece, which it may lose."""
+    conversation = Conversation(RADIO, FAR, "port", rng=Random(1))
+    conversation.start(1000)
+    assert conversation.take_octets() == WAKE
+    conversation.advance(1099)
+    assert conversation.take_octets() == b""
+    conversation.advance(1100)
+    assert conversation.take_octets().startswith(b"\x94\xc3")
+
+
+def test_silent_port_is_asked_again_and_given_up() -> None:
+    """Every 5 s a new question; after 30 s the link is lost with what to do."""
+    bench = Bench(is_up=False)
+    with pytest.raises(LinkLostError, match="no Meshtastic radio answered at port in 30 s"):
+        bench.wait(31_000)
+    assert bench.now == 30_000
+    assert sum(message.HasField("want_config_id") for message in bench.written) == 6
+
+
+def test_radio_that_restarts_in_the_handshake_is_asked_again() -> None:
+    """`rebooted` right after the open is usual: the port's opening may reset the board."""
+    bench = Bench(is_up=False)
+    bench.wait(100)
+    bench.configuration()
+    first = bench.written[-1].want_config_id
+    bench.say(rebooted=True)
+    assert bench.written[-1].want_config_id not in (0, first)
+    bench.say(config_complete_id=first)
+    assert bench.events == []
+    bench.hand_shake()
+    assert isinstance(bench.events[0], LinkUp)
+
+
+def test_handshake_without_number_or_setting_is_a_lost_link() -> None:
+    """We never send with a modem that we know nothing of."""
+    bench = Bench(is_up=False)
+    bench.wait(100)
+    bench.say(my_info=mesh_pb2.MyNodeInfo(my_node_num=OWN))
+    with pytest.raises(LinkLostError, match="neither its number nor its setting"):
+        bench.say(config_complete_id=bench.written[-1].want_config_id)
+
+
+def test_far_node_that_is_our_own_radio_is_named() -> None:
+    """The two radios were exchanged in the configuration."""
+    bench = Bench(is_up=False)
+    bench.wait(100)
+    bench.say(my_info=mesh_pb2.MyNodeInfo(my_node_num=FAR))
+    bench.say(config=config_pb2.Config(lora=lora()))
+    with pytest.raises(LinkLostError, match="is !4d4c00b2 itself; correct `node`"):
+        bench.say(config_complete_id=bench.written[-1].want_config_id)
+
+
+def test_packets_before_the_handshake_ends_are_kept() -> None:
+    """What the radio had buffered for us is received after `LinkUp`, up to a bound."""
+    bench = Bench(is_up=False)
+    bench.wait(100)
+    for number in range(EARLY_PACKET_COUNT_MAX + 1):
+        bench.packet(FAR, 256, bytes([number]))
+    bench.hand_shake()
+    kept = [event.octets[0] for event in bench.events if isinstance(event, FrameReceived)]
+    assert isinstance(bench.events[0], LinkUp)
+    assert kept == list(range(EARLY_PACKET_COUNT_MAX))
+
+
+@pytest.mark.parametrize(
+    ("setting", "airtime"),
+    [
+        ({"modem_preset": LoRa.ModemPreset.SHORT_FAST}, LoraAirtime(7, 250.0, 5)),
+        ({"modem_preset": LoRa.ModemPreset.LONG_SLOW}, LoraAirtime(12, 125.0, 8)),
+        ({"region": LoRa.RegionCode.LORA_24}, LoraAirtime(11, 812.5, 5)),
+        (
+            {"use_preset": False, "spread_factor": 9, "bandwidth": 62, "coding_rate": 6},
+            LoraAirtime(9, 62.5, 6),
+        ),
+        ({"use_preset": False}, LoraAirtime(12, 125.0, 8)),
+        ({"modem_preset": 99}, LoraAirtime(12, 125.0, 8)),
+    ],
+)
+def test_airtime_follows_the_modem_setting(setting: dict[str, Any], airtime: LoraAirtime) -> None:
+    """Presets as the firmware's, own settings as given, the slowest for the unknown."""
+    bench = Bench(is_up=False)
+    bench.wait(100)
+    bench.hand_shake(**setting)
+    assert isinstance(bench.events[0], LinkUp)
+    assert bench.events[0].traits.airtime == airtime
+
+
+def test_every_preset_of_the_definitions_is_known() -> None:
+    """A new preset in the package must get its numbers here."""
+    for preset in LoRa.ModemPreset.values():
+        bench = Bench(is_up=False)
+        bench.wait(100)
+        bench.hand_shake(modem_preset=preset)
+        assert isinstance(bench.events[0], LinkUp)
+        is_slowest = bench.events[0].traits.airtime == LoraAirtime(12, 125.0, 8)
+        assert is_slowest == (preset == LoRa.ModemPreset.LONG_SLOW)
+
+
+@pytest.mark.parametrize("setting", [{"tx_enabled": False}, {"region": LoRa.RegionCode.UNSET}])
+def test_radio_that_cannot_transmit_still_receives(setting: dict[str, Any]) -> None:
+    """The link comes up and says so; frames are refused without asking, since there is no NAK."""
+    bench = Bench(**setting)
+    bench.conversation.submit(
+        Transmit(RADIO, 1, Station(2), b"x", Precedence.FLASH, want_ack=False), bench.now
+    )
+    bench.packet(FAR, 256, b"heard")
+    assert bench.events == [
+        FrameRefused(RADIO, 1, Refusal.NOT_READY, 60_000),
+        FrameReceived(RADIO, b"heard"),
+    ]
+
+
+def test_frame_over_200_octets_is_refused_here() -> None:
+    """Above 235 the radio would drop it without any answer."""
+    bench = Bench()
+    bench.submit(1, size=201)
+    assert bench.events == [FrameRefused(RADIO, 1, Refusal.TOO_LARGE)]
+    assert bench.conversation.is_ready
+
+
+def test_frame_without_want_ack_ends_when_it_left() -> None:
+    """Sent after its time on air; the link is free again, and no later report comes."""
+    bench = Bench()
+    packet_id = bench.submit(1, want_ack=False)
+    bench.status(packet_id)
+    bench.wait(int(LONG_FAST.of(50)) - 1)
+    assert bench.events == []
+    assert not bench.conversation.is_ready
+    bench.wait(2)
+    assert bench.events == [FrameSent(RADIO, 1)]
+    assert bench.conversation.is_ready
+    bench.routing(packet_id, Error.MAX_RETRANSMIT)
+    bench.routing(packet_id, source=FAR)
+    assert bench.events == [FrameSent(RADIO, 1)]
+
+
+def test_packets_ahead_in_the_radio_delay_sent() -> None:
+    """With three others queued in the radio, ours leaves behind them."""
+    bench = Bench()
+    bench.status(bench.submit(1), free=12)
+    bench.wait(int(LONG_FAST.of(50) * 4) - 1)
+    assert bench.events == []
+    bench.wait(2)
+    assert bench.events == [FrameSent(RADIO, 1)]
+
+
+def test_ack_guard_ends_a_wait_that_nobody_ends() -> None:
+    """60 s after it left: NO_ACK. An ack that comes even later still counts."""
+    bench = Bench()
+    packet_id = bench.send(1)
+    for _ in range(2):
+        bench.wait(29_000)
+        bench.status()
+    assert bench.events == [FrameSent(RADIO, 1)]
+    bench.wait(3_000)
+    assert bench.events[1:] == [FrameRefused(RADIO, 1, Refusal.NO_ACK)]
+    bench.routing(packet_id, source=FAR)
+    bench.routing(packet_id, source=FAR)
+    assert bench.events[2:] == [FrameAcknowledged(RADIO, 1)]
+
+
+def test_real_ack_after_max_retransmit_counts_once() -> None:
+    """The ack itself was slow: first NO_ACK, then the truth."""
+    bench = Bench()
+    packet_id = bench.send(1)
+    bench.routing(packet_id, Error.MAX_RETRANSMIT)
+    bench.routing(packet_id, source=FAR)
+    bench.routing(packet_id, source=FAR)
+    assert bench.events[1:] == [
+        FrameRefused(RADIO, 1, Refusal.NO_ACK),
+        FrameAcknowledged(RADIO, 1),
+    ]
+
+
+def test_ack_before_the_computed_time_is_up_reports_sent_first() -> None:
+    """The network's word is better than our arithmetic."""
+    bench = Bench()
+    packet_id = bench.submit(1)
+    bench.routing(packet_id, source=FAR)
+    assert bench.events == [FrameSent(RADIO, 1), FrameAcknowledged(RADIO, 1)]
+    assert bench.conversation.is_ready
+
+
+def test_relayed_is_reported_once_and_other_sources_never() -> None:
+    """Implicit acks of our own node only; a stranger's ack for our id proves nothing."""
+    bench = Bench()
+    packet_id = bench.send(1)
+    bench.routing(packet_id, source=OTHER)
+    bench.routing(packet_id)
+    bench.routing(packet_id)
+    bench.routing(packet_id + 1, source=FAR)
+    bench.packet(FAR, 5, b"\xff\xff", request_id=packet_id)
+    assert bench.events[1:] == [FrameRelayed(RADIO, 1)]
+
+
+@pytest.mark.parametrize(
+    ("error", "reason", "retry_ms"),
+    [
+        (Error.TOO_LARGE, Refusal.TOO_LARGE, None),
+        (Error.PKI_FAILED, Refusal.NO_KEY, 15_000),
+        (Error.PKI_SEND_FAIL_PUBLIC_KEY, Refusal.NO_KEY, 15_000),
+        (Error.NO_CHANNEL, Refusal.NOT_READY, 60_000),
+        (Error.NO_INTERFACE, Refusal.NOT_READY, 60_000),
+        (77, Refusal.NOT_READY, 60_000),
+    ],
+)
+@pytest.mark.parametrize("by_status", [True, False])
+def test_refusal_by_status_or_nak_is_one_refusal(
+    error: int, reason: Refusal, retry_ms: int | None, *, by_status: bool
+) -> None:
+    """Whichever of the two comes first ends it; the other is ignored."""
+    bench = Bench()
+    packet_id = bench.submit(1)
+    if by_status:
+        bench.status(packet_id, res=error, free=16)
+    bench.routing(packet_id, error)
+    bench.status(packet_id, res=error, free=16)
+    assert bench.events == [FrameRefused(RADIO, 1, reason, retry_ms)]
+    assert bench.conversation.is_ready
+
+
+def test_far_radio_that_forgot_our_key() -> None:
+    """Its NAK comes after the frame was sent."""
+    bench = Bench()
+    packet_id = bench.send(1)
+    bench.routing(packet_id, Error.PKI_UNKNOWN_PUBKEY, source=FAR)
+    assert bench.events == [FrameSent(RADIO, 1), FrameRefused(RADIO, 1, Refusal.NO_KEY)]
+
+
+def test_duty_cycle_without_a_notification_is_refused_all_the_same() -> None:
+    """The text only says for how long; the code decides."""
+    bench = Bench()
+    packet_id = bench.submit(1)
+    bench.status(packet_id, res=Error.DUTY_CYCLE_LIMIT)
+    assert bench.events == []
+    bench.wait(500)
+    assert bench.events == [FrameRefused(RADIO, 1, Refusal.DUTY_CYCLE)]
+
+
+def test_duty_cycle_notification_before_the_status() -> None:
+    """The three reports come in any order."""
+    bench = Bench()
+    packet_id = bench.submit(1)
+    bench.say(
+        clientNotification=mesh_pb2.ClientNotification(
+            reply_id=packet_id, message="Duty cycle limit exceeded. You can send again in 7 mins"
+        )
+    )
+    bench.routing(packet_id, Error.DUTY_CYCLE_LIMIT)
+    assert bench.events == [FrameRefused(RADIO, 1, Refusal.DUTY_CYCLE, 7 * 60_000)]
+
+
+def test_full_queue_is_tried_until_its_limit() -> None:
+    """Without want_ack the packet is lost: a new one every 2 s, QUEUE_FULL after 30 s."""
+    bench = Bench()
+    ids = {bench.submit(1, want_ack=False)}
+    while not bench.events:
+        bench.status(bench.written[-1].packet.id, res=32, free=0)
+        bench.wait(2_000)
+        ids.add(bench.written[-1].packet.id)
+    assert bench.events == [FrameRefused(RADIO, 1, Refusal.QUEUE_FULL, 2_000)]
+    assert len(ids) == 16
+
+
+def test_full_queue_keeps_a_packet_that_wants_an_ack() -> None:
+    """The radio sends it later by itself: not offered twice."""
+    bench = Bench()
+    packet_id = bench.submit(1, want_ack=True)
+    bench.status(packet_id, res=32, free=0)
+    bench.wait(30_000)
+    assert bench.events == [FrameSent(RADIO, 1)]
+    assert bench.written[-1].packet.id == packet_id
+
+
+def test_lost_status_is_asked_for_and_silence_is_no_nak() -> None:
+    """Statuses of a burst get lost: after 2 s a heartbeat, whose answer lets ours go on."""
+    bench = Bench()
+    bench.submit(1, want_ack=False)
+    bench.wait(2_000)
+    assert bench.heartbeat_count() == 1
+    bench.status()
+    bench.wait(1_000)
+    assert bench.events == [FrameSent(RADIO, 1)]
+
+
+def test_quiet_radio_is_asked_each_minute() -> None:
+    """A heartbeat keeps the session and proves the radio; its answer has a deadline."""
+    bench = Bench()
+    for count in range(1, 4):
+        bench.wait(60_000)
+        assert bench.heartbeat_count() == count
+        bench.status()
+    assert bench.events == []
+
+
+def test_frozen_radio_is_a_lost_link() -> None:
+    """Two heartbeats without an answer, 5 s each, whatever else it still says."""
+    bench = Bench()
+    bench.wait(64_000)
+    bench.packet(FAR, 256, b"late log of a dead radio")
+    with pytest.raises(LinkLostError, match="does not answer; it is frozen"):
+        bench.wait(10_000)
+    assert bench.now == 100 + 70_000
+    assert bench.heartbeat_count() == 2
+
+
+def test_restart_of_the_radio_is_a_lost_link() -> None:
+    """Its queue and pending acks are gone: a fresh driver starts."""
+    bench = Bench()
+    with pytest.raises(LinkLostError, match="restarted"):
+        bench.say(rebooted=True)
+
+
+def test_own_packets_that_come_back_are_filtered() -> None:
+    """After a restart a radio may give us our own frame; empty and other packets are not ours."""
+    bench = Bench()
+    bench.packet(OWN, 256, b"echo")
+    bench.packet(FAR, 256, b"")
+    bench.packet(FAR, 1, b"text")
+    bench.packet(OTHER, 256, b"stranger")
+    assert bench.events == [FrameReceived(RADIO, b"stranger")]
+
+
+def test_half_frame_does_not_hold_up_the_stream() -> None:
+    """After 1 s its rest will not come: what stands behind it is taken."""
+    bench = Bench()
+    packet: Any = {
+        "from": FAR,
+        "decoded": mesh_pb2.Data(portnum=256, payload=b"whole"),
+    }
+    whole = encode_frame(
+        mesh_pb2.FromRadio(packet=mesh_pb2.MeshPacket(**packet)).SerializeToString()
+    )
+    bench.conversation.feed(b"\x94\xc3\x01\x00half" + whole, bench.now)
+    bench.wait(999)
+    assert bench.events == []
+    bench.wait(1)
+    assert bench.events == [FrameReceived(RADIO, b"whole")]
+
+
+def test_many_waiting_acks_are_bounded() -> None:
+    """At the bound the oldest ends as NO_ACK; ids never repeat."""
+    bench = Bench()
+    ids = []
+    for number in range(WAITING_ACK_COUNT_MAX + 1):
+        ids.append(bench.submit(number))
+        bench.routing(ids[-1])  # Heard by a relay at once: it left, the ack is awaited.
+    refused = [event for event in bench.events if isinstance(event, FrameRefused)]
+    assert refused == [FrameRefused(RADIO, 0, Refusal.NO_ACK)]
+    assert len(set(ids)) == len(ids)
+
+
+@pytest.mark.parametrize(("hop_limit", "used"), [(0, 3), (5, 5), (7, 7), (9, 7)])
+def test_hop_limit_is_the_radios_own_within_its_range(hop_limit: int, used: int) -> None:
+    """More than 7 corrupts the header; 0 stands for the default."""
+    bench = Bench(hop_limit=hop_limit)
+    bench.submit(1)
+    assert bench.written[-1].packet.hop_limit == used

@@ -1,8 +1,8 @@
 """Deterministic CBOR (RFC 8949 section 4.2), the subset of `gateway.cddl`: a value, one octet form.
 
 `check` walks the heads before cbor2 sees them, so that no tag is ever run, no length is believed
-and no depth is left to a library. What remains: integers, strings, arrays, maps with keys 0 to 23 in
-ascending order, true, false and null.
+and no depth is left to a library. What remains: integers, strings, arrays, maps with keys 0 to 23
+in ascending order, true, false and null.
 """
 
 from __future__ import annotations

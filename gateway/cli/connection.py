@@ -178,7 +178,7 @@ def deadline(seconds: float | None) -> Iterator[None]:
         raise DeadlineError
 
     before = signal.signal(signal.SIGALRM, over)
-    signal.setitimer(signal.ITIMER_REAL, seconds)
+    signal.setitimer(signal.ITIMER_REAL, max(seconds, 0.001))  # 0 would mean never
     try:
         yield
     finally:

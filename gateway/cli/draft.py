@@ -32,8 +32,9 @@ ROLES: Final = [role.name for role in Role]
 _SOME_STATION: Final = Station(255)
 _SEALING_SIZE: Final = 64 + 2 + 2 + 13
 """Signature with its head, array and age, frame header with tag: DESIGN gives 12 to 14 for it."""
-_UNITS_MIN: Final = {"": 1, "M": 1, "MIN": 1, "H": 60, "D": 1440}
-_DURATION: Final = re.compile(r"([0-9]{1,5}) ?(M|MIN|H|D)?", re.IGNORECASE)
+_UNITS_MIN: Final = {"": 1, "m": 1, "min": 1, "h": 60, "d": 1440}
+_UNITS_S: Final = {"": 1, "s": 1, "m": 60, "min": 60, "h": 3600, "d": 86_400}
+_DURATION: Final = re.compile(r"([0-9]{1,5}) ?([A-Za-z]{0,3})")
 _DTG: Final = re.compile(r"([0-9]{6}Z) ?([A-Z]{3}) ?([0-9]{2})")
 
 
@@ -74,15 +75,20 @@ class PrecedenceType(WordType):
 
 
 class DurationType(click.ParamType[int]):
-    """Whole minutes: `90`, `90m`, `2h`, `1d`."""
+    """Whole minutes: `90`, `90m`, `2h`, `1d`; or whole seconds: `30`, `30s`, `10m`, `2h`."""
 
     name = "duration"
 
+    def __init__(self, *, in_seconds: bool = False) -> None:
+        self._units = _UNITS_S if in_seconds else _UNITS_MIN
+        self._examples = "30s, 10m or 2h" if in_seconds else "90m, 2h or 1d"
+
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:  # noqa: ANN401 (click's own type)
         match = _DURATION.fullmatch(str(value).strip())
-        if not match:
-            self.fail(f"{value!r} is no length of time; write 90m, 2h or 1d", param, ctx)
-        return int(match[1]) * _UNITS_MIN[(match[2] or "").upper()]
+        unit = self._units.get(match[2].lower()) if match else None
+        if match is None or unit is None:
+            self.fail(f"{value!r} is no length of time; write {self._examples}", param, ctx)
+        return int(match[1]) * unit
 
 
 class TimeType(click.ParamType[str]):

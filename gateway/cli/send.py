@@ -70,7 +70,12 @@ UNTIL: Final = {goal.value: goal for goal in Goal}
     help="What --wait waits for: receipt (far gateway), roger (a person, the default), "
     "closed (the closing answer).",
 )
-@click.option("--timeout", "timeout_min", type=DurationType(), help="Give --wait up after this.")
+@click.option(
+    "--timeout",
+    "timeout_s",
+    type=DurationType(in_seconds=True),
+    help="Give --wait up after this: 30s, 10m, 2h.",
+)
 @api_options
 def command(common: Common, **options: Any) -> None:  # noqa: ANN401 (click's options)
     """Send a notice to STATION.
@@ -96,7 +101,7 @@ def command(common: Common, **options: Any) -> None:  # noqa: ANN401 (click's op
         _print_accepted(common, accepted)
         if options["wait"] or options["until"]:
             goal = UNTIL[options["until"] or Goal.ROGER.value]
-            _wait(common, gateway, accepted, goal, options["timeout_min"])
+            _wait(common, gateway, accepted, goal, options["timeout_s"])
 
 
 def _print_accepted(common: Common, accepted: dict[str, Any]) -> None:
@@ -113,10 +118,9 @@ def _wait(
     gateway: Gateway,
     accepted: dict[str, Any],
     goal: Goal,
-    timeout_min: int | None,
+    timeout_s: int | None,
 ) -> None:
     if not common.json and can_ask():
-        limit = f", at most {duration(timeout_min * 60)}" if timeout_min else ""
+        limit = f", at most {duration(timeout_s)}" if timeout_s else ""
         warn(f"waiting for {goal.sentence}{limit}; Ctrl-C stops waiting, not the notice")
-    timeout_s = None if timeout_min is None else timeout_min * 60
     follow(gateway, str(accepted["id"]), goal, timeout_s=timeout_s, as_json=common.json)

@@ -34,7 +34,13 @@ def test_durations(word: str, minutes: int) -> None:
     assert DurationType().convert(word, None, None) == minutes
 
 
-@pytest.mark.parametrize("word", ["", "h", "-5", "1.5h", "5 weeks", "123456"])
+def test_durations_in_seconds() -> None:
+    """A waiting time takes seconds, and a bare number means them."""
+    kind = DurationType(in_seconds=True)
+    assert [kind.convert(word, None, None) for word in ("30", "30s", "2m")] == [30, 30, 120]
+
+
+@pytest.mark.parametrize("word", ["", "h", "30s", "-5", "1.5h", "5 weeks", "123456"])
 def test_bad_durations_are_refused(word: str) -> None:
     """Anything else is a usage error that shows how to write it."""
     with pytest.raises(click.BadParameter, match="write 90m, 2h or 1d"):

@@ -43,16 +43,8 @@ def panel_views(panel: Panel, instant: Instant) -> list[LampView]:
     ]
 
 
-def panel_document(panel: Panel, instant: Instant) -> dict[str, object]:
-    """Give the panel's public JSON form: levels 0 or 1 by lamp, and the word of each rhythm."""
-    return {
-        "lamps": {name: int(level_at(rhythm, instant)) for name, rhythm in panel.rhythms()},
-        "patterns": {name: rhythm.value for name, rhythm in panel.rhythms()},
-    }
-
-
 def document_views(document: Mapping[str, object]) -> list[LampView]:
-    """Read what `panel_document` wrote; unknown shapes give an empty list."""
+    """Read what `lamps.panel_document` wrote; unknown shapes give an empty list."""
     lamps, patterns = document.get("lamps"), document.get("patterns")
     if not isinstance(lamps, Mapping) or not isinstance(patterns, Mapping):
         return []

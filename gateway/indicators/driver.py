@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Literal, TextIO
+from typing import TYPE_CHECKING, Final, Literal
 
 from gateway.core.effects import Status
 from gateway.core.events import ButtonPressed, ButtonReleased
@@ -16,6 +17,7 @@ from gateway.indicators.lamps import (
     Rhythm,
     next_change,
     next_pattern_change,
+    panel_document,
     panel_levels,
     pattern,
 )
@@ -39,8 +41,8 @@ class Indicators:
     """The panel of a station. `show` hands it a status; `run` drives the pins until cancelled.
 
     `clock` gives the instant. `is_turning` says whether the engine makes progress: while it does
-    not, the alive lamp stays dark. `emit` is called in the loop's thread only. `terminal` gets a
-    line for each change of a rhythm.
+    not, the alive lamp stays dark. `emit` is called in the loop's thread only. `console` writes a
+    line to standard error for each change of a rhythm.
     """
 
     def __init__(
@@ -53,7 +55,7 @@ class Indicators:
         clock: Callable[[], Instant],
         emit: EmitButton,
         is_turning: Callable[[], bool] = lambda: True,
-        terminal: TextIO | None = None,
+        console: bool = False,
     ) -> None:
         self._factory = factory
         self._pins = pins
@@ -62,7 +64,7 @@ class Indicators:
         self._clock = clock
         self._emit = emit
         self._is_turning = is_turning
-        self._terminal = terminal
+        self._console = console
         self._status: Status | None = None
         self._changed = asyncio.Event()
         self._board: Board | None = None
@@ -77,7 +79,8 @@ class Indicators:
         """Give the panel as it is now; all dark before the first status."""
         if self._status is None:
             return Panel(links=tuple((name, Rhythm.OFF) for name in self._links))
-        return pattern(self._status, self._clock())
+        panel = pattern(self._status, self._clock())
+        return panel if self._is_turning() else dataclasses.replace(panel, alive=Rhythm.OFF)
 
     async def run(self) -> None:
         """Drive until cancelled, then leave all lamps dark.
@@ -141,21 +144,20 @@ class Indicators:
         return PinsSocket(self._runtime_folder / "pins.sock", press, self._read_lamps)
 
     def _read_lamps(self) -> dict[str, object]:
+        """Give the panel's document with the levels that the pins really have."""
         self._refresh()
         levels = self._board.levels() if self._board else {}
-        return {
-            "lamps": {name: int(is_lit) for name, is_lit in levels.items()},
-            "patterns": {name: rhythm.value for name, rhythm in self.panel().rhythms()},
-        }
+        document = panel_document(self.panel(), self._clock())
+        return document | {"lamps": {name: int(is_lit) for name, is_lit in levels.items()}}
 
     async def _drive(self) -> None:
         drawn: list[tuple[str, Rhythm]] = []
         while True:
             self._changed.clear()
             wait_ms = self._refresh()
-            if self._terminal and (rhythms := list(self.panel().rhythms())) != drawn:
+            if self._console and (rhythms := list(self.panel().rhythms())) != drawn:
                 drawn = rhythms
-                self._draw(self._terminal)
+                self._draw()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(None if wait_ms is None else wait_ms / 1000):
                     await self._changed.wait()
@@ -168,7 +170,6 @@ class Indicators:
         if self._status is not None:
             changes.append(next_pattern_change(self._status, now))
         if not self._is_turning():
-            panel = dataclasses.replace(panel, alive=Rhythm.OFF)
             changes.append(Instant(now + STUCK_CHECK_MS))
         changes += [next_change(rhythm, now) for _, rhythm in panel.rhythms()]
         if self._board is not None:
@@ -178,8 +179,8 @@ class Indicators:
                     self._shown[name] = is_lit
         return min((change - now for change in changes if change is not None), default=None)
 
-    def _draw(self, terminal: TextIO) -> None:
+    def _draw(self) -> None:
         from gateway.indicators.console import panel_views, render_plain
 
-        terminal.write(render_plain(panel_views(self.panel(), self._clock())) + "\n")
-        terminal.flush()
+        sys.stderr.write(render_plain(panel_views(self.panel(), self._clock())) + "\n")
+        sys.stderr.flush()

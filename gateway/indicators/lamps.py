@@ -114,6 +114,14 @@ def panel_levels(panel: Panel, instant: Instant) -> dict[str, bool]:
     return {name: level_at(rhythm, instant) for name, rhythm in panel.rhythms()}
 
 
+def panel_document(panel: Panel, instant: Instant) -> dict[str, object]:
+    """Give the panel's public JSON form: levels 0 or 1 by lamp, and the word of each rhythm."""
+    return {
+        "lamps": {name: int(level_at(rhythm, instant)) for name, rhythm in panel.rhythms()},
+        "patterns": {name: rhythm.value for name, rhythm in panel.rhythms()},
+    }
+
+
 def pattern(status: Status, now: Instant) -> Panel:
     """What the panel shows for a status. A station that stops goes dark."""
     names = [link.name for link in status.links]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
-import io
 import json
 import os
 import stat
@@ -74,7 +73,6 @@ class Panel:
         self.folder = folder
         self.events: asyncio.Queue[ButtonEvent] = asyncio.Queue()
         self.is_turning = True
-        self.terminal = io.StringIO()
         self.indicators = self.make("mock")
 
     def make(self, factory: Factory) -> Indicators:
@@ -86,7 +84,7 @@ class Panel:
             clock=clock,
             emit=self.events.put_nowait,
             is_turning=lambda: self.is_turning,
-            terminal=self.terminal,
+            console=True,
         )
 
     async def ask(self, line: bytes) -> dict[str, Any]:
@@ -188,12 +186,14 @@ async def test_the_socket_is_the_daemons_own(panel: Panel) -> None:
     assert stat.S_IMODE(mode) == 0o600
 
 
-async def test_a_terminal_gets_a_line_for_each_change_of_a_rhythm(panel: Panel) -> None:
+async def test_a_terminal_gets_a_line_for_each_change_of_a_rhythm(
+    panel: Panel, capsys: pytest.CaptureFixture[str]
+) -> None:
     """A daemon on a terminal shows the lamps without drawing every blink."""
     panel.indicators.show(dataclasses.replace(QUIET, pending_in=(WAITING,), pending_in_count=1))
     await panel.until(lambda lamps: lamps["pending_in"] == 1)
     await panel.until(lambda lamps: lamps["pending_in"] == 0)
-    lines = panel.terminal.getvalue().splitlines()
+    lines = capsys.readouterr().err.splitlines()
     assert len(lines) <= 2
     assert "pending in [very fast]" in lines[-1]
 
@@ -248,14 +248,16 @@ async def test_a_missing_runtime_folder_is_one_sentence(tmp_path: Path) -> None:
         await panel.indicators.run()
 
 
-async def test_a_station_without_lamps_runs(tmp_path: Path) -> None:
+async def test_a_station_without_lamps_runs(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     """Factory none needs no pins, makes no socket, and still knows its panel."""
     panel = Panel(tmp_path)
     indicators = panel.make("none")
     task = asyncio.create_task(indicators.run())
     indicators.show(dataclasses.replace(QUIET, store_refused=True))
     async with asyncio.timeout(DEADLINE_S):
-        while "alarm [fast]" not in panel.terminal.getvalue():
+        while "alarm [fast]" not in capsys.readouterr().err:
             await asyncio.sleep(0.005)
     assert not (tmp_path / "pins.sock").exists()
     task.cancel()

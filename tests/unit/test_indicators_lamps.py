@@ -10,7 +10,6 @@ import pytest
 from gateway.core.effects import Alarm, AlarmCode, LinkStatus, PendingNotice, Status
 from gateway.indicators.console import (
     document_views,
-    panel_document,
     panel_views,
     render_plain,
     render_rich,
@@ -23,6 +22,7 @@ from gateway.indicators.lamps import (
     level_at,
     next_change,
     next_pattern_change,
+    panel_document,
     panel_levels,
     pattern,
 )

@@ -275,7 +275,7 @@ class Database:
 
     def probe(self) -> bool:
         """Write for real, after the ballast fitted in again. Raises `StoreFailedError`."""
-        if not self._ballast.make():
+        if self._try_writing() is not None or not self._ballast.make():
             self.has_refused = True
             return False
         try:
@@ -372,6 +372,11 @@ class Database:
             if error.errno not in REFUSED:
                 raise folder_error(self.folder, error) from error
 
+    def _try_writing(self) -> OSError | None:
+        """Whether a file as large as the largest of ours may still grow here."""
+        files = self.folder.glob(f"{FILE_NAME}*")
+        return can_write(self.folder, at=max(path.stat().st_size for path in files))
+
     def _meaning(self, error: sqlite3.Error) -> StoreRefusedError | StoreFailedError:
         """What an error of SQLite means; a full disk gets its ballast released."""
         code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR)
@@ -380,9 +385,7 @@ class Database:
             refusal = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         elif code & 0xFF in _MAYBE_REFUSED and code not in _FLUSH_FAILED | _UNREADABLE:
             # SQLite tells only ENOSPC apart; quotas and read-only disks look like broken ones.
-            wal = self.path.with_name(self.path.name + "-wal")
-            size = wal.stat().st_size if wal.exists() else 0
-            refusal = can_write(self.folder, at=size)
+            refusal = self._try_writing()
         if refusal is not None and refusal.errno in REFUSED:
             self.has_refused = True
             if refusal.errno != errno.EROFS:

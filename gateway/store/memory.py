@@ -199,11 +199,11 @@ class MemoryStore:
 
     def apply(self, writes: Sequence[Write]) -> LogHead | None:
         """Keep all the writes or, raising `StoreRefusedError`, none. See `Store.commit`."""
+        if not writes:
+            return None
         if self.is_refusing:
             self._was_refused = True
             raise StoreRefusedError("the simulated disk is full; free some room")
-        if not writes:
-            return None
         is_full = any(write.durability is Durability.FULL for write in writes)
         commit = _Commit(tuple(writes), self._chain(writes), is_full)
         self._live.apply(commit)

@@ -29,6 +29,8 @@ GROUP_COUNT_MAX: Final = 256
 SEGMENT_SYNC_S: Final = 60.0
 """The log book files are flushed at most this late (DESIGN, security)."""
 CLOSE_TIMEOUT_S: Final = 5.0
+REPAIR_COUNT_MAX: Final = 16
+"""Damaged rows that one query sets aside before it gives up."""
 
 _Waiting = tuple[tuple[StoreWrite, ...], "asyncio.Future[LogHead | None]"]
 
@@ -221,14 +223,15 @@ class SqliteStore:
         return await asyncio.get_running_loop().run_in_executor(self._reader, function)
 
     async def _read(self, query: Callable[[sqlite3.Connection], T]) -> T:
-        """Run a query; a damaged row that it meets is set aside, and the query asked once more."""
+        """Run a query; damaged rows that it meets are set aside, and the query asked again."""
         database, connection = self._opened(), self._read_connection
         assert connection is not None
-        try:
-            return await self._in_reader(partial(_snapshot, connection, query))
-        except RowDamagedError as error:
-            await self._in_writer(partial(database.set_aside_key, error.table, error.key))
-            return await self._in_reader(partial(_snapshot, connection, query))
+        for _ in range(REPAIR_COUNT_MAX):
+            try:
+                return await self._in_reader(partial(_snapshot, connection, query))
+            except RowDamagedError as error:
+                await self._in_writer(partial(database.set_aside_key, error.table, error.key))
+        return await self._in_reader(partial(_snapshot, connection, query))
 
 
 def _snapshot(connection: sqlite3.Connection, query: Callable[[sqlite3.Connection], T]) -> T:

@@ -1,0 +1,475 @@
+"""The SQLite store on real files: shared flushes, ownership, and every kind of damage."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import sqlite3
+import stat
+import struct
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from gateway.core.records import PutAct, PutDelivery, PutEpoch, PutReceipted, Recovered, Write
+from gateway.errors import ConfigError, StoreFailedError
+from gateway.logbook.chain import verify
+from gateway.logbook.entry import decode_entry
+from gateway.model import DeliveryState
+from gateway.store.database import FILE_NAME
+from gateway.store.folder import BALLAST_SIZE, StoreLockedError
+from gateway.store.recovery import OFFSET_MARGIN
+from gateway.store.sqlite import SqliteStore
+from tests.integration.store_records import (
+    IN,
+    OWN,
+    PEER,
+    act,
+    act_id,
+    delivery,
+    entry,
+    publication,
+    received,
+    seen,
+    sent,
+    station_entry,
+)
+
+DATABASES = Path(__file__).parent / "databases"
+
+
+async def opened(folder: Path) -> tuple[SqliteStore, Recovered]:
+    store = SqliteStore(folder, station=OWN)
+    return store, await store.recover()
+
+
+async def filled(folder: Path, *commits: Sequence[Write]) -> Recovered:
+    """Commit, close; what a restart would find."""
+    store, _ = await opened(folder)
+    for commit in commits:
+        await store.commit(commit)
+    recovered = await store.recover()
+    await store.close()
+    return recovered
+
+
+def edit(folder: Path, statement: str, *values: object) -> None:
+    """Change the database behind the store's back, as a bad card does."""
+    connection = sqlite3.connect(folder / FILE_NAME)
+    with connection:
+        assert connection.execute(statement, values).rowcount > 0
+    connection.close()
+
+
+def wal_commit_count(folder: Path) -> int:
+    """Transactions in the WAL: frames that carry the size of the database after a commit."""
+    octets = (folder / f"{FILE_NAME}-wal").read_bytes()
+    (page_size,) = struct.unpack_from(">I", octets, 8)
+    salts = octets[16:24]
+    starts = range(32, len(octets), 24 + page_size)
+    return sum(
+        struct.unpack_from(">I", octets, at + 4)[0] != 0 and octets[at + 8 : at + 16] == salts
+        for at in starts
+    )
+
+
+def wal_frame_count(folder: Path) -> int:
+    return ((folder / f"{FILE_NAME}-wal").stat().st_size - 32) // (24 + 1024)
+
+
+async def test_waiting_commits_share_a_transaction(tmp_path: Path) -> None:
+    """200 commits that wait together cost a few transactions, not 200 flushes."""
+    store, _ = await opened(tmp_path)
+    await store.commit([station_entry(full=True)])
+    before = wal_commit_count(tmp_path)
+    await asyncio.gather(*(store.commit([PutAct(act(number))]) for number in range(1, 201)))
+    assert wal_commit_count(tmp_path) - before <= 3
+    assert len((await store.recover()).acts) == 200
+    await store.close()
+
+
+async def test_cost_of_a_commit_does_not_grow(tmp_path: Path) -> None:
+    """A notice costs as many pages with 20 000 open ones stored as with none."""
+    store, _ = await opened(tmp_path)
+
+    async def frames(serial: int, offset: int) -> int:
+        before = wal_frame_count(tmp_path)
+        await store.commit(sent(serial, offset))
+        return wal_frame_count(tmp_path) - before
+
+    few = max([await frames(serial, serial) for serial in range(1, 11)])
+    bulk = [
+        write
+        for serial in range(11, 20_011)
+        for write in (PutAct(act(serial)), PutDelivery(delivery(serial)))
+    ]
+    await store.commit(bulk)
+    await store.close()
+    store, _ = await opened(tmp_path)
+    many = max([await frames(30_000 + number, 10 + number) for number in range(1, 11)])
+    await store.close()
+    # A split of a tree's page may add its parent; nothing here may grow with the count.
+    assert few <= 16
+    assert many <= few + 6
+
+
+async def test_wal_is_copied_back(tmp_path: Path) -> None:
+    """The WAL does not grow for ever while commits go on."""
+    store, _ = await opened(tmp_path)
+    for number in range(600):
+        await store.commit(sent(number + 1, number + 1))
+    size = (tmp_path / f"{FILE_NAME}-wal").stat().st_size
+    await store.close()
+    assert size < 3_000_000
+
+
+async def test_files_are_private_and_the_ballast_is_there(tmp_path: Path) -> None:
+    """No file of the state folder can be read by others; 4 MiB stand ready for a full disk."""
+    store, _ = await opened(tmp_path / "state")
+    await store.commit(sent(1, 1))
+    for path in (tmp_path / "state").rglob("*"):
+        assert not stat.S_IMODE(path.stat().st_mode) & stat.S_IRWXO, path
+    assert (tmp_path / "state" / "ballast").stat().st_size == BALLAST_SIZE
+    await store.close()
+
+
+async def test_second_store_in_the_process_is_refused(tmp_path: Path) -> None:
+    """The folder is held until close, and free again afterwards."""
+    store, _ = await opened(tmp_path)
+    with pytest.raises(StoreLockedError):
+        await opened(tmp_path)
+    await store.commit(sent(1, 1))
+    await store.close()
+    again, recovered = await opened(tmp_path)
+    assert len(recovered.acts) == 1
+    await again.close()
+
+
+async def test_second_daemon_is_refused_by_name(tmp_path: Path) -> None:
+    """The refusal names folder and process; the lock ends with its holder, even by SIGKILL."""
+    script = (
+        "import sys,time;from pathlib import Path;from gateway.store.folder import FolderLock\n"
+        "lock=FolderLock(Path(sys.argv[1]));print('held',flush=True);time.sleep(60)"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", script, str(tmp_path)], stdout=subprocess.PIPE, text=True
+    ) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "held\n"
+        with pytest.raises(StoreLockedError) as refused:
+            await opened(tmp_path)
+        holder.kill()
+        holder.wait()
+    assert str(tmp_path) in str(refused.value)
+    assert f"process {holder.pid}" in str(refused.value)
+    assert isinstance(refused.value, ConfigError)
+    store, _ = await opened(tmp_path)
+    await store.close()
+
+
+async def test_folder_that_cannot_be_used(tmp_path: Path) -> None:
+    """A file where the folder should be gives one sentence with the path, no traceback of ours."""
+    (tmp_path / "state").write_text("no folder")
+    with pytest.raises(ConfigError, match="state_folder"):
+        await opened(tmp_path / "state")
+
+
+async def test_use_before_and_after(tmp_path: Path) -> None:
+    """A store that is not open says so."""
+    store = SqliteStore(tmp_path, station=OWN)
+    with pytest.raises(StoreFailedError, match="recover"):
+        await store.commit([station_entry()])
+    await store.recover()
+    await store.close()
+    with pytest.raises(StoreFailedError, match="closed"):
+        await store.commit([station_entry()])
+
+
+async def test_close_finishes_waiting_commits(tmp_path: Path) -> None:
+    """What was handed over before close is committed and answered."""
+    store, _ = await opened(tmp_path)
+    async with asyncio.TaskGroup() as group:
+        commits = [group.create_task(store.commit(sent(n, n))) for n in range(1, 400)]
+        await asyncio.sleep(0)
+        await store.close()
+    assert all(commit.result() is not None for commit in commits)
+    store, recovered = await opened(tmp_path)
+    assert len(recovered.acts) == 399
+    await store.close()
+
+
+async def test_a_cancelled_caller_disturbs_no_other(tmp_path: Path) -> None:
+    """A caller that gives up does not take the group with it."""
+    store, _ = await opened(tmp_path)
+    first = asyncio.ensure_future(store.commit(sent(1, 1)))
+    second = asyncio.ensure_future(store.commit(sent(2, 2)))
+    await asyncio.sleep(0)
+    first.cancel()
+    assert await second is not None
+    assert len((await store.recover()).acts) == 2
+    await store.close()
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        pytest.param(lambda octets: b"garbage" * 200 + octets[1400:], id="header"),
+        pytest.param(lambda octets: octets[:3000] + b"\xff" * 2000 + octets[5000:], id="pages"),
+        pytest.param(lambda octets: octets[: len(octets) // 2], id="cut"),
+    ],
+)
+async def test_damaged_file_is_set_aside_and_rebuilt(tmp_path: Path, damage: object) -> None:
+    """A damaged database is kept aside; acts, seen ids and the book come back; an alarm says so."""
+    before = await filled(
+        tmp_path, [PutEpoch(PEER, 0x3F2A)], sent(1, 1), received(1, 2), received(2, 3)
+    )
+    path = tmp_path / FILE_NAME
+    octets = path.read_bytes()
+    path.write_bytes(damage(octets))  # type: ignore[operator]
+    store, after = await opened(tmp_path)
+    assert after.was_rebuilt
+    assert len(list(tmp_path.glob("*.damaged-1"))) == 1
+    assert any("damaged" in note for note in store.notes)
+    assert [made.id for made in after.acts] == [made.id for made in before.acts]
+    assert [(made.octets, made.signature, made.to, made.direction) for made in after.acts] == [
+        (made.octets, made.signature, made.to, made.direction) for made in before.acts
+    ]
+    assert not any(made.age_known for made in after.acts)
+    assert after.seen == before.seen
+    assert after.epochs == ((PEER, 0x3F2A, 1),)
+    assert after.next_offset >= before.next_offset + OFFSET_MARGIN
+    rows = await store.log_entries(0)
+    assert verify(rows) is None
+    assert decode_entry(rows[-1].octets).event == "store_rebuilt"
+    assert after.log_head is not None
+    assert after.log_head.number == 4
+    await store.close()
+
+
+async def test_the_alarm_of_a_rebuild_waits_for_the_engine(tmp_path: Path) -> None:
+    """`was_rebuilt` is said at every start until the engine has committed something."""
+    await filled(tmp_path, sent(1, 1))
+    (tmp_path / FILE_NAME).write_bytes(b"garbage" * 999)
+    store, recovered = await opened(tmp_path)
+    assert recovered.was_rebuilt
+    await store.close()
+    store, recovered = await opened(tmp_path)
+    assert recovered.was_rebuilt
+    await store.commit([PutDelivery(delivery(1))])
+    await store.close()
+    store, recovered = await opened(tmp_path)
+    assert not recovered.was_rebuilt
+    await store.close()
+
+
+async def test_without_a_book_the_state_is_empty_but_never_silently(tmp_path: Path) -> None:
+    """Database damaged and segment files gone: empty, with the alarm."""
+    await filled(tmp_path, sent(1, 1))
+    (tmp_path / FILE_NAME).write_bytes(b"garbage" * 999)
+    shutil.rmtree(tmp_path / "logbook")
+    store, recovered = await opened(tmp_path)
+    assert recovered.was_rebuilt
+    assert recovered.acts == ()
+    assert any("empty" in note for note in store.notes)
+    await store.close()
+
+
+async def test_deleted_database_is_not_a_fresh_start(tmp_path: Path) -> None:
+    """With the database deleted the book still knows: rebuilt, alarm."""
+    before = await filled(tmp_path, sent(1, 1), received(1, 2))
+    (tmp_path / FILE_NAME).unlink()
+    store, recovered = await opened(tmp_path)
+    assert recovered.was_rebuilt
+    assert [made.id for made in recovered.acts] == [made.id for made in before.acts]
+    await store.close()
+
+
+async def test_restored_old_database_learns_from_the_book(tmp_path: Path) -> None:
+    """A database from a backup gets the acts of the newer segment files, and the alarm."""
+    await filled(tmp_path, sent(1, 1))
+    backup = (tmp_path / FILE_NAME).read_bytes()
+    await filled(tmp_path, sent(2, 2), received(1, 3))
+    (tmp_path / FILE_NAME).write_bytes(backup)
+    store, recovered = await opened(tmp_path)
+    assert recovered.was_rebuilt
+    assert [made.id for made in recovered.acts] == [act_id(1), act_id(2), act_id(1, IN)]
+    assert recovered.deliveries == (delivery(1),)
+    assert recovered.seen == ((act_id(1, IN), seen(act(1, IN)).sha256),)
+    assert verify(await store.log_entries(0)) is None
+    await store.close()
+
+
+async def test_lost_normal_entries_come_back_quietly(tmp_path: Path) -> None:
+    """Entries that only the segment files kept are no alarm: they and the chain go on."""
+    await filled(tmp_path, sent(1, 1))
+    backup = (tmp_path / FILE_NAME).read_bytes()
+    before = await filled(tmp_path, [station_entry(), station_entry("clock")])
+    (tmp_path / FILE_NAME).write_bytes(backup)
+    store, recovered = await opened(tmp_path)
+    assert not recovered.was_rebuilt
+    assert recovered.log_head == before.log_head
+    assert verify(await store.log_entries(0)) is None
+    await store.close()
+
+
+async def test_torn_or_missing_segments_are_written_again(tmp_path: Path) -> None:
+    """The files are completed from the database, and a torn end costs nothing."""
+    await filled(tmp_path, sent(1, 1), sent(2, 2))
+    (segment,) = (tmp_path / "logbook").glob("*")
+    segment.write_bytes(segment.read_bytes()[:-20])
+    await filled(tmp_path, sent(3, 3))
+    (tmp_path / FILE_NAME).unlink()
+    store, recovered = await opened(tmp_path)
+    assert [made.id.serial for made in recovered.acts] == [1, 2, 3]
+    assert verify(await store.log_entries(0)) is None
+    await store.close()
+
+
+async def test_foreign_segments_are_set_aside(tmp_path: Path) -> None:
+    """Segment files of another history are kept apart and nothing of them is believed."""
+    await filled(tmp_path / "own", sent(1, 1), sent(2, 2))
+    await filled(tmp_path / "other", received(1, 1), received(2, 2), received(3, 3))
+    shutil.rmtree(tmp_path / "own" / "logbook")
+    shutil.copytree(tmp_path / "other" / "logbook", tmp_path / "own" / "logbook")
+    store, recovered = await opened(tmp_path / "own")
+    assert [made.id for made in recovered.acts] == [act_id(1), act_id(2)]
+    assert (tmp_path / "own" / "logbook.other-1").is_dir()
+    assert any("another history" in note for note in store.notes)
+    await store.close()
+    (tmp_path / "own" / FILE_NAME).unlink()
+    store, recovered = await opened(tmp_path / "own")
+    assert [made.id for made in recovered.acts] == [act_id(1), act_id(2)]
+    await store.close()
+
+
+DAMAGED_COLUMNS = [
+    ("act", "octets", "zeroblob(9)"),
+    ("act", "signature", "NULL"),
+    ("act", "addressee", "9"),
+    ("act", "direction", "1 - direction"),
+    ("act", "born", "born + 1"),
+    ("act", "id", "id + 64"),
+]
+
+
+@pytest.mark.parametrize(("table", "column", "value"), DAMAGED_COLUMNS)
+async def test_changed_act_is_restored_from_the_book(
+    tmp_path: Path, table: str, column: str, value: str
+) -> None:
+    """Whatever column of an act changes on the medium: the act comes back from the book, alarm."""
+    before = await filled(tmp_path, sent(1, 1), received(1, 2), sent(2, 3))
+    edit(tmp_path, f"UPDATE {table} SET {column} = {value} WHERE number = 2")
+    store, recovered = await opened(tmp_path)
+    assert recovered.was_rebuilt
+    assert {(made.id, made.octets, made.signature, made.to) for made in recovered.acts} == {
+        (made.id, made.octets, made.signature, made.to) for made in before.acts
+    }
+    assert recovered.seen == before.seen
+    await store.close()
+    connection = sqlite3.connect(tmp_path / FILE_NAME)
+    assert connection.execute("SELECT count(*) FROM set_aside").fetchone()[0] >= 1
+    connection.close()
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE act SET state = 'WILCO' WHERE number = 1",
+        "UPDATE act SET delivery_open = 0 WHERE number = 1",
+        "UPDATE act SET flags = 1 WHERE number = 1",
+        "UPDATE act SET taken = 1 WHERE number = 1",
+        "UPDATE act SET answers = zeroblob(5) WHERE number = 1",
+    ],
+)
+async def test_changed_delivery_is_not_believed(tmp_path: Path, statement: str) -> None:
+    """A delivery that changed on the medium is set aside, its act stays, alarm."""
+    before = await filled(tmp_path, sent(1, 1), sent(2, 2))
+    edit(tmp_path, statement)
+    store, recovered = await opened(tmp_path)
+    assert recovered.was_rebuilt
+    assert recovered.acts == before.acts
+    assert recovered.deliveries == before.deliveries[1:]
+    await store.close()
+
+
+async def test_changed_small_rows_are_set_aside(tmp_path: Path) -> None:
+    """Seen ids come back from their acts; a changed submission, peer or epoch is not believed."""
+    before = await filled(tmp_path, [PutEpoch(PEER, 0x3F2A)], received(1, 1), sent(1, 2))
+    for statement in (
+        "UPDATE seen SET sha256 = zeroblob(32)",
+        "UPDATE submission SET act_id = act_id + 1",
+        "UPDATE epoch SET epoch = 5",
+    ):
+        edit(tmp_path, statement)
+    store, recovered = await opened(tmp_path)
+    assert recovered.was_rebuilt
+    assert recovered.seen == before.seen
+    assert recovered.epochs == before.epochs
+    assert recovered.submissions == ()
+    await store.close()
+
+
+async def test_stray_receipt_is_not_believed(tmp_path: Path) -> None:
+    """A changed receipt mark never makes an act receipted: that would lose it."""
+    await filled(tmp_path, sent(1, 1), [PutReceipted(act_id(1))], sent(2, 2))
+    edit(tmp_path, "UPDATE act SET receipted = zeroblob(8)")
+    store, recovered = await opened(tmp_path)
+    assert recovered.receipted == frozenset()
+    await store.close()
+
+
+async def test_damage_met_by_a_query(tmp_path: Path) -> None:
+    """A query that meets a damaged row has it set aside and gives what is intact or restored."""
+    await filled(tmp_path, sent(1, 1), [entry(1, DeliveryState.SENT)], sent(2, 2))
+    store, _ = await opened(tmp_path)
+    edit(tmp_path, "UPDATE act SET octets = zeroblob(3) WHERE number = 1")
+    edit(tmp_path, "UPDATE state_entry SET state = 'WILCO' WHERE number = 2")
+    edit(tmp_path, "UPDATE publication SET document = '{}' WHERE offset = 1")
+    notice = await store.notice(act_id(1))
+    assert notice is not None
+    assert notice.act.octets == act(1).octets
+    assert [past.state for past in notice.history] == [DeliveryState.QUEUED]
+    assert [found.offset for found in await store.publications(0)] == [2]
+    await store.commit([publication(3, act_id(2))])
+    await store.close()
+    store, recovered = await opened(tmp_path)
+    assert recovered.deliveries == (delivery(1), delivery(2))
+    await store.close()
+
+
+async def test_schema_1_is_read(tmp_path: Path) -> None:
+    """The database kept from schema 1 opens and gives what was written into it."""
+    shutil.copy(DATABASES / "schema-0001.sqlite", tmp_path / FILE_NAME)
+    store, recovered = await opened(tmp_path)
+    assert not recovered.was_rebuilt
+    assert [str(made.id) for made in recovered.acts] == ["1-3f2a-1", "2-3f2a-1", "1-3f2a-2"]
+    assert [made.state for made in recovered.deliveries] == [
+        DeliveryState.WILCO,
+        DeliveryState.RECEIPTED,
+        DeliveryState.QUEUED,
+    ]
+    assert recovered.receipted == {act_id(1)}
+    assert recovered.epochs == ((PEER, 0x3F2A, 2),)
+    assert [known[0] for known in recovered.seen] == [act_id(1, IN)]
+    assert recovered.next_offset == 4
+    assert recovered.log_head is not None
+    assert recovered.log_head.hash.hex()[:16] == "8df601060bf294c8"
+    assert len(recovered.submissions) == 2
+    assert await store.cursor("mqtt") == 2
+    await store.commit(sent(3, 4))
+    await store.close()
+
+
+async def test_newer_schema_is_refused(tmp_path: Path) -> None:
+    """A database of a newer version is left alone, with a sentence that says what to do."""
+    await filled(tmp_path, sent(1, 1))
+    edit_version = sqlite3.connect(tmp_path / FILE_NAME)
+    edit_version.execute("PRAGMA user_version = 99")
+    edit_version.close()
+    octets = (tmp_path / FILE_NAME).read_bytes()
+    with pytest.raises(ConfigError, match="newer gateway"):
+        await opened(tmp_path)
+    assert (tmp_path / FILE_NAME).read_bytes() == octets

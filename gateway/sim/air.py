@@ -17,6 +17,7 @@ from gateway.sim.faults import check_share, fork
 from gateway.sim.timetable import Timetable
 
 CAPTURED_COUNT_MAX: Final = 256
+RECORD_COUNT_MAX: Final = 4096
 HEADER_SIZE: Final = 16
 PKC_SIZE: Final = 12
 BROADCAST: Final = 0xFFFF_FFFF
@@ -96,7 +97,7 @@ class Antenna(Protocol):
 class _Transmission:
     sender: Antenna
     packet: AirPacket
-    end_ms: int
+    start_ms: int
     hearers: list[Antenna]
     """Those who could hear its start; fewer as things go wrong."""
     spoiled: dict[int, bool] = field(default_factory=dict)
@@ -111,7 +112,7 @@ class Air:
         self.timetable = Timetable()
         self.captured: deque[bytes] = deque(maxlen=CAPTURED_COUNT_MAX)
         """The gateway frames last put on the air, first transmissions and repeats, oldest first."""
-        self.records: deque[AirRecord] = deque(maxlen=CAPTURED_COUNT_MAX)
+        self.records: deque[AirRecord] = deque(maxlen=RECORD_COUNT_MAX)
         self.spent: dict[int, Spent] = {}
         """By node number."""
         self.lost_count = 0
@@ -183,18 +184,20 @@ class Air:
 
     # --- transmissions
 
-    def is_busy(self, antenna: Antenna) -> bool:
-        """Does this radio transmit, or hear someone who does?"""
+    def is_busy(self, antenna: Antenna, detection_ms: int) -> bool:
+        """Does this radio transmit, or hear someone who has done so for at least so long?"""
         return any(
             transmission.sender is antenna
-            or (transmission.sender.is_on_air and antenna in transmission.hearers)
+            or (
+                self.now_ms - transmission.start_ms >= detection_ms
+                and transmission.sender.is_on_air
+                and antenna in transmission.hearers
+            )
             for transmission in self._on_air
         )
 
-    def transmit(
-        self, sender: Antenna, packet: AirPacket, airtime_ms: int, done: Callable[[], None]
-    ) -> None:
-        """Start a transmission; the hearers and then `done` are called at its end."""
+    def transmit(self, sender: Antenna, packet: AirPacket, airtime_ms: int) -> None:
+        """Start a transmission; those who hear it get it at its end."""
         hearers = [
             antenna
             for antenna in self._antennas.values()
@@ -203,11 +206,11 @@ class Air:
             and antenna.is_on_air
             and self._signal(sender.node_number, antenna.node_number) is not None
         ]
-        transmission = _Transmission(sender, packet, self.now_ms + airtime_ms, hearers)
+        transmission = _Transmission(sender, packet, self.now_ms, hearers)
         self._interfere(transmission)
         self._on_air.append(transmission)
         self._record(sender.node_number, packet, airtime_ms)
-        self.timetable.at(transmission.end_ms, lambda: self._finish(transmission, done))
+        self.timetable.at(self.now_ms + airtime_ms, lambda: self._finish(transmission))
 
     def _interfere(self, new: _Transmission) -> None:
         """Who transmits hears nothing; two packets at one hearer spoil each other if so set."""
@@ -229,7 +232,7 @@ class Air:
         if packet.frame:
             self.captured.append(packet.frame)
 
-    def _finish(self, transmission: _Transmission, done: Callable[[], None]) -> None:
+    def _finish(self, transmission: _Transmission) -> None:
         self._on_air.remove(transmission)
         for hearer in transmission.hearers:
             signal = self._signal(transmission.sender.node_number, hearer.node_number)
@@ -241,4 +244,3 @@ class Air:
                 self.lost_count += 1
                 continue
             hearer.hear(transmission.packet, signal)
-        done()

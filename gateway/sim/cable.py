@@ -19,6 +19,7 @@ from gateway.sim.line import Line, LineRecord, LineTraffic
 from gateway.sim.pty_end import PtyEnd
 
 CAPTURED_COUNT_MAX: Final = 256
+RECORD_COUNT_MAX: Final = 4096
 End = Literal["a", "b"]
 
 
@@ -51,7 +52,7 @@ class Cable:
         self.bit_rate = bit_rate
         self.captured: deque[bytes] = deque(maxlen=CAPTURED_COUNT_MAX)
         """The gateway frames last put on the cable, lost ones too, oldest first."""
-        self.records: deque[CableRecord] = deque(maxlen=CAPTURED_COUNT_MAX)
+        self.records: deque[CableRecord] = deque(maxlen=RECORD_COUNT_MAX)
         rng = rng or Random(0)
         self._lines: dict[End, Line] = {
             "a": Line(bit_rate, fork(rng), lambda record: self._note("a", record)),

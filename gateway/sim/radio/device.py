@@ -15,10 +15,17 @@ from gateway.links.meshtastic.stream import SIZE_MAX, StreamParser, encode_frame
 from gateway.sim.air import Air, AirPacket, Signal
 from gateway.sim.faults import fork
 from gateway.sim.radio import messages
-from gateway.sim.radio.handshake import FIRMWARE, Identity, Telemetry, handshake
-from gateway.sim.radio.mesh import HOP_LIMIT_DEFAULT, Mesh, Outgoing
+from gateway.sim.radio.handshake import (
+    FIRMWARE,
+    Identity,
+    Telemetry,
+    handshake,
+    telemetry_packet,
+)
+from gateway.sim.radio.mesh import HOP_LIMIT_DEFAULT, Mesh
 from gateway.sim.radio.messages import ERROR, PRIORITY, Message, mesh_pb2
 from gateway.sim.radio.modem import Modem
+from gateway.sim.radio.packets import Outgoing, own_packet
 from gateway.sim.radio.peers import Peer, public_key_of
 
 IDLE_MS_MAX: Final = 900_000
@@ -32,6 +39,7 @@ TURN_MS: Final = 2
 """From octets in to octets out."""
 OUTPUT_SIZE_MAX: Final = 65_536
 """More waits for no client: text logs go first, then everything."""
+TELEMETRY_MS: Final = 60_000
 QUIET_MS: Final = {
     messages.TEXT: 2_000,
     messages.POSITION: 10_000,
@@ -166,9 +174,28 @@ class SimulatedRadio:
         region = f"region={self.modem.region}, name={self.modem.preset}"
         self._log("INFO", "", f"Set radio: {region}, config=0, ch=0, power=27")
         self._session.queue_status.append(self._queue_status(0, 0))
+        boot = self._reboot_count
+        self.air.timetable.at(self._boot_ms + TELEMETRY_MS, lambda: self._tell_telemetry(boot))
+
+    def _tell_telemetry(self, boot: int) -> None:
+        """Once a minute the client gets the radio's own figures, as a packet from itself."""
+        if boot != self._reboot_count or self.is_frozen:
+            return
+        packet_id = self._mesh.new_packet_id()
+        packet = telemetry_packet(self.node_number, packet_id, self._telemetry())
+        self.deliver(packet)
+        self.air.timetable.at(self.air.now_ms + TELEMETRY_MS, lambda: self._tell_telemetry(boot))
 
     def _uptime_ms(self) -> int:
         return self.air.now_ms - self._boot_ms
+
+    def _telemetry(self) -> Telemetry:
+        now_ms = self.air.now_ms
+        return Telemetry(
+            uptime_s=self._uptime_ms() // 1000,
+            channel_percent=self._mesh.airtime.channel_percent(now_ms),
+            transmit_percent=self._mesh.airtime.transmit_percent(now_ms),
+        )
 
     # --- the client's octets
 
@@ -204,13 +231,8 @@ class SimulatedRadio:
                 pass
 
     def _configure(self, nonce: int) -> None:
-        now_ms = self.air.now_ms
-        telemetry = Telemetry(
-            uptime_s=self._uptime_ms() // 1000,
-            channel_percent=self._mesh.airtime.channel_percent(now_ms),
-            transmit_percent=self._mesh.airtime.transmit_percent(now_ms),
-        )
         peers = list(self.peers.values())
+        telemetry = self._telemetry()
         for text, message in handshake(nonce, self._identity, self.modem, peers, telemetry):
             self._log("DEBUG", "SerialConsole", text)
             self._write_frame(message)
@@ -302,15 +324,10 @@ class SimulatedRadio:
             self.reboot()
 
     def _answer_own(self, data: Message, priority: int) -> None:
-        packet = mesh_pb2.MeshPacket(
-            to=self.node_number,
-            decoded=data,
-            id=self._mesh.new_packet_id(),
-            hop_limit=HOP_LIMIT_DEFAULT,
-            priority=priority,
+        packet_id = self._mesh.new_packet_id()
+        self.deliver(
+            own_packet(self.node_number, data, packet_id, priority, hop_limit=HOP_LIMIT_DEFAULT)
         )
-        setattr(packet, "from", self.node_number)
-        self.deliver(packet)
 
     # --- to the client (the mesh calls these)
 

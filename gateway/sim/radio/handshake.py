@@ -8,9 +8,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
+from gateway.sim.air import BROADCAST
 from gateway.sim.radio import messages
 from gateway.sim.radio.messages import Message, config_pb2, mesh_pb2, module_config_pb2
 from gateway.sim.radio.modem import Modem
+from gateway.sim.radio.packets import own_packet
 from gateway.sim.radio.peers import Peer, id_of, private_key_of, public_key_of
 
 FIRMWARE: Final = "2.7.26.54e0d8d"
@@ -106,15 +108,28 @@ def _own_node_info(identity: Identity, telemetry: Telemetry) -> Message:
         num=identity.number,
         user=identity.user(),
         position=mesh_pb2.Position(),
-        device_metrics=messages.telemetry_pb2.DeviceMetrics(
-            battery_level=101,
-            voltage=0.0,
-            channel_utilization=telemetry.channel_percent,
-            air_util_tx=telemetry.transmit_percent,
-            uptime_seconds=telemetry.uptime_s,
-        ),
+        device_metrics=_device_metrics(telemetry),
         is_favorite=True,
     )
+
+
+def _device_metrics(telemetry: Telemetry) -> Message:
+    return messages.telemetry_pb2.DeviceMetrics(
+        battery_level=101,
+        voltage=0.0,
+        channel_utilization=telemetry.channel_percent,
+        air_util_tx=telemetry.transmit_percent,
+        uptime_seconds=telemetry.uptime_s,
+    )
+
+
+def telemetry_packet(number: int, packet_id: int, telemetry: Telemetry) -> Message:
+    """The own device's figures as the radio tells its client once a minute: from itself to all."""
+    figures = messages.telemetry_pb2.Telemetry(device_metrics=_device_metrics(telemetry))
+    data = mesh_pb2.Data(portnum=messages.TELEMETRY, payload=figures.SerializeToString())
+    packet = own_packet(number, data, packet_id, messages.PRIORITY.BACKGROUND, hop_limit=3)
+    packet.to = BROADCAST
+    return packet
 
 
 def _node_info(peer: Peer) -> Message:

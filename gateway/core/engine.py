@@ -268,16 +268,17 @@ class Engine:
         restore(state, self._hearing, recovered, draft)
         draft.status_changed = True
         draft.observe(Level.INFO, "started", version=event.version, boot_id=event.boot_id)
+        for line in state.lines.values():
+            state.speech.open_epoch(line, draft)
         if state.is_refused:
             self._refuse(draft)
         else:
-            self._open_epochs(draft)
+            self._keep_epochs(draft)
             log_station(draft, "start", ("version", event.version), ("boot", event.boot_id))
 
-    def _open_epochs(self, draft: Draft) -> None:
+    def _keep_epochs(self, draft: Draft) -> None:
         for line in self._state.lines.values():
-            if not self._state.speech.has_epoch(line.peer):
-                self._state.speech.open_epoch(line, draft)
+            self._state.speech.keep_epoch(line, draft)
 
     def _refuse(self, draft: Draft) -> None:
         self._state.watch.is_store_refused = True
@@ -295,7 +296,7 @@ class Engine:
         state.is_refused = False
         state.watch.is_store_refused = False
         state.watch.clear_alarm(AlarmCode.STORE_REFUSED)
-        self._open_epochs(draft)
+        self._keep_epochs(draft)
         log_station(draft, "store_healed")
         draft.observe(Level.INFO, "store_healed")
         draft.status_changed = True

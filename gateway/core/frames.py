@@ -149,6 +149,8 @@ class Frames:
         if line.reception.holds(item.epoch, item.serial):
             line.owe_receipt(link, item.epoch, item.serial, opened.counter)
             return
+        held = line.reception.fragments_held(item.epoch, item.serial)
+        before = 0 if held is None or held.count != item.count else held.bitmap
         try:
             whole = line.reception.add_fragment(item)
         except DecodeError as error:
@@ -157,8 +159,8 @@ class Frames:
         if whole is not None:
             act = ActItem(item.age_s, whole[0], whole[1])
             self._hearing.receive(line, link, act, opened.counter, draft)
-        elif item.index == item.count - 1:
-            # The last of a round: say what is missing.
+        elif before >> item.index & 1 or _ends_round(before, item):
+            # A repeat, or nothing above it is missing: say what is.
             line.owe_fragments(link, item.epoch, item.serial, opened.counter)
 
     # Receipts
@@ -282,6 +284,11 @@ class Frames:
         for epoch, highest in item.known:
             if not line.outgoing.knows(epoch, highest):
                 self._hearing.rollback(line, f"hello names serial {highest} of {epoch:04x}", draft)
+
+
+def _ends_round(held: int, item: FragmentItem) -> bool:
+    above = ((1 << item.count) - 1) >> (item.index + 1)
+    return held >> (item.index + 1) & above == above
 
 
 def _later(draft: Draft, wait_ms: int) -> Instant:

@@ -252,7 +252,8 @@ class Line:
         """The peer named the fragments it holds; missing ones go where none is queued."""
         if item.count != len(act.fragments):
             return
-        act.held_bitmap |= item.bitmap & ((1 << item.count) - 1)
+        # Replaced, not added to: a peer that was restarted has forgotten what it held.
+        act.held_bitmap = item.bitmap & ((1 << item.count) - 1)
         for name, attempt in list(act.attempts.items()):
             if attempt.queued == 0 and attempt.unresolved == 0:
                 self._again(act, self.lanes[name], draft)

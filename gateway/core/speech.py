@@ -56,7 +56,10 @@ class Speech:
         self._epochs.setdefault(peer, {})[epoch] = highest
 
     def open_epoch(self, line: Line, draft: Draft) -> None:
-        """16 random bits that we know of no line, so that an id names one act for ever."""
+        """16 random bits that we know of no line, so that an id names one act for ever.
+
+        The caller writes it with `keep_epoch` before its first act is made.
+        """
         taken = {epoch for epochs in self._epochs.values() for epoch in epochs}
         epoch = 0
         while epoch == 0 or epoch in taken:
@@ -69,15 +72,15 @@ class Speech:
         line.epoch = epoch
         line.previous = previous
         line.outgoing.note_epoch(epoch, 0)
-        draft.write(PutEpoch(line.peer, epoch))
 
-    def has_epoch(self, peer: Station) -> bool:
-        return peer in self._tongues
+    def keep_epoch(self, line: Line, draft: Draft) -> None:
+        draft.write(PutEpoch(line.peer, self._tongues[line.peer].epoch))
 
     def next_id(self, line: Line, draft: Draft) -> tuple[ActId, Previous | None]:
         """The id for the next act on this line, and what its first act must tell."""
         if self._tongues[line.peer].next_serial > _SERIAL_MAX:
             self.open_epoch(line, draft)
+            self.keep_epoch(line, draft)
         tongue = self._tongues[line.peer]
         serial = tongue.next_serial
         tongue.next_serial += 1

@@ -9,6 +9,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from random import Random
 from typing import Final
 
@@ -52,8 +53,8 @@ from gateway.model import (
     AnswerCode,
     Instant,
     LinkName,
-    Now,
     NoticeDraft,
+    Now,
     Operation,
     Precedence,
     Role,
@@ -187,6 +188,7 @@ class World:
 
     def _start(self, post: Post) -> None:
         post.boot += 1
+        post.wake_at = None
         links: dict[Station, list[LinkName]] = {}
         for path in self.paths.values():
             if post.station in path.ends:
@@ -269,10 +271,11 @@ class World:
         if head is not None:
             self.give(post.station, LogHeadCommitted(head))
         deadline = engine.next_deadline()
-        if post.engine is engine and deadline is not None:
-            if post.wake_at is None or deadline < post.wake_at:
-                post.wake_at = max(int(deadline), self.now_ms)
-                self.at(post.wake_at, lambda: self._wake(post, engine))
+        if post.engine is not engine or deadline is None:
+            return
+        if post.wake_at is None or deadline < post.wake_at:
+            post.wake_at = max(int(deadline), self.now_ms)
+            self.at(post.wake_at, partial(self._wake, post, engine))
 
     def _effect(self, post: Post, effect: Effect) -> None:
         match effect:
@@ -323,7 +326,7 @@ class World:
                 ack = FrameAcknowledged(frame.link, frame.transmission)
                 ack_ms = round(path.traits.airtime.of(_ACK_SIZE))
                 if frame.want_ack and path.traits.is_radio:
-                    self.at(arrives + ack_ms, lambda: report(ack))
+                    self.at(arrives + ack_ms, partial(report, ack))
         if frame.want_ack and path.traits.is_radio and not acked:
             nak = FrameRefused(frame.link, frame.transmission, Refusal.NO_ACK)
             self.at(self.now_ms + _RADIO_GIVE_UP_MS, lambda: report(nak))

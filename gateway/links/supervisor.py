@@ -132,6 +132,10 @@ class Supervisor:
         if displaced is not None:
             self._refuse(displaced, Refusal.QUEUE_FULL)
 
+    def discard(self) -> None:
+        """Forget the frames that wait: the engine that sealed them is gone."""
+        self._outbox.take_all()
+
     async def run(self) -> NoReturn:
         """Run drivers until cancelled. Whatever is not a lost device is a bug and is raised."""
         loop = asyncio.get_running_loop()

@@ -223,3 +223,14 @@ def test_backoff_doubles_to_its_cap_with_jitter() -> None:
         middle = min(0.25 * 2 ** (count - 1), 15.0)
         assert 0.75 * middle <= backoff.delay_s(count, rng) <= 1.25 * middle
     assert len({backoff.delay_s(10, rng) for _ in range(5)}) == 5
+
+
+async def test_discarded_frames_are_gone_without_a_report() -> None:
+    """After the engine was rebuilt nobody knows these frames any more."""
+    stage = Stage(up_for_ever)
+    async with stage.running() as supervisor:
+        await stage.until(bool)
+        supervisor.submit(transmit(1))
+        supervisor.discard()
+        assert supervisor.queued_count == 0
+    assert stage.events == [LinkUp(CABLE, TRAITS)]

@@ -8,7 +8,6 @@ then wait for it, several at once. Facts about the firmware are from measurement
 from __future__ import annotations
 
 import enum
-import re
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -26,28 +25,23 @@ from gateway.core.events import (
 from gateway.links.base import LinkEvent
 from gateway.links.meshtastic.identity import RadioIdentity
 from gateway.links.meshtastic.protobuf import ProtobufError, mesh_pb2, portnums_pb2
+from gateway.links.meshtastic.refusal import (
+    RETRY_AFTER_MS,
+    STATUS_FULL,
+    STATUS_OK,
+    refusal_of,
+    retry_after_ms,
+)
 from gateway.model import LinkName, Precedence
 from gateway.wire.limits import FRAME_SIZE_MAX_RADIO
 
 _Error = mesh_pb2.Routing.Error
 _Priority = mesh_pb2.MeshPacket.Priority
 
-STATUS_OK: Final = 0
-STATUS_FULL: Final = 32
-"""Also BAD_REQUEST; a full queue is told by `free` = 0."""
-
 WAITING_ACK_COUNT_MAX: Final = 64
 LATE_COUNT_MAX: Final = 64
 PACKET_ID_HISTORY_COUNT: Final = 64
 """The radio ignores an id among its last 20 without any answer."""
-MINUTE_MS: Final = 60_000
-
-_RETRY_MS: Final = {
-    Refusal.NO_KEY: 15_000,
-    Refusal.NOT_READY: 60_000,
-    Refusal.QUEUE_FULL: 2_000,
-}
-"""When another attempt may do better; after NO_KEY the radios exchange keys by themselves."""
 
 _PRIORITY: Final = {
     Precedence.FLASH: _Priority.ALERT,
@@ -56,22 +50,6 @@ _PRIORITY: Final = {
     Precedence.ROUTINE: _Priority.RELIABLE,
 }
 """Never below RELIABLE: such a packet pushes those of DEFAULT out of a full queue in silence."""
-
-_REFUSAL: Final = {
-    _Error.NO_ROUTE: Refusal.NO_ACK,
-    _Error.GOT_NAK: Refusal.NO_ACK,
-    _Error.TIMEOUT: Refusal.NO_ACK,
-    _Error.MAX_RETRANSMIT: Refusal.NO_ACK,
-    _Error.NO_RESPONSE: Refusal.NO_ACK,
-    _Error.TOO_LARGE: Refusal.TOO_LARGE,
-    _Error.DUTY_CYCLE_LIMIT: Refusal.DUTY_CYCLE,
-    _Error.PKI_FAILED: Refusal.NO_KEY,
-    _Error.PKI_UNKNOWN_PUBKEY: Refusal.NO_KEY,
-    _Error.PKI_SEND_FAIL_PUBLIC_KEY: Refusal.NO_KEY,
-}
-"""Of a NAK or a `queueStatus`; every other code means NOT_READY."""
-
-_MINUTES: Final = re.compile(r"(\d{1,3}) min")
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +63,12 @@ class SendTimes:
     full_limit_ms: int = 30_000
     reason_ms: int = 500
     """How long a duty cycle refusal waits for the notification that says for how long."""
-    backlog_max_ms: int = 30_000
+    queued_limit_ms: int = 30_000
+    """Longest wait for an accepted packet to go on air; a busy mesh may never let the queue run
+    empty."""
+    queued_ask_min_ms: int = 20
+    queued_ask_max_ms: int = 250
+    """Bounds of the interval at which we ask whether it is on air, a sixteenth of its airtime."""
     ack_ms: int = 60_000
     """The radio's own NAK comes after 23 s, with much traffic after 44 s; this is the guard."""
 
@@ -99,8 +82,10 @@ class _Stage(enum.Enum):
     """The radio had no room; offered again at the deadline."""
     DUTY = enum.auto()
     """Refused for its duty cycle; the notification is due."""
+    QUEUED = enum.auto()
+    """Accepted, and the radio's queue is not empty yet: the channel is busy or others go first."""
     AIRING = enum.auto()
-    """Accepted; it is on air until the deadline."""
+    """It has left the radio's queue and is on air until the deadline."""
 
 
 @dataclass(slots=True)
@@ -170,7 +155,7 @@ class Transmissions:
         if len(transmit.octets) > FRAME_SIZE_MAX_RADIO:
             self._refuse(transmit, Refusal.TOO_LARGE)
         elif not self._identity.can_transmit:
-            self._refuse(transmit, Refusal.NOT_READY, _RETRY_MS[Refusal.NOT_READY])
+            self._refuse(transmit, Refusal.NOT_READY, RETRY_AFTER_MS[Refusal.NOT_READY])
         else:
             give_up_ms = now_ms + self._times.full_limit_ms
             self._slot = _Slot(transmit, 0, _Stage.OFFERED, 0, give_up_ms)
@@ -212,7 +197,10 @@ class Transmissions:
         slot = self._slot
         if slot is None:
             return
-        if status.mesh_packet_id == 0 and slot.stage is _Stage.ASKED:
+        if slot.stage is _Stage.QUEUED:
+            if status.free >= status.maxlen:
+                self._go_on_air(slot, now_ms)
+        elif status.mesh_packet_id == 0 and slot.stage is _Stage.ASKED:
             # The radio lives and its word on our packet got lost. Silence is no NAK.
             self._accept(slot, status, now_ms)
         if status.mesh_packet_id != slot.packet_id or slot.stage not in (
@@ -238,23 +226,34 @@ class Transmissions:
             slot.deadline_ms = now_ms + self._times.full_retry_ms
 
     def _accept(self, slot: _Slot, status: mesh_pb2.QueueStatus, now_ms: int) -> None:
-        """It goes on air behind what the radio still has; only then is the link free again."""
-        airtime_ms = self._identity.airtime.of(len(slot.transmit.octets))
-        ahead_count = max(status.maxlen - status.free - 1, 0)
-        backlog_ms = min(ahead_count * airtime_ms, self._times.backlog_max_ms)
+        """The radio has it. A packet leaves the queue when its transmission starts."""
+        if status.free >= status.maxlen:
+            self._go_on_air(slot, now_ms)
+        else:
+            slot.stage = _Stage.QUEUED
+            slot.give_up_ms = now_ms + self._times.queued_limit_ms
+            slot.deadline_ms = now_ms + self._queued_ask_ms(slot)
+
+    def _queued_ask_ms(self, slot: _Slot) -> int:
+        share_ms = round(self._airtime_ms(slot) / 16)
+        times = self._times
+        return min(max(share_ms, times.queued_ask_min_ms), times.queued_ask_max_ms)
+
+    def _airtime_ms(self, slot: _Slot) -> float:
+        return self._identity.airtime.of(len(slot.transmit.octets))
+
+    def _go_on_air(self, slot: _Slot, now_ms: int) -> None:
         slot.stage = _Stage.AIRING
-        slot.deadline_ms = now_ms + round(airtime_ms + backlog_ms)
+        slot.deadline_ms = now_ms + round(self._airtime_ms(slot))
 
     def take_notification(self, notification: mesh_pb2.ClientNotification) -> None:
         """A text for people; of a duty cycle refusal it alone says for how long."""
         slot = self._slot
         if slot is None or notification.reply_id != slot.packet_id:
             return
-        minutes = _MINUTES.search(notification.message)
-        if minutes:
-            slot.retry_after_ms = int(minutes[1]) * MINUTE_MS
-            if slot.stage is _Stage.DUTY:
-                self._end_refused(slot, Refusal.DUTY_CYCLE)
+        slot.retry_after_ms = retry_after_ms(notification.message)
+        if slot.retry_after_ms is not None and slot.stage is _Stage.DUTY:
+            self._end_refused(slot, Refusal.DUTY_CYCLE)
 
     def take_routing(self, packet: mesh_pb2.MeshPacket, now_ms: int) -> None:
         """An ack or NAK of the radio network. Ids that are not ours come too and mean nothing."""
@@ -314,14 +313,13 @@ class Transmissions:
 
     def _end_refused(self, slot: _Slot, reason: Refusal) -> None:
         self._slot = None
-        retry_ms = slot.retry_after_ms if reason is Refusal.DUTY_CYCLE else _RETRY_MS.get(reason)
+        retry_ms = (
+            slot.retry_after_ms if reason is Refusal.DUTY_CYCLE else RETRY_AFTER_MS.get(reason)
+        )
         self._refuse(slot.transmit, reason, retry_ms)
 
     def _reason(self, error: int) -> Refusal:
-        reason = _REFUSAL.get(_Error.ValueType(error), Refusal.NOT_READY)
-        if reason is Refusal.NO_KEY and not self._identity.can_transmit:
-            return Refusal.NOT_READY  # 34 also means: transmitter off or region unset.
-        return reason
+        return refusal_of(error, can_transmit=self._identity.can_transmit)
 
     def _left_the_antenna(self, packet_id: int, now_ms: int) -> None:
         """Its `FrameSent`, at the latest when the network speaks of it."""
@@ -360,6 +358,11 @@ class Transmissions:
                 # The heartbeat's own deadline tells a dead radio.
                 slot.stage = _Stage.ASKED
                 slot.deadline_ms = now_ms + self._times.status_ms
+                self._ask(now_ms)
+            case _Stage.QUEUED if now_ms >= slot.give_up_ms:
+                self._go_on_air(slot, now_ms)
+            case _Stage.QUEUED:
+                slot.deadline_ms = now_ms + self._queued_ask_ms(slot)
                 self._ask(now_ms)
             case _Stage.FULL:
                 self._offer_again(slot, now_ms)

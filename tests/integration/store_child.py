@@ -23,6 +23,8 @@ from tests.integration.store_records import (
     publication,
 )
 
+GROUP = 12
+
 
 def writes(number: int) -> tuple[Write, ...]:
     epoch, serial = 1 + number // 60_000, 1 + number % 60_000
@@ -56,7 +58,7 @@ async def fill(store: SqliteStore, number: int) -> None:
     """Until it refuses; then once more after each line of standard input."""
     loop = asyncio.get_running_loop()
     while True:
-        pending = [store.commit(writes(each)) for each in (number, number + 1)]
+        pending = [store.commit(writes(number + each)) for each in range(GROUP)]
         results = await asyncio.gather(*pending, return_exceptions=True)
         if all(isinstance(result, StoreRefusedError) for result in results):
             say("refused", results[0])
@@ -72,8 +74,8 @@ async def fill(store: SqliteStore, number: int) -> None:
         if any(isinstance(result, BaseException) for result in results):
             say("failed", results)
             return
-        say("committed", number + 1)
-        number += 2
+        number += GROUP
+        say("committed", number - 1)
 
 
 async def try_small(store: SqliteStore) -> bool:

@@ -83,7 +83,7 @@ def healed(process: subprocess.Popen[str], promised: int) -> None:
     process.stdin.flush()
     assert lines_until(process, "probe") == ["probe True"]
     assert lines_until(process, "recovered") == [f"recovered {promised} False"]
-    assert lines_until(process, "committed") == [f"committed {promised + 2}"]
+    assert lines_until(process, "committed") == [f"committed {promised + 12}"]
 
 
 def test_full_disk_refuses_and_heals(small_disk: Path | None) -> None:

@@ -7,7 +7,7 @@ from typing import Final
 
 
 class ExitCode(enum.IntEnum):
-    """What a command's exit says to a script. 70, 75 and 78 are those of sysexits.h."""
+    """What a command's exit says to a script. 70 to 78 are those of sysexits.h."""
 
     OK = 0
     USAGE = 2
@@ -18,6 +18,7 @@ class ExitCode(enum.IntEnum):
     CONFLICT = 7
     NOT_ACKNOWLEDGED = 8
     INTERNAL = 70
+    STORE_FAILED = 74
     TRY_LATER = 75
     CONFIGURATION = 78
     INTERRUPTED = 130
@@ -33,6 +34,7 @@ MEANINGS: Final = {
     ExitCode.CONFLICT: "conflict: closed, answered or used already",
     ExitCode.NOT_ACKNOWLEDGED: "--wait: ended or timed out without the acknowledgement",
     ExitCode.INTERNAL: "a fault of this program",
+    ExitCode.STORE_FAILED: "run: the store failed; start again (the service does)",
     ExitCode.TRY_LATER: "not now: store full, busy or stopping; try later",
     ExitCode.CONFIGURATION: "configuration or key files are wrong",
     ExitCode.INTERRUPTED: "stopped by Ctrl-C",

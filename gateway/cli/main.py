@@ -14,7 +14,13 @@ import click
 from gateway.cli.exits import CommandError, ExitCode, exit_code_help
 from gateway.cli.options import Common, global_options
 from gateway.cli.text import visible
-from gateway.errors import ConfigError, FieldError, GatewayError
+from gateway.errors import (
+    ConfigError,
+    FieldError,
+    GatewayError,
+    StoreFailedError,
+    StoreRefusedError,
+)
 
 COMMANDS: Final = {
     "run": ("run", "Run the gateway in the foreground (the service does this)."),
@@ -142,12 +148,18 @@ def _explain(error: Exception) -> ExitCode:
             f"{error.filename}: {error.strerror}; check the path and who may use it",
         )
     if isinstance(error, GatewayError):
-        return _fail(ExitCode.REFUSED, str(error))
+        return _fail(_code_of(error), str(error))
     return _fail(
         ExitCode.INTERNAL,
         f"this command met a fault of its own ({type(error).__name__}); "
         "run it again with `hotline --debug ...` and report what it prints",
     )
+
+
+def _code_of(error: GatewayError) -> ExitCode:
+    if isinstance(error, StoreRefusedError):
+        return ExitCode.TRY_LATER
+    return ExitCode.STORE_FAILED if isinstance(error, StoreFailedError) else ExitCode.REFUSED
 
 
 def _fail(code: ExitCode, sentence: str) -> ExitCode:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-
 import click
 
 from gateway.cli.options import Common, file_options
@@ -11,7 +9,7 @@ from gateway.cli.options import Common, file_options
 
 @click.command("run")
 @file_options
-def command(common: Common) -> None:
+def command(common: Common) -> int:
     """Run the gateway in the foreground until it is stopped (SIGTERM or Ctrl-C).
 
     Exit code 78: the configuration is wrong, a key file can be read by others, or another gateway
@@ -20,7 +18,4 @@ def command(common: Common) -> None:
     from gateway.config.load import load_settings
     from gateway.runtime.daemon import run_daemon
 
-    settings = load_settings(common.config_path)
-    code = run_daemon(settings)
-    if code:
-        sys.exit(code)
+    return run_daemon(load_settings(common.config_path))

@@ -16,8 +16,9 @@ from typing import Any
 import pytest
 
 from gateway.api.server import ApiServer
-from gateway.core.effects import Alarm, AlarmCode, PendingNotice, RejectCode
+from gateway.core.effects import Alarm, AlarmCode, PendingNotice, RejectCode, Status
 from gateway.core.events import Principal, Rights
+from gateway.indicators.lamps import panel_levels, pattern
 from gateway.model import DeliveryState, Instant, Operation, Precedence, Role
 from tests.integration.desk_double import BOOT_ID, MemoryDesk, clock, status
 
@@ -454,14 +455,30 @@ async def _sent(north: Station) -> Any:
     return (await north.desk.store.notices(_out(), limit=1))[0].delivery.notice_id
 
 
+def _panel(shown: Status) -> dict[str, object]:
+    """What the runtime adds to the status."""
+    panel = pattern(shown, Instant(0))
+    return {
+        "lamps": {name: int(is_lit) for name, is_lit in panel_levels(panel, Instant(0)).items()},
+        "patterns": {name: rhythm.value for name, rhythm in panel.rhythms()},
+    }
+
+
 async def test_lamps_show_the_panel(tmp_path: Path) -> None:
-    """Each lamp with its rhythm and meaning, as the runtime's panel says."""
-    panel = {"lamps": {"alive": "one short blink", "link.radio": "steady", "pending_in": "off"}}
-    async with running(tmp_path / "api.sock", panel=lambda _status: panel) as north:
+    """Each lamp with its rhythm and meaning, as the runtime's panel says; changes with --follow."""
+    async with running(tmp_path / "api.sock", panel=_panel) as north:
         shown = await north.hotline("lamps")
-        assert "link radio  steady" in shown.out
+        assert "link radio   steady" in shown.out
         assert "red: an OPERATION notice waits for our watch" in shown.out
-        assert (await north.hotline("--json", "lamps")).json == panel
+        assert (await north.hotline("--json", "lamps")).json["patterns"]["alarm"] == "off"
+        process = await north.start("lamps", "--follow")
+        assert process.stdout is not None
+        async with asyncio.timeout(DEADLINE_S):
+            assert b"alarm" not in await process.stdout.readline()
+            north.desk.show(replace(status(), alarms=(Alarm(AlarmCode.OVERDUE, "x"),)))
+            assert b"alarm [fast]" in await process.stdout.readline()
+        process.terminate()
+        await process.wait()
 
 
 async def test_log_lists_the_last_entries_and_follows(north: Station) -> None:

@@ -60,10 +60,11 @@ class SendTimes:
     """Until a packet's `queueStatus`; then we ask, since of a burst most get lost."""
     full_retry_ms: int = 2_000
     """Between attempts while the radio's queue is full."""
-    full_limit_ms: int = 30_000
+    full_limit_ms: int = 20_000
+    """With `queued_limit_ms` below the 50 s after which the core calls a driver silent."""
     reason_ms: int = 500
     """How long a duty cycle refusal waits for the notification that says for how long."""
-    queued_limit_ms: int = 30_000
+    queued_limit_ms: int = 20_000
     """Longest wait for an accepted packet to go on air; a busy mesh may never let the queue run
     empty."""
     queued_ask_min_ms: int = 20

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from random import Random
-from typing import Final, assert_never
+from typing import assert_never
 
-from gateway.core.button import HOLD_TIMER, Press
+from gateway.core.button import HOLD_TIMER
 from gateway.core.counter import Counter
 from gateway.core.delivery import DeliveryInput
 from gateway.core.draft import Draft
+from gateway.core.duty import Duty
 from gateway.core.effects import AlarmCode, Level, ShowStatus, Step
 from gateway.core.entropy import EntropyPool
 from gateway.core.events import (
@@ -34,17 +35,15 @@ from gateway.core.events import (
     NoticeDisplayed,
     NoticeSubmitted,
     NoticeTaken,
-    Principal,
     QueueDown,
     QueueUp,
-    Rights,
     Started,
     Stopping,
     StoreHealed,
 )
 from gateway.core.frames import Frames
 from gateway.core.hearing import Hearing
-from gateway.core.life import Ledger, Record, log_station
+from gateway.core.life import Ledger, log_station
 from gateway.core.line import Line
 from gateway.core.outgoing import OutAct
 from gateway.core.policy import Policy
@@ -58,25 +57,13 @@ from gateway.core.timers import TimerName, Timers
 from gateway.core.watch import Watch
 from gateway.model import (
     ActId,
-    AnswerCode,
-    DeliveryState,
     Instant,
     LinkName,
     Now,
-    Role,
     Station,
 )
 from gateway.security.keys import KeyRing
 from gateway.wire.limits import INCARNATION_SIZE
-
-_BUTTON: Final = Principal(
-    adapter="button",
-    user="button",
-    role=Role.DUTY_OFFICER,
-    rights=Rights(submit=frozenset(), answer=True),
-)
-_NO_TOKEN: Final = 0
-"""Token of requests that nobody waits for."""
 
 
 class Engine:
@@ -125,6 +112,7 @@ class Engine:
         )
         self._hearing = Hearing(self._state)
         self._counter = Counter(self._state)
+        self._duty = Duty(self._state, self._counter)
         self._frames = Frames(self._state, self._hearing)
 
     def next_deadline(self) -> Instant | None:
@@ -167,9 +155,9 @@ class Engine:
             case AnswerSubmitted():
                 self._counter.answer(event, draft)
             case NoticeTaken(notice_id, principal):
-                self._taken(notice_id, principal, draft)
+                self._duty.taken(notice_id, principal, draft)
             case NoticeDisplayed(notice_id):
-                self._displayed(notice_id, draft)
+                self._duty.displayed(notice_id, draft)
             case LinkUp() | LinkDown():
                 self._link_changed(event, draft)
             case FrameReceived():
@@ -184,7 +172,7 @@ class Engine:
             case FrameRefused(link, transmission, reason, retry_after_ms):
                 self._line(link).frame_refused(link, transmission, reason, retry_after_ms, draft)
             case ButtonPressed() | ButtonReleased():
-                self._button(event, draft)
+                self._duty.button(event, draft)
             case QueueUp() | QueueDown():
                 self._queue_changed(event, draft)
             case StoreHealed():
@@ -193,7 +181,7 @@ class Engine:
                 self._clock_stepped(step_s, draft)
             case LogHeadCommitted(head):
                 for line in self._state.lines.values():
-                    line.entry_number = head.number
+                    line.standing.entry_number = head.number
             case Stopping(reason):
                 self._state.watch.is_stopping = True
                 if not self._state.is_refused:
@@ -212,9 +200,9 @@ class Engine:
             case ("probe" | "beat" | "lane" as kind, int() as peer, str() as link):
                 self._state.lines[Station(peer)].handle_timer(kind, LinkName(link), draft)
             case ("expire", ActId() as act_id):
-                self._expire(act_id, draft)
+                self._duty.expire(act_id, draft)
             case ("receipt_due" | "answer_due" | "reply_due" as kind, ActId() as act_id):
-                self._limit(kind, act_id, draft)
+                self._duty.limit(kind, act_id, draft)
             case ("far", int() as peer):
                 self._judge_far(self._state.lines[Station(peer)], draft)
             case ("alarm_ends", ActId() as act_id):
@@ -261,7 +249,7 @@ class Engine:
                 rng=self._rng,
                 listener=self,
             )
-            line.is_refused = state.is_refused
+            line.standing.is_refused = state.is_refused
             state.lines[station] = line
             self._frames.restore_peer(station, known)
             self._watch_far(line, draft)
@@ -301,7 +289,7 @@ class Engine:
         draft.observe(Level.INFO, "store_healed")
         draft.status_changed = True
         for line in state.lines.values():
-            line.is_refused = False
+            line.standing.is_refused = False
             line.pump_all(draft)
 
     # Links
@@ -338,7 +326,9 @@ class Engine:
     def _judge_far(self, line: Line, draft: Draft) -> None:
         """Alarm when the far gateway was silent on every link for its limit."""
         now = draft.now.instant
-        last = line.heard_at if line.heard_at is not None else self._state.started_at
+        last = (
+            line.standing.heard_at if line.standing.heard_at is not None else self._state.started_at
+        )
         limit = self._far_limit_ms(line)
         if now - last < limit:
             self._state.timers.set(("far", line.peer), Instant(last + limit))
@@ -390,107 +380,6 @@ class Engine:
         if not act.age_known:
             return None
         return min(max(draft.now.instant - act.born, 0) // 1000, 0xFFFF_FFFF)
-
-    # Notices
-
-    def _taken(self, notice_id: ActId, principal: Principal, draft: Draft) -> None:
-        record = self._state.ledger.get(notice_id)
-        if record is None or record.direction is not Direction.IN or record.taken:
-            return
-        if self._state.is_refused:
-            return
-        record.taken = True
-        self._state.ledger.keep(record, draft, durability=Durability.NORMAL)
-        draft.observe(Level.INFO, "notice_taken", notice_id=str(notice_id), user=principal.user)
-
-    def _displayed(self, notice_id: ActId, draft: Draft) -> None:
-        record = self._state.ledger.get(notice_id)
-        if record is None or record.direction is not Direction.IN or self._state.is_refused:
-            return
-        if record.displayed:
-            return
-        record.displayed = True
-        moved = self._state.ledger.move(
-            record,
-            DeliveryInput.DISPLAYED,
-            draft,
-            evidence="shown here",
-            durability=Durability.NORMAL,
-        )
-        if not moved:
-            self._state.ledger.keep(record, draft, durability=Durability.NORMAL)
-        line = self._state.lines[notice_id.originator]
-        line.owe_displayed(notice_id.epoch, notice_id.serial, draft)
-
-    def _limit(self, kind: str, act_id: ActId, draft: Draft) -> None:
-        record = self._state.ledger.get(act_id)
-        if record is None or self._state.is_refused:
-            return
-        if self._state.watch.limit_passed(kind, record, draft):
-            found = self._state.find_out_act(act_id)
-            if found is not None:
-                line, act = found
-                line.widen(act, draft)
-
-    def _expire(self, act_id: ActId, draft: Draft) -> None:
-        record = self._state.ledger.get(act_id)
-        if record is None or not record.is_open or self._state.is_refused:
-            return
-        evidence = "its time is over without the answer that it expects"
-        self._counter.end(record, DeliveryInput.EXPIRED, evidence, draft)
-        found = self._state.find_out_act(act_id)
-        if found is None:
-            return
-        line, act = found
-        if act.has_left:
-            # It may be there already: only itself may fill its hole, and it arrives EXPIRED.
-            line.demote(act)
-        else:
-            self._counter.void(record, line, draft)
-
-    # Button
-
-    def _button(self, event: ButtonPressed | ButtonReleased, draft: Draft) -> None:
-        watch = self._state.watch
-        now = draft.now.instant
-        if isinstance(event, ButtonPressed):
-            press = watch.button.press(now, is_sounding=watch.is_sounding(now))
-        else:
-            press = watch.button.release(now, watch.candidate())
-        match press:
-            case Press.NOTHING:
-                return
-            case Press.SILENCED:
-                watch.silence()
-            case Press.REFUSED:
-                watch.refuse_press(now)
-            case Press.ONCE_MORE:
-                pass
-            case Press.ROGER:
-                self._roger(draft)
-            case _:
-                assert_never(press)
-        draft.observe(Level.INFO, "button", meaning=press.value)
-        draft.status_changed = True
-
-    def _roger(self, draft: Draft) -> None:
-        candidate = self._state.watch.candidate()
-        assert candidate is not None
-        act_id = candidate.notice_id
-        record: Record | None = self._state.ledger.get(act_id)
-        if record is None or record.state is DeliveryState.ROGER:
-            self._state.watch.refuse_press(draft.now.instant)
-            return
-        self._counter.answer(
-            AnswerSubmitted(
-                token=_NO_TOKEN,
-                principal=_BUTTON,
-                request_id=f"button-{act_id}-{draft.now.instant}",
-                notice_id=act_id,
-                code=AnswerCode.ROGER,
-            ),
-            draft,
-        )
 
     # Queues and clock
 

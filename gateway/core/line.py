@@ -7,33 +7,29 @@ The engine hears of receipts and lost peers through `LineListener`.
 from __future__ import annotations
 
 import dataclasses
-import heapq
 from collections.abc import Sequence
 from random import Random
 from typing import Final, Protocol
 
+from gateway.core.composer import Composer, Standing, TellsAge
 from gateway.core.draft import Draft
 from gateway.core.effects import Level, Transmit
 from gateway.core.entropy import EntropyPool
 from gateway.core.events import LinkTraits, Refusal
 from gateway.core.lane import Flight, Lane, Part
 from gateway.core.link_health import LinkHealth
-from gateway.core.outgoing import WHOLE, Attempt, OutAct, Outgoing
+from gateway.core.outgoing import Attempt, OutAct, Outgoing
 from gateway.core.policy import Policy
+from gateway.core.prober import Prober
 from gateway.core.reception import Reception
 from gateway.core.routing import best_links
 from gateway.core.session import Session
 from gateway.core.timers import Timers
-from gateway.model import Instant, LinkName, LinkState, Precedence, Previous, Station
+from gateway.model import Instant, LinkName, LinkState, Precedence, Station
 from gateway.wire.items import (
-    ActItem,
     BeatItem,
-    FragmentItem,
     FragmentReceiptItem,
-    Item,
-    encoded_size,
 )
-from gateway.wire.limits import CHALLENGE_SIZE, INCARNATION_SIZE
 
 _BLOCKED_MS: Final = {
     Refusal.QUEUE_FULL: 3_000,
@@ -46,12 +42,11 @@ _BLOCKED_MS: Final = {
 """How long a link rests after a refusal that names no time of its own."""
 
 
-_HELLO_FRAME_SIZE: Final = 80
-_HELLO_WAITS: Final = -1
-"""In `Lane.beat_waits`: a hello is awaited, not the reply to a beat."""
+BEAT_REPLY_COUNT_MAX: Final = 4
+"""Beats of the peer that wait for a reply on one link; above it one goes unanswered."""
 
 
-class LineListener(Protocol):
+class LineListener(TellsAge, Protocol):
     """What the line tells the engine; each call is part of the step under way."""
 
     def act_left(self, act: OutAct, link: LinkName, draft: Draft) -> None:
@@ -59,10 +54,6 @@ class LineListener(Protocol):
         ...
 
     def act_relayed(self, act: OutAct, link: LinkName, draft: Draft) -> None: ...
-
-    def age_s(self, act: OutAct, draft: Draft) -> int | None:
-        """Its age now; None while unknown."""
-        ...
 
 
 @dataclasses.dataclass(slots=True)
@@ -103,18 +94,23 @@ class Line:
         )
         self.lanes = {name: Lane(name, LinkHealth(policy)) for name in links}
         self.totals = Totals()
-        self.epoch = 0
-        self.previous = Previous(0, 0)
-        self.entry_number = 0
-        self.is_refused = False
+        self.standing = Standing()
         self.is_peer_busy = False
-        self.heard_at: Instant | None = None
         self._timers = timers
-        self._entropy = entropy
         self._rng = rng
         self._listener = listener
-        self._transmission = 0
-        self._order = 0
+        self._prober = Prober(
+            peer=self.peer, session=session, policy=policy, timers=timers, rng=rng
+        )
+        self._composer = Composer(
+            session=session,
+            outgoing=self.outgoing,
+            reception=self.reception,
+            standing=self.standing,
+            timers=timers,
+            entropy=entropy,
+            ages=listener,
+        )
         self._echoes: dict[int, tuple[LinkName, Instant]] = {}
 
     # What the links say
@@ -124,10 +120,7 @@ class Line:
         self._drop_attempts(lane)
         lane.clear()
         lane.health.device_up(traits)
-        lane.hello_interval_ms = max(
-            self.policy.hello_interval_ms, 2 * lane.health.timer_ms(_HELLO_FRAME_SIZE)
-        )
-        self._probe(lane, draft)
+        self._prober.begin(lane, draft)
         self.dispatch(draft)
         self._pump(lane, draft)
 
@@ -152,11 +145,7 @@ class Line:
         self._timers.drop(("lane", self.peer, name))
         flight.sent_at = now
         self._echoes[flight.counter & 0xFF] = (name, now)
-        if flight.is_hello or flight.beat is not None:
-            lane.beat_waits = _HELLO_WAITS if flight.beat is None else flight.beat
-            self._timers.set(
-                ("beat", self.peer, name), self._after(now, lane.health.timer_ms(flight.size))
-            )
+        self._prober.left(lane, flight, draft)
         if flight.want_ack:
             lane.flights[transmission] = flight
         for part in flight.parts:
@@ -170,7 +159,7 @@ class Line:
         if flight is None:
             return
         now = draft.now.instant
-        for act, attempt in self._attempts_of(lane, flight):
+        for act, attempt in self._composer.attempts_of(lane, flight):
             attempt.unresolved = max(attempt.unresolved - 1, 0)
             if attempt.queued == 0 and attempt.unresolved == 0:
                 self._timers.set(
@@ -180,7 +169,7 @@ class Line:
     def frame_relayed(self, name: LinkName, transmission: int, draft: Draft) -> None:
         flight = self.lanes[name].flights.get(transmission)
         if flight is not None:
-            for act, _ in self._attempts_of(self.lanes[name], flight):
+            for act, _ in self._composer.attempts_of(self.lanes[name], flight):
                 self._listener.act_relayed(act, name, draft)
 
     def frame_refused(
@@ -208,7 +197,7 @@ class Line:
         if rest_ms:
             lane.blocked_until = self._after(draft.now.instant, rest_ms)
             self._timers.set(("lane", self.peer, name), lane.blocked_until)
-        for act, attempt in self._attempts_of(lane, flight):
+        for act, attempt in self._composer.attempts_of(lane, flight):
             attempt.unresolved = max(attempt.unresolved - 1, 0)
             self._hedge(act, lane, draft)
             if attempt.queued == 0 and attempt.unresolved == 0:
@@ -223,7 +212,7 @@ class Line:
 
     def heard(self, name: LinkName, draft: Draft) -> None:
         """An authentic frame came in by this link."""
-        self.heard_at = draft.now.instant
+        self.standing.heard_at = draft.now.instant
         self.lanes[name].health.heard(draft.now.instant)
 
     def round_trip(self, echo: int | None, arrived: LinkName, draft: Draft) -> None:
@@ -265,44 +254,25 @@ class Line:
             self.is_peer_busy = item.busy
             draft.status_changed = True
         if item.is_reply:
-            if lane.beat_waits == item.token:
-                lane.beat_waits = None
-                self._timers.drop(("beat", self.peer, name))
+            if self._prober.beat_returned(lane, item.token):
                 self._prove(lane, None, draft)
             return
-        if len(lane.beat_replies) < 4:
+        if len(lane.beat_replies) < BEAT_REPLY_COUNT_MAX:
             lane.beat_replies[item.token] = None
         self._pump(lane, draft)
 
     def answer_hello(
         self, name: LinkName, *, response: bytes | None, echo: bytes | None, draft: Draft
     ) -> None:
-        """Say hello by this link, at most once in `hello_answer_min_ms`.
-
-        `echo` is the incarnation that we answer, or None when the frame named none.
-        """
+        """Say hello by this link; `echo` is the incarnation that we answer, None if unnamed."""
         lane = self.lanes[name]
-        now = draft.now.instant
-        last = lane.hello_answered_at
-        if response is not None:
-            lane.hello_response = response
-        if echo is not None:
-            lane.hello_echo = echo
-        if last is not None and now - last < self.policy.hello_answer_min_ms:
-            self._timers.set_earlier(
-                ("probe", self.peer, name), Instant(last + self.policy.hello_answer_min_ms)
-            )
-            return
-        lane.hello_answered_at = now
-        lane.hello_due = True
-        self._pump(lane, draft)
+        if self._prober.hello_asked(lane, response=response, echo=echo, draft=draft):
+            self._pump(lane, draft)
 
     def hello_returned(self, name: LinkName, draft: Draft) -> None:
         """A hello answered our challenge by this link: a round trip."""
         lane = self.lanes[name]
-        if lane.beat_waits == _HELLO_WAITS:
-            lane.beat_waits = None
-            self._timers.drop(("beat", self.peer, name))
+        self._prober.hello_returned(lane)
         # Which of several hellos it answers is not known, so it is no sample of the time.
         self._prove(lane, None, draft)
 
@@ -326,15 +296,12 @@ class Line:
     def handle_timer(self, kind: str, name: LinkName, draft: Draft) -> None:
         """`probe`: time to test a link; `beat`: no reply; `lane`: a rest or a guard ended."""
         lane = self.lanes[name]
-        now = draft.now.instant
         if lane.health.traits is None:
             return
         if kind == "beat":
-            lane.beat_waits = None
-            self._missed(lane, draft)
-            self._timers.set_earlier(("probe", self.peer, name), now)
+            self._prober.reply_missed(lane, draft)
         elif kind == "probe":
-            self._probe(lane, draft)
+            self._prober.probe(lane, draft)
         elif kind == "lane":
             if lane.busy is not None:
                 # The driver never said what became of it: a bug there must not stop the line.
@@ -349,7 +316,7 @@ class Line:
         attempt = act.attempts.get(name)
         if attempt is None or lane.health.traits is None:
             return
-        self._missed(lane, draft)
+        self._prober.missed(lane, draft)
         self._hedge(act, lane, draft)
         if attempt.unresolved > 0:
             # One owner an attempt: the firmware still retransmits this one itself.
@@ -429,19 +396,7 @@ class Line:
     def _start(self, act: OutAct, lane: Lane, draft: Draft) -> None:
         act.attempts[lane.name] = Attempt()
         lane.acts[act.id] = None
-        self._queue_parts(act, lane)
-
-    def _queue_parts(self, act: OutAct, lane: Lane) -> None:
-        traits = lane.health.traits
-        assert traits is not None
-        item = ActItem(0xFFFF, act.octets, act.signature)
-        fits = encoded_size(item) + self.session.overhead() <= traits.frame_size_max
-        indexes = [WHOLE] if fits or not act.fragments else act.missing() or [0]
-        attempt = act.attempts[lane.name]
-        for index in indexes:
-            self._order += 1
-            attempt.queued += 1
-            lane.push(act.precedence, self._order, Part(act.id, index))
+        self._composer.queue_parts(act, lane)
 
     def _again(self, act: OutAct, lane: Lane, draft: Draft) -> None:
         """Another round on this link, if one is not under way."""
@@ -450,7 +405,7 @@ class Line:
             return
         self._timers.drop(("rtx", act.id, lane.name))
         self.totals.retransmissions += 1
-        self._queue_parts(act, lane)
+        self._composer.queue_parts(act, lane)
 
     def _hedge(self, act: OutAct, lane: Lane, draft: Draft) -> None:
         """The best other link gets it as soon as this one missed one timer."""
@@ -481,15 +436,6 @@ class Line:
                 if not act.attempts:
                     self.outgoing.wait(act)
 
-    def _attempts_of(self, lane: Lane, flight: Flight) -> list[tuple[OutAct, Attempt]]:
-        found: dict[object, tuple[OutAct, Attempt]] = {}
-        for part in flight.parts:
-            act = self.outgoing.get(part.act_id)
-            attempt = act.attempts.get(lane.name) if act is not None else None
-            if act is not None and attempt is not None:
-                found[act.id] = (act, attempt)
-        return list(found.values())
-
     def _part_left(self, lane: Lane, flight: Flight, part: Part, draft: Draft) -> None:
         act = self.outgoing.get(part.act_id)
         attempt = act.attempts.get(lane.name) if act is not None else None
@@ -507,58 +453,14 @@ class Line:
             self._timers.set(("rtx", act.id, lane.name), self._jittered(draft.now.instant, wait))
 
     def _prove(self, lane: Lane, sample_ms: int | None, draft: Draft) -> None:
-        before = lane.health.state
-        lane.health.round_trip(draft.now.instant, sample_ms)
-        if lane.health.state is not before:
-            draft.status_changed = True
-            draft.observe(Level.INFO, "link_state", link=lane.name, state=lane.health.state.value)
+        if self._prober.proved(lane, sample_ms, draft):
             # Timers that backed off in the silence must not delay what can go now.
             for act_id in list(lane.acts):
                 act = self.outgoing.get(act_id)
                 if act is not None and act.attempts[lane.name].unresolved == 0:
                     self._again(act, lane, draft)
             self._pump(lane, draft)
-        self._schedule_probe(lane, draft)
-
-    def _missed(self, lane: Lane, draft: Draft) -> None:
-        before = lane.health.state
-        lane.health.missed(draft.now.instant)
-        if lane.health.state is not before:
-            draft.status_changed = True
-            draft.observe(
-                Level.WARNING, "link_state", link=lane.name, state=lane.health.state.value
-            )
-
-    def _schedule_probe(self, lane: Lane, draft: Draft) -> None:
-        if lane.health.traits is None:
-            return
-        now = draft.now.instant
-        settled = self.session.is_settled
-        wait = lane.health.beat_interval_ms() if settled else lane.hello_interval_ms
-        self._timers.set(("probe", self.peer, lane.name), self._jittered(now, wait))
-
-    def _probe(self, lane: Lane, draft: Draft) -> None:
-        """Test the link if nothing else has: by hellos until they went both ways, then beats."""
-        now = draft.now.instant
-        health = lane.health
-        assert health.traits is not None
-        if lane.hello_echo is not None and not lane.hello_due:
-            lane.hello_due = True
-            lane.hello_answered_at = now
-        elif not self.session.is_settled:
-            lane.hello_due = True
-            lane.hello_interval_ms = min(
-                lane.hello_interval_ms * 2, self.policy.hello_interval_max_ms
-            )
-        elif lane.beat_waits is None and not lane.beat_due:
-            quiet = None if health.round_trip_at is None else now - health.round_trip_at
-            if (
-                health.state is not LinkState.UP
-                or quiet is None
-                or quiet >= health.beat_interval_ms() * 4 // 5
-            ):
-                lane.beat_due = True
-        self._schedule_probe(lane, draft)
+        self._prober.schedule(lane, draft)
 
     def _pump(self, lane: Lane, draft: Draft) -> None:
         """Hand the driver the next frame, if it is free and anything is due."""
@@ -570,8 +472,7 @@ class Line:
             if now < lane.blocked_until:
                 return
             lane.blocked_until = None
-        self._transmission += 1
-        composed = self._compose_hello(lane, draft) or self._compose(lane, traits, draft)
+        composed = self._composer.compose(lane, traits, draft)
         if composed is None:
             return
         flight, octets, precedence = composed
@@ -590,159 +491,6 @@ class Line:
                 want_ack=flight.want_ack,
             )
         )
-
-    def _compose_hello(self, lane: Lane, draft: Draft) -> tuple[Flight, bytes, Precedence] | None:
-        if not lane.hello_due:
-            return None
-        if self.session.needs_renewal and self._entropy.can_give(INCARNATION_SIZE):
-            self.session.renew(self._entropy.take(INCARNATION_SIZE, draft))
-        fresh = None
-        answers = lane.hello_echo
-        stranger = answers is not None and not self.session.is_proven(answers)
-        if self.session.needs_challenge or stranger:
-            if not self._entropy.can_give(CHALLENGE_SIZE):
-                return None
-            fresh = self._entropy.take(CHALLENGE_SIZE, draft)
-        hello = self.session.hello(
-            epoch=self.epoch,
-            previous=self.previous,
-            fresh=fresh,
-            echo=answers,
-            response=lane.hello_response,
-            known=self.reception.known(),
-            heard_s=None
-            if self.heard_at is None
-            else min((draft.now.instant - self.heard_at) // 1000, 0xFFFF_FFFF),
-            busy=self.is_refused,
-        )
-        lane.hello_due = False
-        lane.hello_response = None
-        lane.hello_echo = None
-        octets = self.session.seal_hello(hello)
-        flight = Flight(self._transmission, len(octets), (), -1, want_ack=False, is_hello=True)
-        return flight, octets, Precedence.IMMEDIATE
-
-    def _compose(
-        self, lane: Lane, traits: LinkTraits, draft: Draft
-    ) -> tuple[Flight, bytes, Precedence] | None:
-        if self.session.needs_renewal and self._entropy.can_give(INCARNATION_SIZE):
-            self.session.renew(self._entropy.take(INCARNATION_SIZE, draft))
-            lane.hello_due = True
-        room = traits.frame_size_max - self.session.overhead()
-        items: list[Item] = []
-        if not self.is_refused and lane.owed:
-            for item in self.reception.settle(lane.owed):
-                size = encoded_size(item)
-                if size <= room:
-                    items.append(item)
-                    room -= size
-        parts, precedence, room = self._take_parts(lane, items, room, draft)
-        beat = self._take_beats(lane, items, room)
-        if not items:
-            return None
-        octets, counter = self.session.seal(items)
-        want_ack = traits.is_radio and bool(parts)
-        flight = Flight(self._transmission, len(octets), parts, counter, want_ack, beat=beat)
-        if want_ack:
-            for _, attempt in self._attempts_of(lane, flight):
-                attempt.unresolved += 1
-        return flight, octets, precedence
-
-    def _take_parts(
-        self, lane: Lane, items: list[Item], room: int, draft: Draft
-    ) -> tuple[tuple[Part, ...], Precedence, int]:
-        """The fastest part that waits; more fragments of the same act where there is room."""
-        parts: list[Part] = []
-        precedence = Precedence.ROUTINE
-        while lane.jobs:
-            part = lane.jobs[0][2]
-            act = self.outgoing.get(part.act_id)
-            attempt = act.attempts.get(lane.name) if act is not None else None
-            if act is None or attempt is None or self._is_held_there(act, part):
-                self._drop_job(lane, attempt, part, draft)
-                continue
-            if parts and (part.index == WHOLE or parts[0].act_id != part.act_id):
-                break
-            item = self._item(act, part, draft)
-            size = encoded_size(item)
-            if size > room:
-                if items or not act.fragments or part.index != WHOLE:
-                    break
-                # It fitted when it was queued; the header has grown since (no longer confirmed).
-                self._split_job(lane, act, attempt)
-                continue
-            heapq.heappop(lane.jobs)
-            attempt.queued -= 1
-            act.has_left = True
-            items.append(item)
-            parts.append(part)
-            room -= size
-            precedence = min(precedence, act.precedence)
-            if part.index == WHOLE:
-                break
-        return tuple(parts), precedence, room
-
-    def _is_held_there(self, act: OutAct, part: Part) -> bool:
-        """The peer said it holds this fragment, and others are missing still."""
-        if part.index == WHOLE or not act.held_bitmap >> part.index & 1:
-            return False
-        return bool(act.missing())
-
-    def _drop_job(self, lane: Lane, attempt: Attempt | None, part: Part, draft: Draft) -> None:
-        heapq.heappop(lane.jobs)
-        if attempt is None:
-            return
-        attempt.queued -= 1
-        if attempt.queued == 0 and attempt.unresolved == 0:
-            # Nothing else of it is queued here: its timer must bring what is missing.
-            wait = lane.health.timer_ms(attempt.size_last)
-            self._timers.set_earlier(
-                ("rtx", part.act_id, lane.name), self._after(draft.now.instant, wait)
-            )
-
-    def _split_job(self, lane: Lane, act: OutAct, attempt: Attempt) -> None:
-        heapq.heappop(lane.jobs)
-        attempt.queued -= 1
-        for index in act.missing() or [0]:
-            self._order += 1
-            attempt.queued += 1
-            lane.push(act.precedence, self._order, Part(act.id, index))
-
-    def _item(self, act: OutAct, part: Part, draft: Draft) -> Item:
-        age_s = self._listener.age_s(act, draft)
-        if part.index == WHOLE:
-            return ActItem(age_s, act.octets, act.signature)
-        return FragmentItem(
-            age_s,
-            act.id.epoch,
-            act.id.serial,
-            part.index,
-            len(act.fragments),
-            act.fragments[part.index],
-        )
-
-    def _take_beats(self, lane: Lane, items: list[Item], room: int) -> int | None:
-        """Replies to beats, and a beat that is due, where they fit; the token of our beat."""
-        for token in list(lane.beat_replies):
-            reply = BeatItem(
-                token, is_reply=True, busy=self.is_refused, entry_number=self.entry_number
-            )
-            if encoded_size(reply) > room:
-                return None
-            room -= encoded_size(reply)
-            items.append(reply)
-            del lane.beat_replies[token]
-        if not lane.beat_due:
-            return None
-        lane.beat_token = (lane.beat_token + 1) & 0xFF
-        beat = BeatItem(
-            lane.beat_token, is_reply=False, busy=self.is_refused, entry_number=self.entry_number
-        )
-        if encoded_size(beat) > room:
-            return None
-        items.append(beat)
-        lane.beat_due = False
-        return lane.beat_token
 
     def _after(self, now: Instant, wait_ms: int) -> Instant:
         return Instant(now + max(wait_ms, 1))

@@ -69,8 +69,8 @@ class Speech:
         previous = Previous(*used[-1]) if used else Previous(0, 0)
         known[epoch] = 0
         self._tongues[line.peer] = Tongue(Epoch(epoch), 1, previous)
-        line.epoch = epoch
-        line.previous = previous
+        line.standing.epoch = epoch
+        line.standing.previous = previous
         line.outgoing.note_epoch(epoch, 0)
 
     def keep_epoch(self, line: Line, draft: Draft) -> None:

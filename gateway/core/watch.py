@@ -246,7 +246,9 @@ class Watch:
                 PeerStatus(
                     station=line.peer,
                     confirmed=line.session.is_settled,
-                    heard_ms_ago=None if line.heard_at is None else now - line.heard_at,
+                    heard_ms_ago=None
+                    if line.standing.heard_at is None
+                    else now - line.standing.heard_at,
                     busy=line.is_peer_busy,
                 )
                 for line in self._lines.values()

@@ -1,0 +1,275 @@
+"""What one frame carries: a hello, or receipts owed, the fastest part that waits, and beats.
+
+Takes from a lane and the acts under way; hands nothing to a driver and decides no timing.
+"""
+
+from __future__ import annotations
+
+import heapq
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+from gateway.core.draft import Draft
+from gateway.core.entropy import EntropyPool
+from gateway.core.events import LinkTraits
+from gateway.core.lane import Flight, Lane, Part
+from gateway.core.outgoing import WHOLE, Attempt, OutAct, Outgoing
+from gateway.core.reception import Reception
+from gateway.core.session import Session
+from gateway.core.timers import Timers
+from gateway.model import Instant, Precedence, Previous
+from gateway.wire.items import ActItem, BeatItem, FragmentItem, Item, encoded_size
+from gateway.wire.limits import CHALLENGE_SIZE, INCARNATION_SIZE
+
+ITEM_COUNT_MAX: Final = 24
+"""Items in one frame, below the format's limit; what is left over goes with the next."""
+
+
+NOTHING_BEFORE: Final = Previous(0, 0)
+
+
+@dataclass(slots=True)
+class Standing:
+    """What our hellos and beats tell of us."""
+
+    epoch: int = 0
+    previous: Previous = NOTHING_BEFORE
+    entry_number: int = 0
+    is_refused: bool = False
+    heard_at: Instant | None = None
+    """When an authentic frame of the peer last came in, by any link."""
+
+
+class TellsAge(Protocol):
+    """Knows how old an act is."""
+
+    def age_s(self, act: OutAct, draft: Draft) -> int | None:
+        """Its age now; None while unknown."""
+        ...
+
+
+Composed = tuple[Flight, bytes, Precedence]
+
+
+class Composer:
+    """Makes the frames of one line."""
+
+    __slots__ = (
+        "_ages",
+        "_entropy",
+        "_order",
+        "_outgoing",
+        "_reception",
+        "_session",
+        "_standing",
+        "_timers",
+        "_transmission",
+    )
+
+    def __init__(
+        self,
+        *,
+        session: Session,
+        outgoing: Outgoing,
+        reception: Reception,
+        standing: Standing,
+        timers: Timers,
+        entropy: EntropyPool,
+        ages: TellsAge,
+    ) -> None:
+        self._session = session
+        self._outgoing = outgoing
+        self._reception = reception
+        self._standing = standing
+        self._timers = timers
+        self._entropy = entropy
+        self._ages = ages
+        self._transmission = 0
+        self._order = 0
+
+    def queue_parts(self, act: OutAct, lane: Lane) -> None:
+        """Put an act's round on a lane: whole if one frame holds it, else what is missing."""
+        traits = lane.health.traits
+        assert traits is not None
+        item = ActItem(0xFFFF, act.octets, act.signature)
+        fits = encoded_size(item) + self._session.overhead() <= traits.frame_size_max
+        indexes = [WHOLE] if fits or not act.fragments else act.missing() or [0]
+        self._push(act, lane, act.attempts[lane.name], indexes)
+
+    def compose(self, lane: Lane, traits: LinkTraits, draft: Draft) -> Composed | None:
+        """The next frame for a free lane; None: nothing is due."""
+        self._transmission += 1
+        return self._compose_hello(lane, draft) or self._compose_items(lane, traits, draft)
+
+    def attempts_of(self, lane: Lane, flight: Flight) -> list[tuple[OutAct, Attempt]]:
+        """The acts in a frame that are still under way on its lane."""
+        found: dict[object, tuple[OutAct, Attempt]] = {}
+        for part in flight.parts:
+            act = self._outgoing.get(part.act_id)
+            attempt = act.attempts.get(lane.name) if act is not None else None
+            if act is not None and attempt is not None:
+                found[act.id] = (act, attempt)
+        return list(found.values())
+
+    def _push(self, act: OutAct, lane: Lane, attempt: Attempt, indexes: list[int]) -> None:
+        for index in indexes:
+            self._order += 1
+            attempt.queued += 1
+            lane.push(act.precedence, self._order, Part(act.id, index))
+
+    def _renew(self, lane: Lane, draft: Draft) -> None:
+        """A key seals 2^20 frames at most: a new incarnation in time."""
+        if self._session.needs_renewal and self._entropy.can_give(INCARNATION_SIZE):
+            self._session.renew(self._entropy.take(INCARNATION_SIZE, draft))
+            lane.hello_due = True
+
+    def _compose_hello(self, lane: Lane, draft: Draft) -> Composed | None:
+        if not lane.hello_due:
+            return None
+        self._renew(lane, draft)
+        fresh = None
+        answers = lane.hello_echo
+        stranger = answers is not None and not self._session.is_proven(answers)
+        if self._session.needs_challenge or stranger:
+            if not self._entropy.can_give(CHALLENGE_SIZE):
+                return None
+            fresh = self._entropy.take(CHALLENGE_SIZE, draft)
+        heard_at = self._standing.heard_at
+        hello = self._session.hello(
+            epoch=self._standing.epoch,
+            previous=self._standing.previous,
+            fresh=fresh,
+            echo=answers,
+            response=lane.hello_response,
+            known=self._reception.known(),
+            heard_s=None
+            if heard_at is None
+            else min((draft.now.instant - heard_at) // 1000, 0xFFFF_FFFF),
+            busy=self._standing.is_refused,
+        )
+        lane.hello_due = False
+        lane.hello_response = None
+        lane.hello_echo = None
+        octets = self._session.seal_hello(hello)
+        flight = Flight(self._transmission, len(octets), (), -1, want_ack=False, is_hello=True)
+        return flight, octets, Precedence.IMMEDIATE
+
+    def _compose_items(self, lane: Lane, traits: LinkTraits, draft: Draft) -> Composed | None:
+        self._renew(lane, draft)
+        room = traits.frame_size_max - self._session.overhead()
+        items: list[Item] = []
+        if not self._standing.is_refused and lane.owed:
+            for item in self._reception.settle(lane.owed):
+                size = encoded_size(item)
+                if size <= room and len(items) < ITEM_COUNT_MAX:
+                    items.append(item)
+                    room -= size
+        parts, precedence, room = self._take_parts(lane, items, room, draft)
+        beat = self._take_beats(lane, items, room)
+        if not items:
+            return None
+        octets, counter = self._session.seal(items)
+        want_ack = traits.is_radio and bool(parts)
+        flight = Flight(self._transmission, len(octets), parts, counter, want_ack, beat=beat)
+        if want_ack:
+            for _, attempt in self.attempts_of(lane, flight):
+                attempt.unresolved += 1
+        return flight, octets, precedence
+
+    def _take_parts(
+        self, lane: Lane, items: list[Item], room: int, draft: Draft
+    ) -> tuple[tuple[Part, ...], Precedence, int]:
+        """The fastest part that waits; more fragments of the same act where there is room."""
+        parts: list[Part] = []
+        precedence = Precedence.ROUTINE
+        while lane.jobs:
+            part = lane.jobs[0][2]
+            act = self._outgoing.get(part.act_id)
+            attempt = act.attempts.get(lane.name) if act is not None else None
+            if act is None or attempt is None or self._is_held_there(act, part):
+                self._drop_job(lane, attempt, part, draft)
+                continue
+            if parts and (part.index == WHOLE or parts[0].act_id != part.act_id):
+                break
+            item = self._item(act, part, draft)
+            size = encoded_size(item)
+            if size > room:
+                if items or not act.fragments or part.index != WHOLE:
+                    break
+                # It fitted when it was queued; the header has grown since (no longer confirmed).
+                self._split_job(lane, act, attempt)
+                continue
+            heapq.heappop(lane.jobs)
+            attempt.queued -= 1
+            act.has_left = True
+            items.append(item)
+            parts.append(part)
+            room -= size
+            precedence = min(precedence, act.precedence)
+            if part.index == WHOLE:
+                break
+        return tuple(parts), precedence, room
+
+    def _is_held_there(self, act: OutAct, part: Part) -> bool:
+        """The peer said it holds this fragment, and others are missing still."""
+        if part.index == WHOLE or not act.held_bitmap >> part.index & 1:
+            return False
+        return bool(act.missing())
+
+    def _drop_job(self, lane: Lane, attempt: Attempt | None, part: Part, draft: Draft) -> None:
+        heapq.heappop(lane.jobs)
+        if attempt is None:
+            return
+        attempt.queued -= 1
+        if attempt.queued == 0 and attempt.unresolved == 0:
+            # Nothing else of it is queued here: its timer must bring what is missing.
+            wait = lane.health.timer_ms(attempt.size_last)
+            due = Instant(draft.now.instant + wait)
+            self._timers.set_earlier(("rtx", part.act_id, lane.name), due)
+
+    def _split_job(self, lane: Lane, act: OutAct, attempt: Attempt) -> None:
+        heapq.heappop(lane.jobs)
+        attempt.queued -= 1
+        self._push(act, lane, attempt, act.missing() or [0])
+
+    def _item(self, act: OutAct, part: Part, draft: Draft) -> Item:
+        age_s = self._ages.age_s(act, draft)
+        if part.index == WHOLE:
+            return ActItem(age_s, act.octets, act.signature)
+        return FragmentItem(
+            age_s,
+            act.id.epoch,
+            act.id.serial,
+            part.index,
+            len(act.fragments),
+            act.fragments[part.index],
+        )
+
+    def _take_beats(self, lane: Lane, items: list[Item], room: int) -> int | None:
+        """Replies to beats, and a beat that is due, where they fit; the token of our beat."""
+        for token in list(lane.beat_replies):
+            reply = BeatItem(
+                token,
+                is_reply=True,
+                busy=self._standing.is_refused,
+                entry_number=self._standing.entry_number,
+            )
+            if encoded_size(reply) > room:
+                return None
+            room -= encoded_size(reply)
+            items.append(reply)
+            del lane.beat_replies[token]
+        if not lane.beat_due:
+            return None
+        lane.beat_token = (lane.beat_token + 1) & 0xFF
+        beat = BeatItem(
+            lane.beat_token,
+            is_reply=False,
+            busy=self._standing.is_refused,
+            entry_number=self._standing.entry_number,
+        )
+        if encoded_size(beat) > room:
+            return None
+        items.append(beat)
+        lane.beat_due = False
+        return lane.beat_token

@@ -1,0 +1,136 @@
+"""Our own watch at work: what it was shown and took, its button, and notices whose time is over."""
+
+from __future__ import annotations
+
+from typing import Final, assert_never
+
+from gateway.core.button import Press
+from gateway.core.counter import Counter
+from gateway.core.delivery import DeliveryInput
+from gateway.core.draft import Draft
+from gateway.core.effects import Level
+from gateway.core.events import (
+    AnswerSubmitted,
+    ButtonPressed,
+    ButtonReleased,
+    Principal,
+    Rights,
+)
+from gateway.core.life import Record
+from gateway.core.records import Direction, Durability
+from gateway.core.station import StationState
+from gateway.model import ActId, AnswerCode, DeliveryState, Role
+
+_BUTTON: Final = Principal(
+    adapter="button",
+    user="button",
+    role=Role.DUTY_OFFICER,
+    rights=Rights(submit=frozenset(), answer=True),
+)
+_NO_TOKEN: Final = 0
+"""Token of requests that nobody waits for."""
+
+
+class Duty:
+    """Applies what people here do, and limits in time, to the records."""
+
+    def __init__(self, state: StationState, counter: Counter) -> None:
+        self._state = state
+        self._counter = counter
+
+    def taken(self, notice_id: ActId, principal: Principal, draft: Draft) -> None:
+        record = self._state.ledger.get(notice_id)
+        if record is None or record.direction is not Direction.IN or record.taken:
+            return
+        if self._state.is_refused:
+            return
+        record.taken = True
+        self._state.ledger.keep(record, draft, durability=Durability.NORMAL)
+        draft.observe(Level.INFO, "notice_taken", notice_id=str(notice_id), user=principal.user)
+
+    def displayed(self, notice_id: ActId, draft: Draft) -> None:
+        record = self._state.ledger.get(notice_id)
+        if record is None or record.direction is not Direction.IN or self._state.is_refused:
+            return
+        if record.displayed:
+            return
+        record.displayed = True
+        moved = self._state.ledger.move(
+            record,
+            DeliveryInput.DISPLAYED,
+            draft,
+            evidence="shown here",
+            durability=Durability.NORMAL,
+        )
+        if not moved:
+            self._state.ledger.keep(record, draft, durability=Durability.NORMAL)
+        line = self._state.lines[notice_id.originator]
+        line.owe_displayed(notice_id.epoch, notice_id.serial, draft)
+
+    def limit(self, kind: str, act_id: ActId, draft: Draft) -> None:
+        record = self._state.ledger.get(act_id)
+        if record is None or self._state.is_refused:
+            return
+        if self._state.watch.limit_passed(kind, record, draft):
+            found = self._state.find_out_act(act_id)
+            if found is not None:
+                line, act = found
+                line.widen(act, draft)
+
+    def expire(self, act_id: ActId, draft: Draft) -> None:
+        record = self._state.ledger.get(act_id)
+        if record is None or not record.is_open or self._state.is_refused:
+            return
+        evidence = "its time is over without the answer that it expects"
+        self._counter.end(record, DeliveryInput.EXPIRED, evidence, draft)
+        found = self._state.find_out_act(act_id)
+        if found is None:
+            return
+        line, act = found
+        if act.has_left:
+            # It may be there already: only itself may fill its hole, and it arrives EXPIRED.
+            line.demote(act)
+        else:
+            self._counter.void(record, line, draft)
+
+    def button(self, event: ButtonPressed | ButtonReleased, draft: Draft) -> None:
+        watch = self._state.watch
+        now = draft.now.instant
+        if isinstance(event, ButtonPressed):
+            press = watch.button.press(now, is_sounding=watch.is_sounding(now))
+        else:
+            press = watch.button.release(now, watch.candidate())
+        match press:
+            case Press.NOTHING:
+                return
+            case Press.SILENCED:
+                watch.silence()
+            case Press.REFUSED:
+                watch.refuse_press(now)
+            case Press.ONCE_MORE:
+                pass
+            case Press.ROGER:
+                self._roger(draft)
+            case _:
+                assert_never(press)
+        draft.observe(Level.INFO, "button", meaning=press.value)
+        draft.status_changed = True
+
+    def _roger(self, draft: Draft) -> None:
+        candidate = self._state.watch.candidate()
+        assert candidate is not None
+        act_id = candidate.notice_id
+        record: Record | None = self._state.ledger.get(act_id)
+        if record is None or record.state is DeliveryState.ROGER:
+            self._state.watch.refuse_press(draft.now.instant)
+            return
+        self._counter.answer(
+            AnswerSubmitted(
+                token=_NO_TOKEN,
+                principal=_BUTTON,
+                request_id=f"button-{act_id}-{draft.now.instant}",
+                notice_id=act_id,
+                code=AnswerCode.ROGER,
+            ),
+            draft,
+        )

@@ -8,6 +8,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from operator import itemgetter
 from typing import Final, TypeVar
 
 from gateway.core.records import (
@@ -36,21 +37,19 @@ OFFSET_MARGIN: Final = 10_000
 """Added to the last known offset of a lost feed, so that no offset is ever used twice."""
 _CHUNK: Final = 500
 
-_ACT_COUNT: Final = ACT.count(",") + 1
+# Where the parts of a row of `_ROW` begin or stand.
+_ACT_AT: Final = 2
+_DELIVERY_AT: Final = _ACT_AT + ACT.count(",") + 1
+_ACT_CHECK: Final = _DELIVERY_AT - 1
+_DELIVERY_ANSWERS, _DELIVERY_OPEN, _DELIVERY_CHECK = -3, -2, -1
+
 _ROW: Final = f"SELECT number, receipted, {ACT}, {DELIVERY} FROM act"  # noqa: S608
-_OPEN_ROWS: Final = f"{_ROW} WHERE {OPEN}"
+_OPEN_ROWS: Final = f"{_ROW} WHERE {OPEN} ORDER BY number"
 _CLOSED_ROWS: Final = f"{_ROW} WHERE {OPEN} IS NOT TRUE ORDER BY number DESC LIMIT ?"
 _ROWS_BY_ID: Final = f"{_ROW} WHERE id IN (%s)"
 _HIGHEST: Final = """
     SELECT id & 65535 FROM act
     WHERE id BETWEEN ? AND ? AND direction = 1 AND addressee = ? ORDER BY id DESC LIMIT 1"""
-
-
-@dataclass(slots=True)
-class _ActRow:
-    act: StoredAct | None
-    delivery: StoredDelivery | None
-    is_receipted: bool
 
 
 @dataclass(slots=True)
@@ -64,12 +63,11 @@ class Reading:
 
     def recovered(self) -> Recovered:
         """The state of the intact rows. Raises `sqlite3.DatabaseError`."""
-        found = self._act_rows()
-        acts = tuple(row.act for row in found if row.act is not None)
+        acts, deliveries, receipted = self._read_acts()
         return Recovered(
             acts=acts,
-            deliveries=tuple(row.delivery for row in found if row.delivery is not None),
-            receipted=frozenset(row.act.id for row in found if row.act and row.is_receipted),
+            deliveries=deliveries,
+            receipted=receipted,
             seen=self._seen(),
             epochs=self._epochs(),
             submissions=self._submissions(),
@@ -80,38 +78,46 @@ class Reading:
             utc_last=self._utc_last(acts),
         )
 
-    def _act_rows(self) -> list[_ActRow]:
-        execute = self.connection.execute
-        found: dict[int, _ActRow] = {}
-        for row in execute(_OPEN_ROWS):
-            found[row[0]] = self._act_row(row)
-        known = {row.act.id for row in found.values() if row.act is not None}
-        for row in execute(_CLOSED_ROWS, (bounds.CLOSED_COUNT_MAX,)).fetchall():
-            read = found[row[0]] = self._act_row(row)
-            if read.act is not None:
-                known.add(read.act.id)
-        wanted = [
-            rows.pack_id(answer)
-            for row in found.values()
-            if row.delivery is not None and row.delivery.is_open
-            for answer in row.delivery.answers
-            if answer not in known
-        ]
-        for start in range(0, len(wanted), _CHUNK):
-            chunk = wanted[start : start + _CHUNK]
-            for row in execute(_ROWS_BY_ID % ", ".join("?" * len(chunk)), chunk):
-                found[row[0]] = self._act_row(row)
-        return [found[number] for number in sorted(found)]
+    def _read_acts(
+        self,
+    ) -> tuple[tuple[StoredAct, ...], tuple[StoredDelivery, ...], frozenset[ActId]]:
+        """Acts and deliveries in the order in which they became known; own acts receipted."""
+        acts: list[StoredAct] = []
+        deliveries: list[StoredDelivery] = []
+        receipted: list[ActId] = []
+        for row in self._act_rows():
+            if row[_DELIVERY_CHECK] is not None:
+                delivery = self._read("delivery", row[0], rows.delivery_of, row[_DELIVERY_AT:])
+                if delivery is not None:
+                    deliveries.append(delivery)
+            if row[_ACT_CHECK] is not None:
+                act = self._read("act", row[0], rows.act_of, row[_ACT_AT:_DELIVERY_AT])
+                if act is None:
+                    continue
+                acts.append(act)
+                # A mark that does not fit is not believed: the peer is asked once more.
+                if row[1] is not None and row[1] == rows.receipt_mark(row[_ACT_AT]):
+                    receipted.append(act.id)
+        return tuple(acts), tuple(deliveries), frozenset(receipted)
 
-    def _act_row(self, row: rows.Row) -> _ActRow:
-        number, receipted, act_id = row[0], row[1], row[2]
-        act = delivery = None
-        if row[5] is not None:
-            act = self._read("act", number, rows.act_of, row[2 : 2 + _ACT_COUNT])
-        if row[-1] is not None:
-            delivery = self._read("delivery", number, rows.delivery_of, row[2 + _ACT_COUNT :])
-        # A receipt mark that does not fit is not believed: the peer is asked once more.
-        return _ActRow(act, delivery, receipted == rows.receipt_mark(act_id))
+    def _act_rows(self) -> list[rows.Row]:
+        """Open rows, the newest closed ones, and the answers that open deliveries name."""
+        execute = self.connection.execute
+        found: list[rows.Row] = execute(_OPEN_ROWS).fetchall()
+        dialogues = [row for row in found if row[_DELIVERY_ANSWERS] and row[_DELIVERY_OPEN]]
+        found += execute(_CLOSED_ROWS, (bounds.CLOSED_COUNT_MAX,)).fetchall()
+        if dialogues:
+            known = {row[_ACT_AT] for row in found}
+            answers = (
+                rows.pack_id(answer)
+                for row in dialogues
+                for answer in rows.unpack_ids(row[_DELIVERY_ANSWERS])
+            )
+            wanted = list(dict.fromkeys(answer for answer in answers if answer not in known))
+            for start in range(0, len(wanted), _CHUNK):
+                chunk = wanted[start : start + _CHUNK]
+                found += execute(_ROWS_BY_ID % ", ".join("?" * len(chunk)), chunk).fetchall()
+        return sorted(found, key=itemgetter(0))
 
     def _seen(self) -> tuple[tuple[ActId, bytes], ...]:
         found = self._rows(

@@ -1,0 +1,220 @@
+"""The MQTT 5 adapter: hands publications on, takes requests in, shows what the line does.
+
+Topics, all under `hotline/v1/<station>` (asyncapi.yaml has the whole contract): `/notice/...` and
+`/state/<id>` come from the durable feed, and the cursor moves only after the broker's PUBACK;
+`/submit`, `/answer` and `/taken` come in; `/line/<line>` and `/availability` are retained;
+`/error/<request_id>` tells what was refused.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final, NoReturn
+
+import cbor2
+import msgspec
+
+from gateway.core.effects import Status
+from gateway.core.events import Principal, QueueUp
+from gateway.core.records import Publication, Topic
+from gateway.core.status_document import line_document, line_stations
+from gateway.errors import QueueUnavailableError
+from gateway.queues.base import Desk, EmitQueue
+from gateway.queues.mqtt_connection import Broker, Limits, MqttConnection, Outgoing, Tls
+from gateway.queues.mqtt_requests import CBOR, JSON, Requests
+from gateway.store.base import Store
+
+QUEUE: Final = "mqtt"
+REPUBLISH_S: Final = 60.0
+REPUBLISH_BATCH: Final = 200
+"""Untaken notices looked at in a round (four rounds an interval); more take more rounds."""
+FEED_BATCH: Final = 20
+LINE_INTERVAL_S: Final = 1.0
+"""Least time between two publications of the lines."""
+PUBLISHED_COUNT_MAX: Final = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class MqttOptions:
+    """What the configuration says of the broker; `principal` has its rights and role."""
+
+    url: str
+    station: str
+    principal: Principal
+    user: str | None = None
+    password: str | None = field(default=None, repr=False)
+    tls: Tls = field(default_factory=Tls)
+    republish_s: float = REPUBLISH_S
+    """Between two publications of a notice that is not taken; 1 to 3600."""
+    is_cbor: bool = False
+    """Publish notices and states as CBOR; JSON otherwise."""
+    limits: Limits = field(default_factory=Limits)
+
+
+class MqttAdapter:
+    """Serves one connection to a broker. Raises `ConfigError` for a wrong URL.
+
+    The client id is fixed by the station's name, so that the broker keeps what is submitted while
+    we are away.
+    """
+
+    def __init__(self, options: MqttOptions, desk: Desk, store: Store) -> None:
+        self._options = options
+        self._broker = Broker.parse(options.url)
+        self._desk = desk
+        self._store = store
+        self._prefix = f"hotline/v1/{options.station}"
+        self._requests = Requests(self._prefix, options.principal, desk, store)
+        self._published: OrderedDict[int, float] = OrderedDict()
+        """When an untaken notice went last, by offset; beyond the bound the oldest is forgotten
+        and goes again a little earlier."""
+        self._offset = 0
+        """Everything up to it has the broker's PUBACK."""
+
+    async def run(self, emit: EmitQueue) -> NoReturn:
+        """Connect and serve until the broker is gone. Raises `QueueUnavailableError`."""
+        options = self._options
+        connection = MqttConnection(
+            self._broker,
+            f"hotline-gateway-{options.station}",
+            will=self._availability(is_available=False),
+            user=options.user,
+            password=options.password,
+            tls=options.tls,
+            limits=options.limits,
+        )
+        outages: list[BaseException] = []
+        try:
+            await connection.open()
+            async with asyncio.TaskGroup() as group:
+                group.create_task(connection.watch())
+                group.create_task(self._serve_requests(connection))
+                await connection.subscribe(self._requests.topics)
+                self._offset = await self._store.cursor(QUEUE)
+                await connection.publish_or_fail(self._availability(is_available=True))
+                emit(QueueUp(QUEUE))
+                group.create_task(self._publish_feed(connection))
+                group.create_task(self._publish_again(connection))
+                group.create_task(self._publish_lines(connection))
+        except* QueueUnavailableError as group_of_outages:
+            outages += group_of_outages.exceptions
+        finally:
+            await connection.close(farewell=self._availability(is_available=False))
+        raise _first(outages)
+
+    async def _serve_requests(self, connection: MqttConnection) -> NoReturn:
+        """One after the other, so that PUBACKs keep the order of arrival (MQTT 5 section 4.6)."""
+        while True:
+            message = await connection.next_message()
+            await self._requests.deal_with(message, connection.publish)
+            connection.acknowledge(message)
+
+    async def _publish_feed(self, connection: MqttConnection) -> NoReturn:
+        change = 0
+        while True:
+            rows = await self._store.publications(self._offset, limit=FEED_BATCH)
+            if rows:
+                await self._publish(connection, rows)
+                self._offset = rows[-1].offset
+                await self._store.put_cursor(QUEUE, self._offset)
+            else:
+                change = await self._desk.changed(change)
+
+    async def _publish_again(self, connection: MqttConnection) -> NoReturn:
+        """Notices that nobody has taken: at once on a new connection, then at the interval."""
+        position = 0
+        while True:
+            rows = await self._store.publications(
+                position, limit=REPUBLISH_BATCH, topic=Topic.NOTICE, untaken_only=True
+            )
+            position = rows[-1].offset if len(rows) == REPUBLISH_BATCH else 0
+            due = [row for row in rows if row.offset <= self._offset and self._is_due(row)]
+            due.sort(key=lambda row: row.precedence)
+            for start in range(0, len(due), FEED_BATCH):
+                await self._publish(connection, due[start : start + FEED_BATCH])
+            await asyncio.sleep(self._options.republish_s / 4)
+
+    def _is_due(self, row: Publication) -> bool:
+        last = self._published.get(row.offset)
+        now = asyncio.get_running_loop().time()
+        return last is None or now - last >= self._options.republish_s
+
+    async def _publish(self, connection: MqttConnection, rows: Sequence[Publication]) -> None:
+        """Publish side by side, in order; return when the broker has them all."""
+        async with asyncio.TaskGroup() as group:
+            for row in rows:
+                group.create_task(connection.publish_or_fail(self._outgoing(row)))
+        now = asyncio.get_running_loop().time()
+        for row in rows:
+            if row.topic is Topic.NOTICE:
+                self._published[row.offset] = now
+                self._published.move_to_end(row.offset)
+        while len(self._published) > PUBLISHED_COUNT_MAX:
+            self._published.popitem(last=False)
+
+    def _outgoing(self, row: Publication) -> Outgoing:
+        # Topic levels come from the record, never from the document: what is no operation cannot
+        # appear on an operation topic.
+        if row.topic is Topic.NOTICE:
+            level = f"notice/{row.operation.name.lower()}/{row.precedence.name.lower()}"
+            message_id = str(row.notice_id)
+        else:
+            level = f"state/{row.notice_id}"
+            message_id = f"{row.notice_id}/{row.offset}"
+        payload = row.document.encode()
+        return Outgoing(
+            f"{self._prefix}/{level}",
+            cbor2.dumps(msgspec.json.decode(payload)) if self._options.is_cbor else payload,
+            content_type=CBOR if self._options.is_cbor else JSON,
+            user_properties=(("message_id", message_id), ("offset", str(row.offset))),
+        )
+
+    async def _publish_lines(self, connection: MqttConnection) -> NoReturn:
+        shown: dict[str, object] = {}
+        change = 0
+        while True:
+            status = self._desk.status()
+            for name, document in self._lines(status).items():
+                if shown.get(name) != document:
+                    await connection.publish_or_fail(
+                        Outgoing(
+                            f"{self._prefix}/line/{name}",
+                            msgspec.json.encode(document),
+                            is_retained=True,
+                        )
+                    )
+                    shown[name] = document
+            await asyncio.sleep(LINE_INTERVAL_S)
+            change = await self._desk.changed(change)
+
+    def _lines(self, status: Status | None) -> dict[str, dict[str, Any]]:
+        """The lines by their topic level, without the counters that change all the time."""
+        if status is None:
+            return {}
+        stations = line_stations(status)
+        names = {station: self._desk.station_name(station) for station in stations}
+        names[status.station] = self._options.station
+        lines: dict[str, dict[str, Any]] = {}
+        for station in stations:
+            document: dict[str, Any] = line_document(status, names, station)
+            for part in [*document["links"], document["far_gateway"] or {}]:
+                for counter in ("heard_ms_ago", "round_trip_ms", "loss", "queued"):
+                    part.pop(counter, None)
+            lines[names[station]] = document
+        return lines
+
+    def _availability(self, *, is_available: bool) -> Outgoing:
+        document = {"station": self._options.station, "available": is_available}
+        return Outgoing(
+            f"{self._prefix}/availability", msgspec.json.encode(document), is_retained=True
+        )
+
+
+def _first(errors: Sequence[BaseException]) -> BaseException:
+    """The first single error of (nested) groups."""
+    for error in errors:
+        return _first(error.exceptions) if isinstance(error, BaseExceptionGroup) else error
+    raise AssertionError("the connection ended without an error")

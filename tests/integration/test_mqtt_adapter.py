@@ -509,9 +509,10 @@ async def speaking(octets: bytes) -> AsyncIterator[str]:
     served: asyncio.Queue[None] = asyncio.Queue()
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.read(10)
-        writer.write(octets)
-        await reader.read()
+        with suppress(OSError):
+            await reader.read(10)
+            writer.write(octets)
+            await reader.read()
         writer.close()
         with suppress(OSError):
             await writer.wait_closed()

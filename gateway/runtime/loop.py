@@ -234,7 +234,7 @@ class EngineLoop:
         Frames of the dropped batch come again from the far station; `taken` and `displayed` are
         repeated by the consumer, who sees the notice again.
         """
-        self._outlets.observe(Observe(Level.ERROR, "store_refused", {"reason": str(error)}))
+        self._outlets.observe(Observe(Level.ERROR, "commit_refused", {"reason": str(error)}))
         self._desk.refuse(
             (entry.event for entry in entries), RejectCode.STORE_REFUSED, f"not stored: {error}"
         )
@@ -263,4 +263,3 @@ class EngineLoop:
         if await self._store.probe():
             self._is_refused = False
             self._inbox.put(StoreHealed())
-            self._outlets.observe(Observe(Level.WARNING, "store_healed", {}))

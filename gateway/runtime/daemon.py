@@ -1,0 +1,335 @@
+"""The composition root: makes every part from the settings, runs them together, stops in order.
+
+Decides nothing. Every object arrives through a constructor; nothing lives at module level.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.metadata
+import os
+import signal
+from collections.abc import Callable, Coroutine, Iterable
+from contextlib import suppress
+from random import Random
+from typing import Any, Final, NoReturn, assert_never
+
+from gateway.api.server import ApiServer
+from gateway.config.keys import read_password
+from gateway.config.load import load_keyring, load_policy
+from gateway.config.settings import (
+    LinkSettings,
+    MeshtasticLinkSettings,
+    SerialLinkSettings,
+    Settings,
+)
+from gateway.core.effects import Level, Observe, Status
+from gateway.core.engine import Engine
+from gateway.core.events import Principal, Stopping
+from gateway.core.policy import Policy
+from gateway.core.records import Recovered
+from gateway.errors import ConfigError, GatewayError, StoreFailedError
+from gateway.indicators.driver import Indicators
+from gateway.indicators.lamps import panel_levels
+from gateway.links.base import LinkDriver
+from gateway.links.supervisor import Supervisor
+from gateway.model import LinkName, Station
+from gateway.observe.log import LocalLog, stderr_journal
+from gateway.runtime.clock import Clock, KernelSources
+from gateway.runtime.desk import RuntimeDesk
+from gateway.runtime.inbox import Inbox
+from gateway.runtime.loop import EngineLoop, Outlets
+from gateway.runtime.pulse import Pulse
+from gateway.runtime.queue_supervisor import QueueSupervisor
+from gateway.runtime.sd_notify import SystemdNotifier
+from gateway.runtime.status_line import status_line
+from gateway.security.keys import KeyRing
+from gateway.store.sqlite import SqliteStore
+
+STOPPING_S: Final = 1.5
+"""For the last entry and dark lamps; then everything is closed."""
+EXIT_STORE_FAILED: Final = 74
+"""EX_IOERR of sysexits.h: systemd starts us again from the last commit."""
+
+
+class _StopRequestedError(Exception):
+    """Ends the task group in order."""
+
+
+def run_daemon(settings: Settings) -> int:
+    """Run until SIGTERM or SIGINT and give the exit code. Raises `ConfigError` and, for a store
+    that cannot even be opened, `StoreRefusedError`.
+    """
+    keys = load_keyring(settings)
+    policy = load_policy(settings)
+    return asyncio.run(Daemon(settings, keys, policy, notifier=SystemdNotifier(os.environ)).run())
+
+
+class Daemon:
+    """One station's gateway on this machine."""
+
+    def __init__(
+        self, settings: Settings, keys: KeyRing, policy: Policy, *, notifier: SystemdNotifier
+    ) -> None:
+        self._settings = settings
+        self._keys = keys
+        self._policy = policy
+        self._notifier = notifier
+        self._seed = int.from_bytes(os.urandom(8), "big")
+        """Of all jitter; in the log, so that a run can be told again."""
+        self._rng = Random(self._seed)  # noqa: S311 (jitter only)
+        self._clock = Clock(KernelSources(), is_manual=settings.station.clock_is_manual)
+        self._log = _open_log(settings, self._clock)
+        self._links = _links_by_station(settings, keys)
+        self._names = {keys.card.station: keys.card.name} | {
+            station: line.card.name for station, line in keys.lines.items()
+        }
+        self._status_line = ""
+
+    async def run(self) -> int:
+        """Everything from the lock of the state folder to the last close; gives the exit code."""
+        station = self._settings.station
+        store = SqliteStore(station.state_folder, station=self._keys.card.station)
+        try:
+            await self._serve(store)
+        except Exception as error:  # noqa: BLE001 (the top of the daemon)
+            return self._ended(_cause(error))
+        finally:
+            with suppress(StoreFailedError):
+                await store.close()
+            self._log.close()
+        raise AssertionError("the daemon ended without a reason")
+
+    async def _serve(self, store: SqliteStore) -> NoReturn:
+        """Compose and run until something raises; a stop is `_StopRequestedError`."""
+        self._make_runtime_folder()
+        inbox = Inbox()
+        desk = RuntimeDesk(inbox, self._names)
+        supervisors = self._make_supervisors(inbox)
+        pulse = Pulse(
+            inbox=inbox, clock=self._clock, notifier=self._notifier, observe=self._log.observe
+        )
+        indicators = self._make_indicators(inbox, pulse)
+        loop = EngineLoop(
+            store=store,
+            make_engine=self._make_engine,
+            clock=self._clock,
+            inbox=inbox,
+            desk=desk,
+            outlets=Outlets(
+                transmit={name: supervisor.submit for name, supervisor in supervisors.items()},
+                show=lambda status: self._show(status, indicators),
+                observe=self._log.observe,
+                entropy=os.urandom,
+                discard=lambda: _discard(supervisors.values()),
+            ),
+            version=_version(),
+        )
+        await loop.start()
+        for note in store.notes:
+            self._observe(Level.WARNING, "store_note", note=note)
+        api = self._make_api(desk, store, indicators)
+        api.open()
+        tasks: list[Coroutine[Any, Any, Any]] = [loop.run(), pulse.run(), api.run()]
+        tasks += [supervisor.run() for supervisor in supervisors.values()]
+        tasks += [indicators.run(), self._stop_when_asked(inbox, desk)]
+        tasks += [queue.run() for queue in self._make_queues(desk, store, inbox)]
+        async with asyncio.TaskGroup() as group:
+            for task in tasks:
+                group.create_task(task)
+            await inbox.deliver(None)  # the first whole turn, with everything in place
+            self._notifier.ready()
+            self._observe(Level.INFO, "ready", version=_version(), jitter_seed=str(self._seed))
+        raise AssertionError("a task of the daemon ended without an error")
+
+    async def _stop_when_asked(self, inbox: Inbox, desk: RuntimeDesk) -> NoReturn:
+        """SIGTERM or SIGINT: refuse what comes, last entry, lamps dark, then end everything."""
+        asked: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+
+        def ask(name: str) -> None:
+            if not asked.done():
+                asked.set_result(name)
+
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, ask, number.name)
+        reason = await asked
+        self._notifier.stopping()
+        desk.close()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(STOPPING_S):
+                await inbox.deliver(Stopping(reason))
+        raise _StopRequestedError(reason)
+
+    def _ended(self, cause: Exception) -> int:
+        """Say why, and give the exit code. Raises what the command line explains to people."""
+        if isinstance(cause, _StopRequestedError):
+            self._observe(Level.INFO, "stopped", reason=str(cause))
+            return 0
+        if isinstance(cause, StoreFailedError):
+            self._observe(Level.ERROR, "store_failed", reason=str(cause))
+            return EXIT_STORE_FAILED
+        if not isinstance(cause, GatewayError):
+            self._log.crash(cause)
+        raise cause
+
+    # The parts
+
+    def _make_runtime_folder(self) -> None:
+        folder = self._settings.station.runtime_folder
+        try:
+            folder.mkdir(parents=True, exist_ok=True, mode=0o750)
+        except OSError as error:
+            what = f"{folder} cannot be made ({error.strerror})"
+            raise ConfigError(
+                [f"[station] runtime_folder: {what}; name one that this user may make"]
+            ) from error
+
+    def _make_engine(self, recovered: Recovered) -> Engine:
+        return Engine(recovered, self._policy, self._keys, links=self._links, rng=self._rng)
+
+    def _make_supervisors(self, inbox: Inbox) -> dict[LinkName, Supervisor]:
+        supervisors: dict[LinkName, Supervisor] = {}
+        for link in self._settings.links:
+            name = LinkName(link.name)
+            make_driver = _driver_maker(link, self._rng)
+            supervisors[name] = Supervisor(name, make_driver, inbox.put, rng=self._rng)
+        return supervisors
+
+    def _make_indicators(self, inbox: Inbox, pulse: Pulse) -> Indicators:
+        settings = self._settings.indicators
+        return Indicators(
+            factory=settings.factory,
+            pins=settings.pins,
+            links=[LinkName(link.name) for link in self._settings.links],
+            runtime_folder=self._settings.station.runtime_folder,
+            clock=lambda: self._clock.now().instant,
+            emit=inbox.put,
+            is_turning=pulse.is_turning,
+            console=settings.console,
+        )
+
+    def _make_queues(
+        self, desk: RuntimeDesk, store: SqliteStore, inbox: Inbox
+    ) -> list[QueueSupervisor]:
+        """MQTT where configured; the embedded queue is the API itself."""
+        mqtt = self._settings.mqtt
+        if mqtt is None:
+            return []
+        from gateway.queues.mqtt import QUEUE, MqttAdapter, MqttOptions
+        from gateway.queues.mqtt_connection import Tls
+
+        options = MqttOptions(
+            url=mqtt.url,
+            station=self._settings.station.name,
+            principal=Principal(QUEUE, mqtt.user or "broker", mqtt.role_code, mqtt.rights),
+            user=mqtt.user,
+            password=None if mqtt.password_file is None else read_password(mqtt.password_file),
+            tls=Tls(ca_file=mqtt.ca_file),
+        )
+
+        def make_adapter() -> MqttAdapter:
+            return MqttAdapter(options, desk, store)
+
+        return [QueueSupervisor(QUEUE, make_adapter, inbox.put, rng=self._rng)]
+
+    def _make_api(self, desk: RuntimeDesk, store: SqliteStore, indicators: Indicators) -> ApiServer:
+        users = {
+            user.name: Principal("api", user.name, user.role_code, user.rights)
+            for user in self._settings.api.user
+        }
+        return ApiServer(
+            desk,
+            store,
+            self._settings.api_socket,
+            users,
+            clock=self._clock.now,
+            boot_id=self._clock.boot_id(),
+            group=self._settings.api.group,
+            panel=lambda _status: self._panel(indicators),
+        )
+
+    def _panel(self, indicators: Indicators) -> dict[str, object]:
+        """What the lamps show, as pins.sock tells it; here without the colours of a screen."""
+        panel = indicators.panel()
+        levels = panel_levels(panel, self._clock.now().instant)
+        return {
+            "lamps": {name: int(is_lit) for name, is_lit in levels.items()},
+            "patterns": {name: rhythm.value for name, rhythm in panel.rhythms()},
+        }
+
+    def _show(self, status: Status, indicators: Indicators) -> None:
+        indicators.show(status)
+        line = status_line(status, lambda station: self._names.get(station, str(station)))
+        if line != self._status_line:
+            self._status_line = line
+            self._notifier.status(line)
+
+    def _observe(self, level: Level, event: str, **fields: str) -> None:
+        self._log.observe(Observe(level, event, fields))
+
+
+def _cause(error: Exception) -> Exception:
+    """The one error of a group that says why: the operator's before ours, a stop last."""
+    if not isinstance(error, ExceptionGroup):
+        return error
+    leaves = [_cause(one) for one in error.exceptions]
+    order = (ConfigError, StoreFailedError, GatewayError)
+    for kind in order:
+        for leaf in leaves:
+            if isinstance(leaf, kind):
+                return leaf
+    faults = [leaf for leaf in leaves if not isinstance(leaf, _StopRequestedError)]
+    return (faults or leaves)[0]
+
+
+def _links_by_station(settings: Settings, keys: KeyRing) -> dict[Station, tuple[LinkName, ...]]:
+    """Each far station's links in PACE order; the key ring has the lines in the file's order."""
+    return {
+        station: tuple(LinkName(link.name) for link in line.link)
+        for station, line in zip(keys.lines, settings.line, strict=True)
+    }
+
+
+def _driver_maker(link: LinkSettings, rng: Random) -> Callable[[], LinkDriver]:
+    """Only the drivers that the configuration names are imported: `meshtastic` costs 16 MB."""
+    name = LinkName(link.name)
+    match link:
+        case SerialLinkSettings():
+            from gateway.links.serial import SerialDriver
+
+            return lambda: SerialDriver(name, link.port, link.bit_rate)
+        case MeshtasticLinkSettings():
+            from gateway.links.meshtastic.driver import MeshtasticDriver
+
+            far_node = int(link.node[1:], 16)
+            return lambda: MeshtasticDriver(name, link.port, far_node, rng=rng)
+        case _:
+            assert_never(link)
+
+
+def _discard(supervisors: Iterable[Supervisor]) -> None:
+    for supervisor in supervisors:
+        supervisor.discard()
+
+
+def _open_log(settings: Settings, clock: Clock) -> LocalLog:
+    """Under systemd the journal keeps the lines; files only where the settings name a folder."""
+    journal = stderr_journal(os.environ)
+    folder = settings.log_folder if journal is None else settings.log.folder
+    log = LocalLog(
+        clock=clock.now,
+        level=settings.log.level,
+        folder=folder,
+        file_size_max=settings.log.file_size_max,
+        file_count=settings.log.file_count,
+        journal=journal,
+    )
+    log.capture_libraries()
+    return log
+
+
+def _version() -> str:
+    try:
+        return importlib.metadata.version("hotline-gateway")
+    except importlib.metadata.PackageNotFoundError:
+        return "uninstalled"

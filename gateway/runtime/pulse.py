@@ -1,0 +1,70 @@
+"""The daemon's own pulse: does the engine turn, is the loop late, did the wall clock jump?
+
+Answers the systemd watchdog only after a whole turn (event in, commit, effects out): a quiet world
+is no reason for a restart, a stuck store is.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Final, NoReturn
+
+from gateway.core.effects import Level, Observe
+from gateway.runtime.clock import Clock
+from gateway.runtime.inbox import Inbox
+from gateway.runtime.sd_notify import SystemdNotifier
+
+INTERVAL_S: Final = 2.0
+STUCK_S: Final = 6.0
+"""Without a turn for this long the alive lamp goes dark."""
+LAG_MS: Final = 250
+"""A wake-up later than this is worth a line in the log."""
+
+
+class Pulse:
+    def __init__(
+        self,
+        *,
+        inbox: Inbox,
+        clock: Clock,
+        notifier: SystemdNotifier,
+        observe: Callable[[Observe], None],
+        interval_s: float = INTERVAL_S,
+    ) -> None:
+        self._inbox = inbox
+        self._clock = clock
+        self._notifier = notifier
+        self._observe = observe
+        self._interval_s = interval_s
+        if notifier.watchdog_s is not None:
+            self._interval_s = min(interval_s, notifier.watchdog_s / 3)
+        self._turned_at = float("-inf")
+        self._dropped_count = 0
+
+    def is_turning(self) -> bool:
+        """Whether the engine made a whole turn lately."""
+        return asyncio.get_running_loop().time() - self._turned_at < STUCK_S
+
+    async def run(self) -> NoReturn:
+        """Beat until cancelled."""
+        time = asyncio.get_running_loop().time
+        while True:
+            stepped = self._clock.poll()
+            if stepped is not None:
+                self._inbox.put(stepped)
+            await self._inbox.deliver(None)
+            self._turned_at = time()
+            self._notifier.watchdog()
+            self._report_drops()
+            due = self._turned_at + self._interval_s
+            await asyncio.sleep(self._interval_s)
+            lag_ms = round(1000 * (time() - due))
+            if lag_ms >= LAG_MS:
+                self._observe(Observe(Level.WARNING, "loop_lag", {"lag_ms": lag_ms}))
+
+    def _report_drops(self) -> None:
+        count = self._inbox.dropped_frame_count - self._dropped_count
+        if count:
+            self._dropped_count += count
+            self._observe(Observe(Level.WARNING, "frames_dropped", {"count": count}))

@@ -1,0 +1,166 @@
+"""Puts a bench together: folder, links, gateways, people; runs the scenario; cleans up."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import tempfile
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+from typing import Final
+
+from gateway.sim.bench.course import Course
+from gateway.sim.bench.files import STATIONS, LineOptions, write_line
+from gateway.sim.bench.lamp_watch import LampWatch
+from gateway.sim.bench.ledger import Ledger
+from gateway.sim.bench.media import Media, ports_of
+from gateway.sim.bench.process import BenchError, GatewayProcess
+from gateway.sim.bench.record import BenchRecord
+from gateway.sim.bench.scenario import Scenario
+from gateway.sim.bench.submit import ApiSubmitter
+from gateway.sim.bench.watch import FeedWatch
+
+DARK_S: Final = 10.0
+"""The lamps must be dark this soon after the last answer."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BenchOptions:
+    """How a bench is run."""
+
+    scenario: Scenario
+    seed: int
+    """Of losses, corruption and contention. Keys and incarnations never come from it."""
+    mqtt_url: str | None = None
+    keep: bool = False
+    """Leave the folder with configurations, stores and logs."""
+
+
+class Bench:
+    """One run. `say` gets a line for each thing that happens."""
+
+    def __init__(self, options: BenchOptions, say: Callable[[str], None]) -> None:
+        self._options = options
+        self._say = say
+        self.record = BenchRecord(seed=options.seed)
+        self.lamps: Mapping[str, LampWatch] = {}
+        """By station, while it runs."""
+        self.folder: Path | None = None
+
+    async def run(self) -> BenchRecord:
+        """Everything, the cleaning up included. Raises `BenchError` if it cannot even start."""
+        loop = asyncio.get_running_loop()
+        started_s = loop.time()
+        self.folder = Path(tempfile.mkdtemp(prefix="hotline-bench-"))
+        try:
+            await self._run_in(self.folder)
+        finally:
+            self.record.elapsed_s = loop.time() - started_s
+            if not self._options.keep:
+                shutil.rmtree(self.folder, ignore_errors=True)
+        return self.record
+
+    async def _run_in(self, folder: Path) -> None:
+        scenario = self._options.scenario
+        ports = {name: ports_of(folder, name) for name in STATIONS}
+        line = write_line(
+            folder,
+            ports,
+            LineOptions(
+                baud=scenario.baud, mqtt_url=self._options.mqtt_url, policy=scenario.policy
+            ),
+        )
+        ledger = Ledger(line.keys)
+        processes = {name: GatewayProcess(files) for name, files in line.stations.items()}
+        media = Media(
+            folder,
+            Random(self._options.seed),
+            preset=scenario.preset,
+            baud=scenario.baud,
+            loss=scenario.loss,
+            tap=ledger.feed,
+        )
+        async with media:
+            try:
+                await self._start(processes)
+                await self._run_course(processes, media, ledger)
+            finally:
+                await self._stop(processes)
+
+    async def _start(self, processes: Mapping[str, GatewayProcess]) -> None:
+        for process in processes.values():
+            await process.launch()
+        for process in processes.values():
+            await process.wait_ready()
+        numbers = ", ".join(f"{one.name} process {one.process_id}" for one in processes.values())
+        self._say(f"both gateways are ready ({numbers})")
+
+    async def _run_course(
+        self, processes: Mapping[str, GatewayProcess], media: Media, ledger: Ledger
+    ) -> None:
+        feeds = {name: FeedWatch(process.api) for name, process in processes.items()}
+        self.lamps = {name: LampWatch(process) for name, process in processes.items()}
+        course = Course(
+            self._options.scenario,
+            processes=processes,
+            feeds=feeds,
+            media=media,
+            ledger=ledger,
+            submitter=ApiSubmitter(processes),
+            record=self.record,
+            say=self._say,
+        )
+        for feed in feeds.values():
+            feed.on_change = course.note_change
+        async with asyncio.TaskGroup() as group:
+            watching = [feed.run() for feed in feeds.values()]
+            watching += [lamps.run() for lamps in self.lamps.values()]
+            tasks = [group.create_task(one) for one in (*watching, media.run_taps())]
+            await self._run_within_limit(course)
+            for task in tasks:
+                task.cancel()
+        course.close_books()
+        self.record.problems += [problem for feed in feeds.values() for problem in feed.problems]
+
+    async def _run_within_limit(self, course: Course) -> None:
+        """Run the steps; what goes wrong becomes a problem of the record."""
+        limit_s = self._options.scenario.limit_s
+        try:
+            async with asyncio.timeout(limit_s):
+                await course.run()
+                await self._until_dark()
+        except TimeoutError:
+            what = f"the bench waited for {course.doing} when its {limit_s:g} s were over"
+            self.record.problems.append(what)
+        except ExceptionGroup as group:
+            failed, ours = group.split(BenchError)
+            if failed is None or ours is not None:
+                raise
+            self.record.problems += [str(error) for error in _leaves(failed)]
+        for name, lamps in self.lamps.items():
+            at_end = await lamps.read()
+            self.record.lamps[name] = {"seen": lamps.seen, "at_end": at_end}
+
+    async def _until_dark(self) -> None:
+        """Wait until no lamp asks for anybody, at most 10 s; what is lit then is a problem."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(DARK_S):
+                while any(lamps.is_asking for lamps in self.lamps.values()):  # noqa: ASYNC110
+                    await asyncio.sleep(0.1)
+
+    async def _stop(self, processes: Mapping[str, GatewayProcess]) -> None:
+        codes = await asyncio.gather(*(process.stop() for process in processes.values()))
+        for process, code in zip(processes.values(), codes, strict=True):
+            if code != 0 and process.start_count:
+                how = "did not end within 8 s" if code is None else f"ended with exit code {code}"
+                self.record.problems.append(f"{process.name} {how}; read {process.files.output}")
+
+
+def _leaves(group: ExceptionGroup[BenchError]) -> list[BenchError]:
+    leaves: list[BenchError] = []
+    for error in group.exceptions:
+        leaves += _leaves(error) if isinstance(error, ExceptionGroup) else [error]
+    return leaves

@@ -165,7 +165,7 @@ def advance(state: DeliveryState, given: DeliveryInput) -> DeliveryState:
     try:
         return TRANSITIONS[state, given]
     except KeyError as error:
-        raise InvalidTransitionError(f"{state.value} has no entry for {given.value}") from error
+        raise InvalidTransitionError(f"{state} has no entry for {given}") from error
 
 
 def input_of(code: AnswerCode) -> DeliveryInput:

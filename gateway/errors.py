@@ -1,4 +1,4 @@
-"""The error tree. Whose fault an error is decides what happens (STYLE: peer, outage, operator, us)."""
+"""The error tree. Whose fault it is decides what happens: peer, outage, operator or us."""
 
 
 class GatewayError(Exception):

@@ -134,7 +134,7 @@ class AnswerCode(enum.IntEnum):
 
 
 class Role(enum.IntEnum):
-    """By whose authority an act was released; a code, so that each side reads it in its language."""
+    """By whose authority an act was released; a code: each side reads it in its language."""
 
     AUTOMATIC = 0
     DUTY_OFFICER = 1
@@ -283,7 +283,7 @@ class Phrase:
 
 
 class Point(NamedTuple):
-    """WGS 84, in units of 1e-5 degree (about a metre): latitude +-9 000 000, longitude +-18 000 000."""
+    """WGS 84, in 1e-5 degree (about a metre): latitude +-9 000 000, longitude +-18 000 000."""
 
     latitude_e5: int
     longitude_e5: int
@@ -312,7 +312,11 @@ class Place:
     def __post_init__(self) -> None:
         if len(self.points) != 1:
             _in_range(
-                "place", len(self.points), POLYGON_POINT_COUNT_MIN, POLYGON_POINT_COUNT_MAX, " points"
+                "place",
+                len(self.points),
+                POLYGON_POINT_COUNT_MIN,
+                POLYGON_POINT_COUNT_MAX,
+                " points",
             )
             _in_range("radius_m", self.radius_m, 0, 0)
         _in_range("radius_m", self.radius_m, 0, 0xFFFF, " m")
@@ -323,7 +327,7 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """When an activity takes place: whole minutes since 1970 UTC, and its length, 0 to 65535 min."""
+    """When an activity takes place: minutes since 1970 UTC, and its length, 0 to 65535 min."""
 
     start_min: int
     length_min: int
@@ -430,9 +434,9 @@ class Notice:
             check_act_id("reference", self.reference)
             if self.reference.originator not in (self.id.originator, self.to):
                 raise FieldError("reference", "is of a third station", "refer to this line only")
-        if self.kind in (Kind.CANCEL, Kind.UPDATE):
-            if self.reference is None or self.reference.originator != self.id.originator:
-                raise FieldError("reference", "is not an own notice", "name the notice to change")
+        changes = self.kind in (Kind.CANCEL, Kind.UPDATE)
+        if changes and (self.reference is None or self.reference.originator != self.id.originator):
+            raise FieldError("reference", "is not an own notice", "name the notice to change")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -247,7 +247,7 @@ async def test_a_long_poll_whose_client_left_frees_its_place(tmp_path: Path) -> 
 
 async def until(condition: Callable[[], bool]) -> None:
     async with asyncio.timeout(DEADLINE_S):
-        while not condition():  # noqa: ASYNC110 (the server's counters have no event)
+        while not condition():
             await asyncio.sleep(0.01)
 
 

@@ -66,13 +66,9 @@ def _check_links(links: list[tuple[str, LinkSettings]]) -> Iterator[Problem]:
             yield Problem(f"{where} port", what, "give each link a device of its own")
         names.setdefault(link.name, where)
         ports.setdefault(link.port, where)
-        if isinstance(link, MeshtasticLinkSettings):
-            if link.own_node == link.node:
-                what = f"{link.node} is our own radio as well"
-                yield Problem(f"{where} node", what, "write the number of the far station's radio")
-            if link.port.startswith("tcp://") and not _has_host(link.port):
-                what = f"{shown(link.port)} names no host and port"
-                yield Problem(f"{where} port", what, 'write it as "tcp://host:4403"')
+        if isinstance(link, MeshtasticLinkSettings) and not _is_reachable(link.port):
+            what = f"{shown(link.port)} names no host and port"
+            yield Problem(f"{where} port", what, 'write it as "tcp://host:4403"')
 
 
 def _check_files_once(lines: Iterable[LineSettings | None]) -> Iterator[Problem]:
@@ -182,6 +178,7 @@ def _split(url: str) -> SplitResult | None:
     return parts
 
 
-def _has_host(url: str) -> bool:
-    parts = _split(url)
-    return parts is not None and bool(parts.hostname)
+def _is_reachable(port: str) -> bool:
+    """Whether a radio's port is a device, or an address with a host."""
+    parts = _split(port)
+    return port.startswith("/") or (parts is not None and bool(parts.hostname))

@@ -92,17 +92,6 @@ class MeshtasticLinkSettings(
             description='write the number of the far station\'s radio, such as "!4d4c00b2"',
         ),
     ]
-    own_node: (
-        Annotated[
-            str,
-            Meta(
-                pattern=r"^![0-9a-f]{8}\Z",
-                description='write our own radio\'s number, such as "!4d4c00a1"',
-            ),
-        ]
-        | None
-    ) = None
-    """Where given, another radio at this port is refused."""
 
 
 class SerialLinkSettings(Table, frozen=True, kw_only=True, tag_field="driver", tag="serial"):
@@ -117,9 +106,6 @@ class SerialLinkSettings(Table, frozen=True, kw_only=True, tag_field="driver", t
         int,
         Meta(ge=50, le=4_000_000, description="write bits a second, 50 to 4000000, such as 9600"),
     ] = 9600
-    half_duplex: Annotated[
-        bool, Meta(description="write true for a radio modem that cannot hear while it sends")
-    ] = False
 
 
 LinkSettings = MeshtasticLinkSettings | SerialLinkSettings

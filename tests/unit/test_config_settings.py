@@ -93,7 +93,7 @@ def test_a_good_file_gives_settings_and_keys(folder: Path) -> None:
     assert isinstance(radio, MeshtasticLinkSettings)
     assert radio.node == "!4d4c00b2"
     assert isinstance(cable, SerialLinkSettings)
-    assert (cable.bit_rate, cable.half_duplex) == (19_200, False)
+    assert cable.bit_rate == 19_200
     assert settings.mqtt is None
     assert settings.log_folder == folder / "state" / "log"
     assert settings.api_socket == folder / "run" / "api.sock"

@@ -12,7 +12,6 @@ from gateway.core.records import (
     AddPublication,
     AddStateEntry,
     Durability,
-    LogHead,
     PutAct,
     PutAirtime,
     PutDelivery,
@@ -25,8 +24,6 @@ from gateway.core.records import (
     Topic,
     Write,
 )
-from gateway.logbook.chain import GENESIS, next_hash
-from gateway.logbook.entry import encode_entry
 from gateway.store import bounds, rows
 from gateway.store.base import LogRow
 
@@ -111,26 +108,13 @@ def apply(connection: sqlite3.Connection, writes: Sequence[StoreWrite]) -> None:
                     number = rows.pack_id(publication.notice_id)
                     execute(_PUT_NOTICE_OFFSET, (number, publication.offset))
             case AddLogEntry():
-                pass  # `chain` and `add_log_rows` keep these, so that their order is the batch's.
+                pass  # `book.chain` and `add_log_rows` keep these.
             case PutAirtime():
                 _put_airtime(connection, write)
             case PutCursor(queue, offset):
                 execute(_PUT_CURSOR, (queue, offset))
             case _:
                 assert_never(write)
-
-
-def chain(writes: Sequence[StoreWrite], head: LogHead | None) -> list[LogRow]:
-    """The log book's new rows after `head`. Raises `FieldError`."""
-    number, previous = (head.number, head.hash) if head else (0, GENESIS)
-    new: list[LogRow] = []
-    for write in writes:
-        if isinstance(write, AddLogEntry):
-            number += 1
-            octets = encode_entry(rows.log_entry(write, number))
-            previous = next_hash(previous, octets)
-            new.append(LogRow(number, octets, previous))
-    return new
 
 
 def add_log_rows(connection: sqlite3.Connection, new: Sequence[LogRow]) -> None:

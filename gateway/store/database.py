@@ -11,17 +11,17 @@ import sqlite3
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
-from importlib import resources
 from pathlib import Path
 from typing import Final
 
 from gateway.core.records import AddLogEntry, Durability, EntryKind, LogHead, Recovered
-from gateway.errors import ConfigError, FieldError, StoreFailedError, StoreRefusedError
+from gateway.errors import FieldError, StoreFailedError, StoreRefusedError
 from gateway.logbook.chain import next_hash
 from gateway.logbook.segment import Record
 from gateway.model import Station, TimeQuality
-from gateway.store import bounds, changes, queries, recovery, rows
+from gateway.store import book, bounds, changes, queries, recovery, rows
 from gateway.store.base import LogRow
+from gateway.store.connection import UNREADABLE, connect, is_damage
 from gateway.store.folder import (
     REFUSED,
     Ballast,
@@ -33,22 +33,11 @@ from gateway.store.folder import (
 from gateway.store.segments import Segments
 
 FILE_NAME: Final = "hotline.sqlite"
-SCHEMA_VERSION: Final = 1
-PAGE_SIZE: Final = 1024
 CHECKPOINT_WRITE_COUNT: Final = 400
 """Writes after which the WAL is copied back: about 1000 pages, SQLite's own measure."""
 WAL_FRAME_COUNT_MAX: Final = 16_000
 """Above it a checkpoint waits for readers, so that the WAL starts anew."""
 
-_DAMAGED: Final = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
-_UNREADABLE: Final = frozenset(
-    {
-        sqlite3.SQLITE_IOERR_READ,
-        sqlite3.SQLITE_IOERR_SHORT_READ,
-        sqlite3.SQLITE_IOERR_CORRUPTFS,
-        sqlite3.SQLITE_IOERR_DATA,
-    }
-)
 _FLUSH_FAILED: Final = frozenset(
     {sqlite3.SQLITE_IOERR_FSYNC, sqlite3.SQLITE_IOERR_DIR_FSYNC, sqlite3.SQLITE_IOERR_DIR_CLOSE}
 )
@@ -118,7 +107,7 @@ class Database:
                 raise
             connection.close()
         except sqlite3.DatabaseError as error:
-            if not _is_damage(error):
+            if not is_damage(error):
                 raise
             problem = str(error)
         kept = set_aside(self.path)
@@ -176,9 +165,9 @@ class Database:
                 base += recovery.OFFSET_MARGIN
                 recovery.put_meta(self.connection, "next_offset", base)
             restored = recovery.restore_acts(self.connection, records, station=self._station)
-            if self._was_damaged or restored:
+            if self._was_damaged or restored.count or restored.lost_count:
                 recovery.restore_from_acts(self.connection)
-                self._mark_rebuilt(f"{restored} acts came back from the log book files")
+                self._mark_rebuilt(str(restored))
 
     def _mark_rebuilt(self, what: str) -> None:
         """Say so to the engine until it commits again, in the book and to people."""
@@ -192,7 +181,7 @@ class Database:
             for event, what in events
         ]
         head = recovery.log_head(self.connection)
-        changes.add_log_rows(self.connection, changes.chain(writes, head))
+        changes.add_log_rows(self.connection, book.chain(writes, head))
 
     def recover(self) -> Recovered:
         """The state after the last commit; damaged rows are set aside and restored if possible."""
@@ -214,13 +203,11 @@ class Database:
             self.connection.execute("BEGIN IMMEDIATE")
             for table, number in damaged:
                 recovery.set_aside(self.connection, table, number)
-            book = recovery.book_rows(self.connection)
-            restored = recovery.restore_acts(self.connection, book, station=self._station)
+            rows_kept = recovery.book_rows(self.connection)
+            restored = recovery.restore_acts(self.connection, rows_kept, station=self._station)
             recovery.restore_from_acts(self.connection)
             names = ", ".join(f"{table} {number}" for table, number in damaged[:8])
-            self._mark_rebuilt(
-                f"{len(damaged)} damaged rows were set aside ({names}), {restored} acts restored"
-            )
+            self._mark_rebuilt(f"{len(damaged)} damaged rows were set aside ({names}); {restored}")
         self._head = recovery.log_head(self.connection)
         self._copy_to_segments()
 
@@ -252,7 +239,7 @@ class Database:
             self.connection.execute("BEGIN IMMEDIATE")
             for group in groups:
                 changes.apply(self.connection, group)
-                entries = changes.chain(group, head)
+                entries = book.chain(group, head)
                 changes.add_log_rows(self.connection, entries)
                 if entries:
                     head = LogHead(entries[-1].number, entries[-1].hash)
@@ -383,7 +370,7 @@ class Database:
         refusal: OSError | None = None
         if code & 0xFF == sqlite3.SQLITE_FULL:
             refusal = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        elif code & 0xFF in _MAYBE_REFUSED and code not in _FLUSH_FAILED | _UNREADABLE:
+        elif code & 0xFF in _MAYBE_REFUSED and code not in _FLUSH_FAILED | UNREADABLE:
             # SQLite tells only ENOSPC apart; quotas and read-only disks look like broken ones.
             refusal = self._try_writing()
         if refusal is not None and refusal.errno in REFUSED:
@@ -398,57 +385,6 @@ class Database:
             f"the database {self.path} fails ({name}: {error}); the gateway stops and starts from "
             "the last commit; if it comes again, replace the card"
         )
-
-
-def connect(path: Path) -> sqlite3.Connection:
-    """Open with our settings and bring the schema up to date.
-
-    Raises `sqlite3.Error`, `OSError` or, for a newer schema, `ConfigError`.
-    """
-    # Notices are nobody else's: SQLite would make the file readable for all, and WAL like it.
-    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640))
-    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=5)
-    try:
-        for pragma in (
-            f"page_size = {PAGE_SIZE}",
-            "journal_mode = WAL",
-            "synchronous = FULL",
-            "wal_autocheckpoint = 0",
-            "cell_size_check = ON",
-            "trusted_schema = OFF",
-            "temp_store = MEMORY",
-        ):
-            connection.execute(f"PRAGMA {pragma}").fetchall()
-        _upgrade(connection, path)
-    except BaseException:
-        connection.close()
-        raise
-    return connection
-
-
-def connect_reader(path: Path) -> sqlite3.Connection:
-    """A second connection that never writes."""
-    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=5)
-    connection.execute("PRAGMA query_only = ON")
-    return connection
-
-
-def _upgrade(connection: sqlite3.Connection, path: Path) -> None:
-    (version,) = connection.execute("PRAGMA user_version").fetchone()
-    if version > SCHEMA_VERSION:
-        problem = (
-            f"the database {path} was made by a newer gateway (schema {version}, this one knows "
-            f"{SCHEMA_VERSION}); install that version again"
-        )
-        raise ConfigError([problem])
-    for number in range(version + 1, SCHEMA_VERSION + 1):
-        script = resources.files("gateway.store").joinpath(f"schema/{number:04}.sql").read_text()
-        connection.executescript(f"BEGIN; {script} PRAGMA user_version = {number}; COMMIT;")
-
-
-def _is_damage(error: sqlite3.DatabaseError) -> bool:
-    code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR)
-    return code & 0xFF in _DAMAGED or code in _UNREADABLE
 
 
 def _follows(record: Record, head: LogHead) -> bool:

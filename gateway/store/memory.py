@@ -34,12 +34,10 @@ from gateway.core.records import (
     Write,
 )
 from gateway.errors import StoreRefusedError
-from gateway.logbook.chain import GENESIS, next_hash
-from gateway.logbook.entry import decode_entry, encode_entry
+from gateway.logbook.entry import decode_entry
 from gateway.model import ActId, Station, UtcTime
-from gateway.store import bounds
+from gateway.store import book, bounds
 from gateway.store.base import LogRow, StoredNotice
-from gateway.store.rows import log_entry
 
 JOURNAL_COUNT_MAX: Final = 1024
 """Commits that a crash can still take back; older ones are final."""
@@ -205,7 +203,7 @@ class MemoryStore:
             self._was_refused = True
             raise StoreRefusedError("the simulated disk is full; free some room")
         is_full = any(write.durability is Durability.FULL for write in writes)
-        commit = _Commit(tuple(writes), self._chain(writes), is_full)
+        commit = _Commit(tuple(writes), tuple(book.chain(writes, self._head())), is_full)
         self._live.apply(commit)
         self._journal.append(commit)
         if len(self._journal) >= 2 * JOURNAL_COUNT_MAX:
@@ -281,16 +279,6 @@ class MemoryStore:
             if utc is not None:
                 return utc
         return next((act.utc for act in reversed(acts) if act.utc is not None), None)
-
-    def _chain(self, writes: Sequence[Write]) -> tuple[LogRow, ...]:
-        rows: list[LogRow] = []
-        for write in writes:
-            if isinstance(write, AddLogEntry):
-                log = rows or self._live.log
-                number, previous = (log[-1].number, log[-1].hash) if log else (0, GENESIS)
-                octets = encode_entry(log_entry(write, number + 1))
-                rows.append(LogRow(number + 1, octets, next_hash(previous, octets)))
-        return tuple(rows)
 
     def _head(self) -> LogHead | None:
         log = self._live.log

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from operator import itemgetter
 from typing import Final, TypeVar
@@ -27,7 +28,7 @@ from gateway.errors import DecodeError
 from gateway.logbook.chain import ChainRow, next_hash
 from gateway.logbook.entry import Entry, decode_entry
 from gateway.model import ActId, Instant, LinkName, Station, UtcTime
-from gateway.store import bounds, changes, rows
+from gateway.store import book, bounds, changes, rows
 from gateway.store.base import LogRow
 from gateway.store.queries import ACT, DELIVERY, OPEN
 
@@ -50,6 +51,18 @@ _ROWS_BY_ID: Final = f"{_ROW} WHERE id IN (%s)"
 _HIGHEST: Final = """
     SELECT id & 65535 FROM act
     WHERE id BETWEEN ? AND ? AND direction = 1 AND addressee = ? ORDER BY id DESC LIMIT 1"""
+
+
+@dataclass(frozen=True, slots=True)
+class Restored:
+    """How many acts came back from the book, and how many could not: their addressee is unknown."""
+
+    count: int
+    lost_count: int
+
+    def __str__(self) -> str:
+        lost = f", {self.lost_count} could not be restored" if self.lost_count else ""
+        return f"{self.count} acts were restored from the log book{lost}"
 
 
 @dataclass(slots=True)
@@ -262,27 +275,30 @@ def _set_aside_history(connection: sqlite3.Connection, notice_id: int) -> None:
 
 
 def restore_acts(
-    connection: sqlite3.Connection, book: Iterable[ChainRow], *, station: Station
-) -> int:
-    """Bring back every act that the book holds and the table `act` lacks; how many were lacking.
+    connection: sqlite3.Connection, entries: Iterable[ChainRow], *, station: Station
+) -> Restored:
+    """Bring back every act that the book holds and the table `act` lacks.
 
     Their deliveries are gone: the engine makes new ones for acts that come without. Ages are
     unknown.
     """
-    restored = 0
-    for row in _unbroken(book):
+    count = lost_count = 0
+    for row in _unbroken(entries):
         entry = _entry_of(row.octets)
-        act = None if entry is None else _act_of(entry, station)
-        if act is None:
+        if entry is None or not entry.is_line or entry.act_id is None or entry.octets is None:
             continue
         held = connection.execute(
-            "SELECT 1 FROM act WHERE id = ? AND octets IS NOT NULL", (rows.pack_id(act.id),)
+            "SELECT 1 FROM act WHERE id = ? AND octets IS NOT NULL", (rows.pack_id(entry.act_id),)
         ).fetchone()
         if held is not None:
             continue
-        changes.apply(connection, [PutAct(act)])
-        restored += 1
-    return restored
+        act = _act_of(connection, entry, station)
+        if act is None:
+            lost_count += 1
+        else:
+            changes.apply(connection, [PutAct(act)])
+            count += 1
+    return Restored(count, lost_count)
 
 
 def restore_from_acts(connection: sqlite3.Connection) -> None:
@@ -300,8 +316,10 @@ def restore_from_acts(connection: sqlite3.Connection) -> None:
         "AND id NOT IN (SELECT id FROM seen) ORDER BY number"
     ).fetchall()
     for row in lost:
-        act = rows.act_of(row)
-        changes.apply(connection, [PutSeen(act.id, rows.act_sha256(act))])
+        # A damaged one among old rows is set aside when it is met.
+        with suppress(rows.RowDamagedError):
+            act = rows.act_of(row)
+            changes.apply(connection, [PutSeen(act.id, rows.act_sha256(act))])
 
 
 def book_rows(connection: sqlite3.Connection) -> Iterator[LogRow]:
@@ -310,10 +328,10 @@ def book_rows(connection: sqlite3.Connection) -> Iterator[LogRow]:
     return (LogRow(*row) for row in found)
 
 
-def _unbroken(book: Iterable[ChainRow]) -> Iterator[ChainRow]:
+def _unbroken(entries: Iterable[ChainRow]) -> Iterator[ChainRow]:
     """Without the rows whose hash does not follow from the row before."""
     before: ChainRow | None = None
-    for row in book:
+    for row in entries:
         is_next = before is not None and row.number == before.number + 1
         if before is None or not is_next or next_hash(before.hash, row.octets) == row.hash:
             yield row
@@ -327,14 +345,19 @@ def _entry_of(octets: bytes) -> Entry | None:
         return None
 
 
-def _act_of(entry: Entry, station: Station) -> StoredAct | None:
-    """The act of a line entry; None for another entry, or for an own act whose `to` is not said."""
-    if not entry.is_line or entry.act_id is None or entry.octets is None:
-        return None
+def _act_of(connection: sqlite3.Connection, entry: Entry, station: Station) -> StoredAct | None:
+    """The act of a line entry; None for an own act whose addressee is not known any more."""
+    assert entry.act_id is not None
+    assert entry.octets is not None
     is_out = entry.act_id.originator == station
-    to = entry.field("to") if is_out else station
+    to = entry.field(book.ADDRESSEE_FIELD) if is_out else station
     if not isinstance(to, int):
-        return None
+        row = connection.execute(
+            "SELECT peer FROM epoch WHERE epoch = ?", (entry.act_id.epoch,)
+        ).fetchone()
+        if row is None:
+            return None
+        to = row[0]
     return StoredAct(
         id=entry.act_id,
         to=Station(to),

@@ -7,9 +7,7 @@ from collections.abc import Sequence
 from typing import Any, Final, NoReturn
 
 from gateway.core.records import (
-    AddLogEntry,
     Direction,
-    EntryKind,
     Publication,
     PutPeer,
     PutSubmission,
@@ -19,7 +17,6 @@ from gateway.core.records import (
     Topic,
 )
 from gateway.errors import StoreFailedError
-from gateway.logbook.entry import Entry
 from gateway.model import (
     ActId,
     DeliveryState,
@@ -255,21 +252,6 @@ def publication_of(row: Row) -> Publication:
         Precedence(precedence),
         Operation(operation),
         document,
-    )
-
-
-def log_entry(write: AddLogEntry, number: int) -> Entry:
-    """The entry that a write becomes under this number. Raises `FieldError`."""
-    return Entry(
-        number=number,
-        is_line=write.kind is EntryKind.ACT,
-        event=write.event,
-        utc=write.utc,
-        time_quality=write.time_quality,
-        fields=write.fields,
-        act_id=write.act_id,
-        octets=write.octets,
-        signature=write.signature,
     )
 
 

@@ -19,7 +19,8 @@ from gateway.model import ActId, Station
 from gateway.store import queries
 from gateway.store.base import LogRow, StoredNotice
 from gateway.store.changes import PutCursor, StoreWrite
-from gateway.store.database import Database, connect_reader
+from gateway.store.connection import connect_reader
+from gateway.store.database import Database
 from gateway.store.rows import RowDamagedError
 
 T = TypeVar("T")

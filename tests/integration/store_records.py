@@ -104,7 +104,7 @@ def line_entry(made: StoredAct) -> AddLogEntry:
         "sent" if made.direction is OUT else "received",
         made.utc,
         TimeQuality.SYNCHRONISED,
-        (("to", int(made.to)),),
+        (("link", "radio"),),
         made.id,
         made.octets,
         made.signature,

@@ -310,8 +310,12 @@ def test_full_queue_is_waited_for() -> None:
 
 
 def test_other_refusals() -> None:
-    """NO_CHANNEL, a wrong key and an unknown node are refused; every other packet was sent."""
-    refused = {974883618: Refusal.NOT_READY, 81119801: Refusal.NO_KEY, 3717506138: Refusal.NO_KEY}
+    """NO_CHANNEL, 34 though the key is known, an unknown node; and what the far radio refused."""
+    refused = {
+        974883618: Refusal.NOT_READY,
+        81119801: Refusal.NOT_READY,
+        3717506138: Refusal.NO_KEY,
+    }
     replay = Replay("misc_A.jsonl", NODE_B, only={3288311933, 993739118, *refused}).run()
     for transmission, reason in refused.items():
         (event,) = replay.of(transmission)

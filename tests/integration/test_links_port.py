@@ -99,6 +99,11 @@ async def test_port_is_ours_alone_until_closed(terminal: tuple[int, str]) -> Non
 async def test_close_leaves_the_control_lines_alone(terminal: tuple[int, str]) -> None:
     """HUPCL is off, since a falling DTR resets many radio boards."""
     _, name = terminal
+    before = os.open(name, os.O_RDWR | os.O_NOCTTY)
+    attributes = termios.tcgetattr(before)
+    attributes[2] |= termios.HUPCL
+    termios.tcsetattr(before, termios.TCSANOW, attributes)
+    os.close(before)
     port = await open_serial(name, 115_200)
     assert not termios.tcgetattr(port._descriptor)[2] & termios.HUPCL
     await port.close()

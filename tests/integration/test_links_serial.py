@@ -165,6 +165,18 @@ async def test_noise_costs_at_most_the_frame_it_hits(tmp_path: Path) -> None:
         )
 
 
+async def test_first_frame_after_silence_starts_with_a_delimiter(tmp_path: Path) -> None:
+    """Noise that came on the line meanwhile ends there; frames that follow need no second one."""
+    bench = Bench(tmp_path, 921_600)
+    bench.plug()
+    async with bench:
+        await bench.until(lambda: bench.events)
+        for number in range(2):
+            bench.supervisor.submit(transmit(number, b"x"))
+        await bench.until(lambda: bench.count(FrameSent) == 2)
+        assert os.read(bench.far, 100) == b"\x00" + encode_stream(b"x") * 2
+
+
 async def test_frame_over_the_limit_is_refused_not_sent(tmp_path: Path) -> None:
     """1025 octets never reach the cable, and the link goes on."""
     bench = Bench(tmp_path, 921_600)

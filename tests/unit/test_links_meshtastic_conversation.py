@@ -363,6 +363,38 @@ def test_far_radio_that_forgot_our_key() -> None:
     assert bench.events == [FrameSent(RADIO, 1), FrameRefused(RADIO, 1, Refusal.NO_KEY)]
 
 
+def test_far_nak_before_the_computed_time_is_up_reports_sent_first() -> None:
+    """What the far radio refuses has left ours."""
+    bench = Bench()
+    packet_id = bench.submit(1)
+    bench.routing(packet_id, Error.PKI_UNKNOWN_PUBKEY, source=FAR)
+    assert bench.events == [FrameSent(RADIO, 1), FrameRefused(RADIO, 1, Refusal.NO_KEY)]
+
+
+def test_status_34_of_a_radio_that_knows_the_key_means_that_it_cannot_transmit() -> None:
+    """The transmitter was switched off since the handshake; without the key it means NO_KEY."""
+    bench = Bench(is_up=False)
+    bench.wait(100)
+    user = mesh_pb2.User(public_key=bytes(32))
+    bench.say(node_info=mesh_pb2.NodeInfo(num=FAR, user=user))
+    bench.hand_shake()
+    bench.status(bench.submit(1), res=34, free=16)
+    assert bench.events[1:] == [FrameRefused(RADIO, 1, Refusal.NOT_READY, 60_000)]
+
+
+def test_packet_ids_do_not_repeat_even_if_the_draw_does() -> None:
+    """The radio would ignore a known id without any answer."""
+
+    class Poor(Random):
+        def getrandbits(self, k: int) -> int:
+            return super().getrandbits(2)
+
+    bench = Bench()
+    bench.conversation._transmissions._rng = Poor(1)  # type: ignore[union-attr]
+    ids = {bench.send(number, want_ack=False) for number in range(3)}
+    assert ids == {1, 2, 3}
+
+
 def test_duty_cycle_without_a_notification_is_refused_all_the_same() -> None:
     """The text only says for how long; the code decides."""
     bench = Bench()

@@ -234,3 +234,32 @@ async def test_discarded_frames_are_gone_without_a_report() -> None:
         supervisor.discard()
         assert supervisor.queued_count == 0
     assert stage.events == [LinkUp(CABLE, TRAITS)]
+
+
+async def test_link_that_flaps_is_tried_ever_less_often() -> None:
+    """Up for a moment is no recovery: the pause doubles until the link was up for `stable_s`."""
+
+    async def flap(emit: Emit, outbox: Outbox) -> None:
+        emit(LinkUp(CABLE, TRAITS))
+        raise LinkLostError("flapping")
+
+    stage = Stage(flap, flap, flap, flap, up_for_ever)
+    stage.supervisor._backoff = Backoff(first_s=0.02, cap_s=1.0)
+    loop = asyncio.get_running_loop()
+    start = loop.time()
+    async with stage.running():
+        await stage.until(lambda events: len(events) == 9)
+    assert loop.time() - start >= 0.75 * (0.02 + 0.04 + 0.08 + 0.16)
+
+
+async def test_link_that_was_stable_is_tried_again_at_once() -> None:
+    """One unplugging after days of service starts again from the first pause."""
+
+    async def serve(emit: Emit, outbox: Outbox) -> None:
+        emit(LinkUp(CABLE, TRAITS))
+        raise LinkLostError("unplugged")
+
+    stage = Stage(*[failing("no port")] * 4, *[serve] * 9, up_for_ever)
+    stage.supervisor._backoff = Backoff(first_s=0.01, cap_s=60.0, stable_s=0.0)
+    async with stage.running():
+        await stage.until(lambda events: sum(isinstance(each, LinkUp) for each in events) == 10)

@@ -40,12 +40,11 @@ RETRY_AFTER_MS: Final = {
 _MINUTES: Final = re.compile(r"(\d{1,3}) min")
 
 
-def refusal_of(error: int, *, can_transmit: bool) -> Refusal:
+def refusal_of(error: int, *, knows_far_key: bool) -> Refusal:
     """The reason for a code other than 0; NOT_READY for every code that we do not know."""
-    reason = _REFUSAL.get(error, Refusal.NOT_READY)
-    if reason is Refusal.NO_KEY and not can_transmit:
-        return Refusal.NOT_READY  # 34 also means: transmitter off or region unset.
-    return reason
+    if error == _Error.PKI_FAILED and knows_far_key:
+        return Refusal.NOT_READY  # 34 also means: transmitter switched off or region unset.
+    return _REFUSAL.get(error, Refusal.NOT_READY)
 
 
 def retry_after_ms(text: str) -> int | None:

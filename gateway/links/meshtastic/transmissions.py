@@ -320,7 +320,7 @@ class Transmissions:
         self._refuse(slot.transmit, reason, retry_ms)
 
     def _reason(self, error: int) -> Refusal:
-        return refusal_of(error, can_transmit=self._identity.can_transmit)
+        return refusal_of(error, knows_far_key=self._identity.knows_far_key)
 
     def _left_the_antenna(self, packet_id: int, now_ms: int) -> None:
         """Its `FrameSent`, at the latest when the network speaks of it."""

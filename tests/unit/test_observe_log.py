@@ -121,6 +121,17 @@ def test_a_hanging_card_holds_nobody_and_what_was_lost_is_said() -> None:
     assert dropped >= LINE_COUNT_MAX + 500 - len(numbers) > 0
 
 
+def test_closing_waits_for_what_was_taken() -> None:
+    """A stop with a full queue writes every line that was not counted as dropped."""
+    stream = SlowStream()
+    log = LocalLog(clock=lambda: NOW, journal=stream)
+    for number in range(LINE_COUNT_MAX + 10):
+        log.observe(Observe(Level.INFO, "noted", {"number": number}))
+    threading.Timer(0.1, stream.let_go.set).start()
+    log.close()
+    assert len(stream.getvalue().splitlines()) >= LINE_COUNT_MAX
+
+
 def test_the_journal_reads_the_priority_in_front() -> None:
     """Errors are errors for journalctl too (sd-daemon(3))."""
     stream = io.StringIO()

@@ -10,6 +10,7 @@ class ExitCode(enum.IntEnum):
     """What a command's exit says to a script. 70 to 78 are those of sysexits.h."""
 
     OK = 0
+    FAILED = 1
     USAGE = 2
     REFUSED = 3
     UNREACHABLE = 4
@@ -26,6 +27,7 @@ class ExitCode(enum.IntEnum):
 
 MEANINGS: Final = {
     ExitCode.OK: "done",
+    ExitCode.FAILED: "bench: an expectation did not hold; it says which",
     ExitCode.USAGE: "wrong command, option or value; nothing was sent",
     ExitCode.REFUSED: "the gateway refused the request",
     ExitCode.UNREACHABLE: "the gateway does not run or does not answer",

@@ -42,12 +42,12 @@ class BenchOptions:
 class Bench:
     """One run. `say` gets a line for each thing that happens."""
 
-    def __init__(self, options: BenchOptions, say: Callable[[str], None]) -> None:
+    def __init__(self, options: BenchOptions) -> None:
         self._options = options
-        self._say = say
-        self.record = BenchRecord(seed=options.seed)
-        self.lamps: Mapping[str, LampWatch] = {}
-        """By station, while it runs."""
+        self.say: Callable[[str], None] = lambda _line: None
+        self.record = BenchRecord(seed=options.seed, links_wanted=options.scenario.links)
+        self.lamps: dict[str, LampWatch] = {}
+        """By station, once it runs."""
         self.folder: Path | None = None
 
     async def run(self) -> BenchRecord:
@@ -96,13 +96,13 @@ class Bench:
         for process in processes.values():
             await process.wait_ready()
         numbers = ", ".join(f"{one.name} process {one.process_id}" for one in processes.values())
-        self._say(f"both gateways are ready ({numbers})")
+        self.say(f"both gateways are ready ({numbers})")
 
     async def _run_course(
         self, processes: Mapping[str, GatewayProcess], media: Media, ledger: Ledger
     ) -> None:
         feeds = {name: FeedWatch(process.api) for name, process in processes.items()}
-        self.lamps = {name: LampWatch(process) for name, process in processes.items()}
+        self.lamps.update({name: LampWatch(process) for name, process in processes.items()})
         course = Course(
             self._options.scenario,
             processes=processes,
@@ -111,7 +111,7 @@ class Bench:
             ledger=ledger,
             submitter=ApiSubmitter(processes),
             record=self.record,
-            say=self._say,
+            say=self.say,
         )
         for feed in feeds.values():
             feed.on_change = course.note_change

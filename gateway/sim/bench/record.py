@@ -112,6 +112,8 @@ class BenchRecord:
     """By station: `seen` (lamps that were lit in the run) and `at_end` (rhythms)."""
     problems: list[str] = field(default_factory=list)
     """Beside those of the notices."""
+    links_wanted: tuple[str, ...] = ()
+    """Each must have carried a notice to its receipt."""
     other_octets: int = 0
     elapsed_s: float = 0.0
     seed: int = 0
@@ -129,6 +131,8 @@ class BenchRecord:
         found = [problem for notice in self.notices for problem in notice.problems()]
         found += [f"{name}: was lost" for name in self.lost]
         found += [f"{name}: came in more than once" for name in self.doubled]
+        used = {notice.receipt_link for notice in self.notices}
+        found += [f"no notice went by {link}" for link in self.links_wanted if link not in used]
         found += [problem for name in self.lamps for problem in self._lamp_problems(name)]
         return found + self.problems
 

@@ -89,6 +89,8 @@ class Scenario(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=
     """The bench fails when it has not ended by then; 10 to 3600."""
     policy: dict[str, int] = {}
     """Numbers of `core/policy.py` for both gateways, where the defaults take too long to see."""
+    links: tuple[LinkWord, ...] = ("radio", "cable")
+    """Links each of which must have carried at least one notice to its receipt."""
     step: tuple[Step, ...]
 
 

@@ -41,8 +41,8 @@ class Port(Protocol):
         """Hand all octets to the kernel within `deadline_s`."""
         ...
 
-    async def close(self) -> None:
-        """Give the device back; at most 5 s."""
+    async def close(self, *, discard: bool = True) -> None:
+        """Give the device back; at most 5 s. `discard`: drop octets that it has not taken yet."""
         ...
 
 
@@ -102,10 +102,11 @@ class SerialPort:
         finally:
             remove(self._descriptor)
 
-    async def close(self) -> None:
-        # Octets that the device never took would hold up the close for 30 s (tty closing_wait).
-        with contextlib.suppress(OSError, termios.error):
-            termios.tcflush(self._descriptor, termios.TCOFLUSH)
+    async def close(self, *, discard: bool = True) -> None:
+        if discard:
+            # Octets that a dead device never takes would hold up the close for 30 s (closing_wait).
+            with contextlib.suppress(OSError, termios.error):
+                termios.tcflush(self._descriptor, termios.TCOFLUSH)
         with contextlib.suppress(OSError, TimeoutError):
             # A wedged USB device can block in close as it can in open.
             await asyncio.wait_for(asyncio.to_thread(self._device.close), CLOSE_DEADLINE_S)
@@ -207,11 +208,15 @@ class TcpPort:
         except OSError as error:
             raise LinkLostError(f"{self.name} is gone: {error.strerror or error}") from error
 
-    async def close(self) -> None:
-        # Octets that the far end never took would hold up a graceful close for ever.
-        self._writer.transport.abort()
+    async def close(self, *, discard: bool = True) -> None:
+        if discard:
+            # Octets that the far end never takes would hold up a graceful close for ever.
+            self._writer.transport.abort()
+        else:
+            self._writer.close()
         with contextlib.suppress(OSError, TimeoutError):
             await asyncio.wait_for(self._writer.wait_closed(), CLOSE_DEADLINE_S)
+        self._writer.transport.abort()
 
 
 async def open_tcp(host: str, port: int) -> TcpPort:

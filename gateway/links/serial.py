@@ -55,15 +55,19 @@ class SerialDriver:
     async def run(self, emit: Emit, outbox: Outbox) -> NoReturn:
         """Serve the port. Raises `LinkLostError`."""
         port = await open_serial(self._path, self._airtime.bit_rate)
+        is_lost = True
         try:
             detail = f"{self._path} at {self._airtime.bit_rate} bit/s"
             emit(
                 LinkUp(self._link, LinkTraits(FRAME_SIZE_MAX_SERIAL, self._airtime, detail=detail))
             )
             await run_together(self._receive(port, emit), self._send(port, emit, outbox))
+        except asyncio.CancelledError:
+            is_lost = False
+            raise
         finally:
             # Only after the close does the device come back under its by-id path.
-            await port.close()
+            await port.close(discard=is_lost)
 
     async def _receive(self, port: Port, emit: Emit) -> NoReturn:
         while True:

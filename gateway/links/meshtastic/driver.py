@@ -50,6 +50,7 @@ class MeshtasticDriver:
     async def run(self, emit: Emit, outbox: Outbox) -> NoReturn:
         """Serve the radio. Raises `LinkLostError`."""
         port = await _open(self._path)
+        is_lost = True
         try:
             self._conversation.start(_now_ms())
             self._publish(emit)
@@ -64,10 +65,11 @@ class MeshtasticDriver:
             with contextlib.suppress(LinkLostError):
                 goodbye = encode_frame(mesh_pb2.ToRadio(disconnect=True).SerializeToString())
                 await port.write(goodbye, deadline_s=GOODBYE_DEADLINE_S)
+                is_lost = False
             raise
         finally:
             # Only after the close does the device come back under its by-id path.
-            await port.close()
+            await port.close(discard=is_lost)
 
     def _publish(self, emit: Emit) -> None:
         """Pass on what the conversation led to, and wake who waits for it."""

@@ -142,6 +142,10 @@ class Cable:
 
     # --- counters
 
+    def is_open(self, end: End) -> bool:
+        """Does a program have this end's port open?"""
+        return self._ends[end].is_open
+
     def traffic(self, sender: End) -> LineTraffic:
         """What this end has put on the cable."""
         return self._lines[sender].traffic

@@ -147,3 +147,4 @@ class Line:
         self._chunks.clear()
         self._frame.clear()
         self._pending_size = 0
+        self._busy_until_ms = 0.0

@@ -40,7 +40,7 @@ class PtyEnd:
 
     @property
     def is_open(self) -> bool:
-        """Does a program have the port open?"""
+        """Does a program have the port open? Known at the latest when something is written."""
         return self._is_open
 
     def plug(self) -> None:
@@ -77,23 +77,27 @@ class PtyEnd:
         self._master = None
         self._is_open = False
         self._is_reading = False
+        self._is_paused = False
         self._pending.clear()
         self.path.unlink(missing_ok=True)
 
     # --- open and close of the other side
 
     def _await_open(self) -> None:
-        if self._master is None:
-            return
         self._poll_timer = None
-        poll = select.poll()
-        poll.register(self._master, select.POLLIN)
-        if any(event & select.POLLHUP for _, event in poll.poll(0)):
+        self._look_for_open()
+        if self._master is not None and not self._is_open:
             loop = asyncio.get_running_loop()
             self._poll_timer = loop.call_later(OPEN_POLL_S, self._await_open)
+
+    def _look_for_open(self) -> None:
+        if self._master is None or self._is_open:
             return
-        self._is_open = True
-        self._set_reading()
+        poll = select.poll()
+        poll.register(self._master, select.POLLIN)
+        if not any(event & select.POLLHUP for _, event in poll.poll(0)):
+            self._is_open = True
+            self._set_reading()
 
     def _hung_up(self) -> None:
         assert self._master is not None
@@ -147,6 +151,7 @@ class PtyEnd:
 
     def write(self, octets: bytes) -> None:
         """Give octets to the program that has the port open, as soon as it takes them."""
+        self._look_for_open()
         if self._master is None or not self._is_open:
             self.dropped_size += len(octets)
             return

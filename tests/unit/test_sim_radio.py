@@ -84,6 +84,22 @@ def test_without_any_ack_a_packet_goes_three_times_and_then_is_refused() -> None
     assert south.frames() == []
 
 
+def test_with_other_traffic_on_the_air_the_refusal_comes_later() -> None:
+    """While anything is sent or heard no ack can come, so waits grow: 23 s become up to 44 s."""
+    north, south = make_pair()
+    start_ms = north.radio.air.now_ms
+    south.radio.forget(NORTH)
+    south.radio.set_transmitter(is_on=False)
+    north.send(SOUTH, bytes(50), 77)
+    for n in range(10):
+        north.run(2_500)
+        north.send(BROADCAST, bytes(200), 100 + n, want_ack=False)
+    north.run(60_000)
+    (ack,) = north.acks(77)
+    assert ack.error == ERROR.MAX_RETRANSMIT
+    assert 30_000 <= ack.at_ms - start_ms <= 46_000
+
+
 def test_the_addressee_has_a_retransmitted_packet_once_and_acknowledges_it_again() -> None:
     """The first ack is lost: the second transmission brings another ack, not another packet."""
     north, south = make_pair()

@@ -21,6 +21,7 @@ from gateway.core.records import (
     PutSeen,
     PutSubmission,
     StateEntry,
+    StoredDelivery,
     Topic,
     Write,
 )
@@ -57,6 +58,9 @@ _PUT_ACT: Final = _upsert_act(
 _PUT_DELIVERY: Final = _upsert_act(
     "delivery_direction, state, flags, taken, answers, delivery_open, delivery_check"
 )
+_INDEXED: Final = "SELECT delivery_direction, taken, delivery_open FROM act WHERE id = ?"
+_CHANGE_DELIVERY: Final = """
+    UPDATE act SET state = :state, flags = :flags, answers = :answers, delivery_check = :check"""
 _PUT_NOTICE_OFFSET: Final = _upsert_act("notice_offset")
 _PUT_RECEIPTED: Final = "UPDATE act SET receipted = ? WHERE id = ?"
 _STATE_NUMBER: Final = "SELECT coalesce(max(number), 0) + 1 FROM state_entry WHERE notice_id = ?"
@@ -88,7 +92,7 @@ def apply(connection: sqlite3.Connection, writes: Sequence[StoreWrite]) -> None:
             case PutAct(act):
                 execute(_PUT_ACT, _with_check(rows.act_columns(act)))
             case PutDelivery(delivery):
-                execute(_PUT_DELIVERY, _with_check(rows.delivery_columns(delivery)))
+                _put_delivery(connection, delivery)
             case AddStateEntry(entry):
                 _add_state_entry(connection, entry)
             case PutSeen(act_id, sha256):
@@ -124,6 +128,35 @@ def add_log_rows(connection: sqlite3.Connection, new: Sequence[LogRow]) -> None:
 
 def _with_check(columns: tuple[rows.Value, ...]) -> tuple[rows.Value, ...]:
     return (*columns, rows.check(*columns))
+
+
+def _put_delivery(connection: sqlite3.Connection, delivery: StoredDelivery) -> None:
+    columns = _with_check(rows.delivery_columns(delivery))
+    act_id, direction, state, flags, taken, answers, is_open, row_check = columns
+    before = connection.execute(_INDEXED, (act_id,)).fetchone()
+    if before is None or before[0] is None:
+        connection.execute(_PUT_DELIVERY, columns)
+        return
+    # SQLite rewrites every index of a column that a statement names, changed or not; so only what
+    # changed is named, which saves up to three pages of the card a time.
+    statement = _CHANGE_DELIVERY
+    if direction != before[0]:
+        statement += ", delivery_direction = :direction"
+    if taken != before[1]:
+        statement += ", taken = :taken"
+    if is_open != before[2]:
+        statement += ", delivery_open = :is_open"
+    values = {
+        "id": act_id,
+        "direction": direction,
+        "state": state,
+        "flags": flags,
+        "taken": taken,
+        "answers": answers,
+        "is_open": is_open,
+        "check": row_check,
+    }
+    connection.execute(statement + " WHERE id = :id", values)
 
 
 def _add_state_entry(connection: sqlite3.Connection, entry: StateEntry) -> None:

@@ -27,6 +27,7 @@ from gateway.model import (
     Station,
     UtcTime,
 )
+from gateway.store import documents
 
 Value = int | str | bytes | None
 Row = Sequence[Any]
@@ -231,14 +232,14 @@ def peer_of(row: Row) -> PutPeer:
 
 
 def publication_columns(publication: Publication) -> tuple[Value, ...]:
-    """offset, topic, notice_id, precedence, operation, document."""
+    """offset, topic, notice_id, precedence, operation, document (packed)."""
     return (
         publication.offset,
         publication.topic.value,
         pack_id(publication.notice_id),
         publication.precedence.value,
         publication.operation.value,
-        publication.document,
+        documents.pack(publication.document),
     )
 
 
@@ -251,7 +252,7 @@ def publication_of(row: Row) -> Publication:
         unpack_id(notice_id),
         Precedence(precedence),
         Operation(operation),
-        document,
+        documents.unpack(document),
     )
 
 

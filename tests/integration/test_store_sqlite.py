@@ -427,7 +427,7 @@ async def test_damage_met_by_a_query(tmp_path: Path) -> None:
     store, _ = await opened(tmp_path)
     edit(tmp_path, "UPDATE act SET octets = zeroblob(3) WHERE number = 1")
     edit(tmp_path, "UPDATE state_entry SET state = 'WILCO' WHERE number = 2")
-    edit(tmp_path, "UPDATE publication SET document = '{}' WHERE offset = 1")
+    edit(tmp_path, "UPDATE publication SET document = zeroblob(9) WHERE offset = 1")
     notice = await store.notice(act_id(1))
     assert notice is not None
     assert notice.act.octets == act(1).octets
@@ -473,3 +473,37 @@ async def test_newer_schema_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="newer gateway"):
         await opened(tmp_path)
     assert (tmp_path / FILE_NAME).read_bytes() == octets
+
+
+async def test_synchronous_follows_the_group(tmp_path: Path) -> None:
+    """A NORMAL commit runs with synchronous NORMAL, any FULL write in the group makes it FULL."""
+    store, _ = await opened(tmp_path)
+    assert store._database is not None
+
+    def synchronous() -> int:
+        assert store._database is not None
+        found: tuple[int] = store._database.connection.execute("PRAGMA synchronous").fetchone()
+        return found[0]
+
+    assert synchronous() == 2
+    await store.commit([station_entry()])
+    assert synchronous() == 1
+    await asyncio.gather(store.commit([station_entry()]), store.commit(sent(1, 1)))
+    assert synchronous() == 2
+    await store.put_cursor("mqtt", 1)
+    assert synchronous() == 1
+    await store.close()
+
+
+async def test_log_book_files_are_flushed_in_time(tmp_path: Path) -> None:
+    """After a commit with entries a flush of the files is due within a minute."""
+    store, _ = await opened(tmp_path)
+    assert store._sync_timer is None
+    await store.commit(sent(1, 1))
+    assert store._sync_timer is not None
+    assert store._sync_timer.when() - asyncio.get_running_loop().time() <= 60
+    store._sync_segments()
+    await store.recover()
+    assert store._database is not None
+    assert not store._database.segments.is_dirty
+    await store.close()

@@ -81,7 +81,7 @@ CREATE TABLE publication (
     notice_id INTEGER NOT NULL,
     precedence INTEGER NOT NULL,
     operation INTEGER NOT NULL,
-    document TEXT NOT NULL,
+    document BLOB NOT NULL,             -- raw deflate, with the words of `documents.py`
     row_check BLOB NOT NULL
 ) STRICT;
 

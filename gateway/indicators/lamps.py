@@ -33,7 +33,7 @@ class Rhythm(enum.Enum):
 
     OFF = "off"
     STEADY = "steady"
-    ALIVE = "one short blink in two seconds"
+    ALIVE = "heartbeat"
     REFUSED = "flicker"
     FLASH = "very fast"
     IMMEDIATE = "double blink"
@@ -49,7 +49,7 @@ class Rhythm(enum.Enum):
 
 
 _ON: Final[dict[Rhythm, tuple[int, tuple[tuple[int, int], ...]]]] = {
-    Rhythm.ALIVE: (2_000, ((0, 100),)),
+    Rhythm.ALIVE: (3_000, ((0, 100),)),  # each edge wakes an idle processor
     Rhythm.REFUSED: (100, ((0, 50),)),
     Rhythm.FLASH: (200, ((0, 100),)),
     Rhythm.IMMEDIATE: (1_000, ((0, 150), (300, 450))),

@@ -231,6 +231,32 @@ def test_missing_keys_are_named_with_what_to_write(folder: Path) -> None:
             "",
             "[[line]] 1, [[line.link]] 1 port: 'tcp://:4403' names",
         ),
+        (
+            {"/dev/serial/by-id/usb-1": "/dev/radio", "tcp://localhost:4403": "/dev/radio"},
+            "",
+            "[[line]] 1, [[line.link]] 2 port: '/dev/radio' is already the port of",
+        ),
+        ({}, '[mqtt]\nurl = "unix:x.sock"\n', "[mqtt] url: names no socket"),
+        ({}, '[mqtt]\nurl = "mqtt:///x"\n', "[mqtt] url: names no host"),
+        (
+            {},
+            '[mqtt]\nurl = "mqtt://x"\npassword_file = "/x"\n',
+            "[mqtt] user: is missing beside password_file",
+        ),
+        (
+            {},
+            '[mqtt]\nurl = "mqtt://x"\nca_file = "/x"\n',
+            "[mqtt] ca_file: is of no use without mqtts://",
+        ),
+        ({}, "[api]\nuser = 3\n", "[[api.user]]: is 3"),
+        (
+            {"[indicators]": "[indicators]\npins = 7"},
+            "",
+            "[indicators.pins]: is 7; make it a table",
+        ),
+        ({'"radio"': "3"}, "", "[[line]] 1, [[line.link]] 1 name: 3 does not fit"),
+        ({'driver = "serial"': ""}, "", "[[line]] 1, [[line.link]] 2 driver: is missing; write"),
+        ({"/run": "/state"}, "", "[station] runtime_folder: is the state folder as well"),
         ({"/run": "/run" + "x" * 120}, "", "[station] runtime_folder: is too long"),
     ],
 )
@@ -324,6 +350,59 @@ def test_the_name_must_be_that_of_the_key_file(folder: Path) -> None:
     """A copied configuration does not run under another station's keys."""
     (sentence,) = problems(write(folder, replace={'"NORTH"': '"WEST"'}))
     assert sentence.startswith("[station] name: the key file is of the station NORTH, not WEST")
+
+
+def test_two_lines_share_neither_files_nor_stations(folder: Path) -> None:
+    """The same card twice, or two cards of one number, would be one station with two keys."""
+    again = f"""
+[[line]]
+card = "{folder}/SOUTH.card"
+secret_file = "{folder}/SOUTH.secret"
+[[line.link]]
+name = "other"
+driver = "serial"
+port = "/dev/other"
+"""
+    path = write(folder, replace={"[indicators]": again + "[indicators]"})
+    assert [sentence.split(":", 1)[0] for sentence in problems(path)] == [
+        "[[line]] 2 card",
+        "[[line]] 2 secret_file",
+    ]
+    keys = new_station_keys(bytes(range(64)), station=SOUTH)
+    card = make_card(keys, name="WEST", party="Party 3", language="en")
+    (folder / "WEST.card").write_text(card_text(card, keys))
+    (folder / "WEST.secret").write_text(secret_text(bytes(range(1, 33))))
+    (folder / "WEST.secret").chmod(0o600)
+    path = write(
+        folder, replace={"[indicators]": again.replace("SOUTH.", "WEST.") + "[indicators]"}
+    )
+    (sentence,) = problems(path)
+    assert sentence.startswith("[[line]] 2 card: WEST has the number 2, as SOUTH has")
+
+
+def test_a_rotated_line_keeps_its_first_secret_for_hellos(folder: Path) -> None:
+    """A peer restored from a backup is never locked out: hello roots do not rotate."""
+    before = load_keyring(load_settings(write(folder))).lines[SOUTH].keys
+    (folder / "new.secret").write_text(secret_text(bytes(range(5, 37))))
+    (folder / "new.secret").chmod(0o600)
+    rotated = f'SOUTH.secret"\nhello_secret_file = "{folder}/SOUTH.secret"'
+    path = write(folder, replace={'SOUTH.secret"': rotated})
+    path.write_text(path.read_text().replace("SOUTH.secret", "new.secret", 1))
+    after = load_keyring(load_settings(path)).lines[SOUTH].keys
+    assert after.outbound_root != before.outbound_root
+    assert after.hello_outbound_root == before.hello_outbound_root
+
+
+def test_what_adapters_need_is_read_at_the_start(folder: Path) -> None:
+    """A broker's password that others may read is found now and not at night."""
+    (folder / "password").write_text("hunter2")
+    (folder / "password").chmod(0o644)
+    more = f'[mqtt]\nurl = "mqtt://x"\nuser = "me"\npassword_file = "{folder}/password"\n'
+    (sentence,) = problems(write(folder, more=more))
+    assert sentence.startswith("[mqtt] password_file: ")
+    assert "hunter2" not in sentence
+    (folder / "password").chmod(0o600)
+    load_settings(write(folder, more=more))
 
 
 def test_files_may_be_left_alone(folder: Path) -> None:

@@ -59,7 +59,8 @@ class Broker:
         except ValueError as error:
             raise _bad_url(url, "cannot be read") from error
         if user is not None:
-            raise _bad_url(url, "has a user in it; use mqtt.user and mqtt.password_file")
+            hidden = f"{parts.scheme}://...@{parts.hostname}"  # a password may stand there
+            raise _bad_url(hidden, "has a user in it; use mqtt.user and mqtt.password_file")
         if parts.query or parts.fragment:
             raise _bad_url(url, "has more than host, port or path")
         if parts.scheme == "unix" and parts.path.startswith("/") and not parts.netloc:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from io import BytesIO
 from typing import Final, NoReturn
 
 import cbor2
@@ -199,15 +200,19 @@ def _from_json(payload: bytes) -> object:
 
 
 def _from_cbor(payload: bytes) -> object:
+    stream = BytesIO(payload)
+    decoder = cbor2.CBORDecoder(
+        stream,
+        semantic_decoders=_NoTags(),
+        max_depth=CBOR_DEPTH_MAX,
+        allow_indefinite=False,
+        allow_duplicate_keys=False,
+        strict_hashable_types=True,
+    )
     try:
-        return cbor2.loads(
-            payload,
-            semantic_decoders=_NoTags(),
-            max_depth=CBOR_DEPTH_MAX,
-            allow_indefinite=False,
-            allow_duplicate_keys=False,
-            strict_hashable_types=True,
-        )
+        value = decoder.decode()
+        if stream.tell() != len(payload):
+            raise ValueError("octets follow the item")
     except (cbor2.CBORError, ValueError, RecursionError) as error:
         raise FieldError(
             "payload",
@@ -215,6 +220,7 @@ def _from_cbor(payload: bytes) -> object:
             "send one map with text keys, without tags and indefinite lengths",
             code="bad_cbor",
         ) from error
+    return value
 
 
 def _refuse_tag(_decoder: object) -> NoReturn:

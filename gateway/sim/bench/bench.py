@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import shutil
 import tempfile
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
@@ -19,8 +19,8 @@ from gateway.sim.bench.ledger import Ledger
 from gateway.sim.bench.media import Media, ports_of
 from gateway.sim.bench.process import BenchError, GatewayProcess
 from gateway.sim.bench.record import BenchRecord
-from gateway.sim.bench.scenario import Scenario
-from gateway.sim.bench.submit import ApiSubmitter
+from gateway.sim.bench.scenario import Scenario, far_station
+from gateway.sim.bench.submit import ApiQueue, MqttQueue, Queue
 from gateway.sim.bench.watch import FeedWatch
 
 DARK_S: Final = 10.0
@@ -86,7 +86,8 @@ class Bench:
         async with media:
             try:
                 await self._start(processes)
-                await self._run_course(processes, media, ledger)
+                async with self._queue(processes) as queue:
+                    await self._run_course(processes, media, ledger, queue)
             finally:
                 await self._stop(processes)
 
@@ -99,7 +100,11 @@ class Bench:
         self.say(f"both gateways are ready ({numbers})")
 
     async def _run_course(
-        self, processes: Mapping[str, GatewayProcess], media: Media, ledger: Ledger
+        self,
+        processes: Mapping[str, GatewayProcess],
+        media: Media,
+        ledger: Ledger,
+        queue: Queue,
     ) -> None:
         feeds = {name: FeedWatch(process.api) for name, process in processes.items()}
         self.lamps.update({name: LampWatch(process) for name, process in processes.items()})
@@ -109,7 +114,7 @@ class Bench:
             feeds=feeds,
             media=media,
             ledger=ledger,
-            submitter=ApiSubmitter(processes),
+            queue=queue,
             record=self.record,
             say=self.say,
         )
@@ -124,6 +129,19 @@ class Bench:
                 task.cancel()
         course.close_books()
         self.record.problems += [problem for feed in feeds.values() for problem in feed.problems]
+
+    @asynccontextmanager
+    async def _queue(self, processes: Mapping[str, GatewayProcess]) -> AsyncIterator[Queue]:
+        if self._options.mqtt_url is None:
+            yield ApiQueue(processes)
+            return
+        async with MqttQueue.connected(self._options.mqtt_url) as queue:
+            yield queue
+            self.record.problems += [
+                f"{notice.step.name}: was not on the broker"
+                for notice in self.record.notices
+                if (far_station(notice.step.sender), notice.notice_id) not in queue.published
+            ]
 
     async def _run_within_limit(self, course: Course) -> None:
         """Run the steps; what goes wrong becomes a problem of the record."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
-from typing import Final, Protocol, assert_never
+from typing import Final, assert_never
 
 from gateway.model import ActId
 from gateway.sim.bench.files import LINKS
@@ -25,19 +25,12 @@ from gateway.sim.bench.scenario import (
     Step,
     far_station,
 )
+from gateway.sim.bench.submit import Queue
 from gateway.sim.bench.watch import FeedWatch
 
 POLL_S: Final = 0.02
 STATUS_POLL_S: Final = 0.2
 SHORT_TEXT_SIZE: Final = 60
-
-
-class Submitter(Protocol):
-    """The queue of the bench: hands a notice over and gives its id."""
-
-    async def submit(self, sender: str, document: Mapping[str, object]) -> str:
-        """Raises `BenchError` when it is refused."""
-        ...
 
 
 class Course:
@@ -51,7 +44,7 @@ class Course:
         feeds: Mapping[str, FeedWatch],
         media: Media,
         ledger: Ledger,
-        submitter: Submitter,
+        queue: Queue,
         record: BenchRecord,
         say: Callable[[str], None],
     ) -> None:
@@ -60,14 +53,15 @@ class Course:
         self._feeds = feeds
         self._media = media
         self._ledger = ledger
-        self._submitter = submitter
+        self._queue = queue
         self._record = record
         self._say = say
         self._by_name: dict[str, NoticeRecord] = {}
         self._seen_counts: dict[str, int] = {}
         self._changed = asyncio.Event()
         self._watchkeepers = {
-            name: Watchkeeper(process, feeds[name], say) for name, process in processes.items()
+            name: Watchkeeper(process, feeds[name], queue, say)
+            for name, process in processes.items()
         }
         self.doing = "start"
 
@@ -117,7 +111,7 @@ class Course:
         self._record.notices.append(record)
         self._by_name[step.name] = record
         document = {**step.notice, "to": far}
-        record.notice_id = await self._submitter.submit(step.sender, document)
+        record.notice_id = await self._queue.submit(step.sender, document)
         self.note_change()
         answering.create_task(self._answer(record, self._watchkeepers[far], self._feeds[far]))
         await self._until(record, step.until)

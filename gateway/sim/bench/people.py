@@ -10,6 +10,7 @@ from typing import Final
 from gateway.sim.bench.http_client import ApiUnreachableError
 from gateway.sim.bench.process import BenchError, GatewayProcess
 from gateway.sim.bench.scenario import BUTTON
+from gateway.sim.bench.submit import Queue, post
 from gateway.sim.bench.watch import FeedWatch
 
 READING_S: Final = 2.1
@@ -17,24 +18,28 @@ READING_S: Final = 2.1
 PRESS_INTERVAL_S: Final = 0.8
 PRESS_COUNT_MAX: Final = 12
 RETRY_S: Final = 0.2
-ANSWER_S: Final = 30.0
 
 
 class Watchkeeper:
     """Who is on duty at one station."""
 
     def __init__(
-        self, process: GatewayProcess, feed: FeedWatch, say: Callable[[str], None]
+        self,
+        process: GatewayProcess,
+        feed: FeedWatch,
+        queue: Queue,
+        say: Callable[[str], None],
     ) -> None:
         self._process = process
+        self._queue = queue
         self._feed = feed
         self._say = say
         self._button = asyncio.Lock()
 
     async def read(self, notice_id: str) -> None:
         """Take a notice from the queue and show it on a screen."""
-        for word in ("taken", "displayed"):
-            await self._post(f"/v1/notices/{notice_id}/{word}", None, {200})
+        await self._queue.taken(self._process.name, notice_id)
+        await post(self._process, f"/v1/notices/{notice_id}/displayed", None)
 
     async def answer(self, notice_id: str, answer: str) -> None:
         """Give one answer: by the button, or a code through the API. Raises `BenchError`."""
@@ -42,7 +47,7 @@ class Watchkeeper:
             await self._press_until_roger(notice_id)
             return
         document = {"answer": answer, "request_id": str(uuid.uuid4())}
-        await self._post(f"/v1/notices/{notice_id}/answers", document, {200, 201})
+        await post(self._process, f"/v1/notices/{notice_id}/answers", document)
         self._say(f"{self._process.name} answers {answer}")
 
     async def _press_until_roger(self, notice_id: str) -> None:
@@ -74,22 +79,3 @@ class Watchkeeper:
                 await asyncio.sleep(RETRY_S)
                 continue
             return
-
-    async def _post(self, target: str, document: object, wanted: set[int]) -> None:
-        """POST until the gateway answers; one that was killed comes back."""
-        try:
-            async with asyncio.timeout(ANSWER_S):
-                while True:
-                    try:
-                        status, body = await self._process.api.request("POST", target, document)
-                    except ApiUnreachableError:
-                        await asyncio.sleep(RETRY_S)
-                        continue
-                    if status in wanted:
-                        return
-                    raise BenchError(f"{self._process.name}: {target} answers {status}: {body}")
-        except TimeoutError as error:
-            raise BenchError(
-                f"{self._process.name}: {target} had no answer for {ANSWER_S:g} s; "
-                f"read {self._process.files.output}"
-            ) from error

@@ -6,7 +6,6 @@ Pure: entropy and text come in as arguments; reading files and their modes is th
 from __future__ import annotations
 
 import base64
-import binascii
 import enum
 import json
 import re
@@ -190,7 +189,7 @@ def _open_card(encoded: str) -> tuple[bytes, bytes]:
         raise damaged
     try:
         octets = base64.b32decode(encoded + "=" * (-len(encoded) % 8))
-    except binascii.Error as error:
+    except ValueError as error:  # binascii.Error, or a character that is not ASCII
         raise damaged from error
     body, checksum = octets[:-_CHECKSUM_SIZE], octets[-_CHECKSUM_SIZE:]
     is_same = base64.b32encode(octets).decode().rstrip("=") == encoded

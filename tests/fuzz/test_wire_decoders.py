@@ -183,6 +183,7 @@ def test_a_stream_octet_by_octet(noise: list[bytes], frame: bytes) -> None:
         st.text("ABCDEFGHIJKLMNOPQRSTUVWXYZ234567= \n", max_size=400).map(
             lambda body: f"HOTLINE-CARD-1.{body}"
         ),
+        st.text(max_size=40).map(lambda body: f"HOTLINE-CARD-1.{body}"),
         st.text(max_size=60).map(lambda body: f'format = "hotline-key-1"\n{body}'),
         st.text("0123456789abcdefg\n ", min_size=60, max_size=68),
     )

@@ -1,0 +1,152 @@
+"""Line keys: what they bind, and what a key ring refuses to hold."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+from gateway.errors import FieldError
+from gateway.model import Station
+from gateway.security.keys import (
+    Card,
+    FrameKey,
+    KeyRing,
+    Line,
+    Signing,
+    StationKeys,
+    derive_line_keys,
+    make_card,
+    new_station_keys,
+)
+from tests.vectors import independent
+from tests.vectors.values import GENERATION, NORTH, SECRET, SOUTH, cards, keys, rings
+
+NORTH_KEYS, SOUTH_KEYS = keys()
+NORTH_CARD, SOUTH_CARD = cards()
+
+
+def test_both_ends_derive_the_same_roots() -> None:
+    """Ours out is theirs in, for notices and for hellos; the four roots differ."""
+    north, south = (
+        ring.lines[peer].keys for ring, peer in zip(rings(), (SOUTH, NORTH), strict=True)
+    )
+    assert north.outbound_root == south.inbound_root
+    assert north.inbound_root == south.outbound_root
+    assert north.hello_outbound_root == south.hello_inbound_root
+    assert north.hello_inbound_root == south.hello_outbound_root
+    roots = {
+        north.outbound_root,
+        north.inbound_root,
+        north.hello_outbound_root,
+        north.hello_inbound_root,
+    }
+    assert len(roots) == 4
+
+
+def test_roots_are_hkdf_of_both_secrets() -> None:
+    """X25519 || secret, RFC 5869, written a second time."""
+    line = derive_line_keys(NORTH_KEYS, SOUTH_CARD, SECRET, GENERATION)
+    for generation, root in ((GENERATION, line.outbound_root), (0, line.hello_outbound_root)):
+        assert root == independent.line_root(
+            NORTH_KEYS.exchange_seed,
+            SOUTH_CARD.exchange_public,
+            SECRET,
+            generation,
+            sender=(NORTH, NORTH_CARD.exchange_public),
+            recipient=(SOUTH, SOUTH_CARD.exchange_public),
+        )
+
+
+def test_hello_keys_outlive_generations() -> None:
+    """A new generation leaves the hello roots; a new secret does when the first is kept for it."""
+    before = derive_line_keys(NORTH_KEYS, SOUTH_CARD, SECRET, 1)
+    generation = derive_line_keys(NORTH_KEYS, SOUTH_CARD, SECRET, 2)
+    rotated = derive_line_keys(NORTH_KEYS, SOUTH_CARD, bytes(32), 2, hello_secret=SECRET)
+    for after in (generation, rotated):
+        assert after.hello_outbound_root == before.hello_outbound_root
+        assert after.hello_inbound_root == before.hello_inbound_root
+        assert after.outbound_root != before.outbound_root
+    assert generation.outbound_root != rotated.outbound_root
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        ({"secret": bytes(31)}, "secret"),
+        ({"hello_secret": bytes(33)}, "secret"),
+        ({"generation": 0}, "generation"),
+        ({"generation": 256}, "generation"),
+        ({"peer": NORTH_CARD}, "card"),
+        ({"peer": dataclasses.replace(SOUTH_CARD, exchange_public=bytes(32))}, "card"),
+    ],
+)
+def test_wrong_material_is_refused(change: dict[str, object], field: str) -> None:
+    """Sizes, generation 0, the own card and a low-order key give one clear error."""
+    arguments = {"peer": SOUTH_CARD, "secret": SECRET, "generation": 1} | change
+    with pytest.raises(FieldError) as caught:
+        derive_line_keys(NORTH_KEYS, **arguments)  # type: ignore[arg-type]
+    assert caught.value.field == field
+
+
+def test_private_keys_are_not_shown() -> None:
+    """No repr of anything secret holds a key octet."""
+    ring = rings()[0]
+    key = ring.lines[SOUTH].keys.outbound(False, bytes(8))
+    shown = repr(ring) + repr(key) + repr(ring.lines[SOUTH].keys)
+    secrets = (NORTH_KEYS.sign_seed, key.key, key.common_iv, ring.lines[SOUTH].keys.outbound_root)
+    for secret in secrets:
+        assert repr(secret)[2:10] not in shown
+        assert secret.hex() not in shown
+
+
+def test_keys_check_their_sizes() -> None:
+    """Half a key is no key."""
+    for entropy in (b"", bytes(63), bytes(65)):
+        with pytest.raises(FieldError):
+            new_station_keys(entropy, station=NORTH)
+    with pytest.raises(FieldError):
+        new_station_keys(bytes(64), station=Station(0))
+    with pytest.raises(FieldError):
+        StationKeys(NORTH, bytes(32), bytes(31))
+    with pytest.raises(FieldError):
+        FrameKey(bytes(32), bytes(12))
+    with pytest.raises(FieldError):
+        rings()[0].lines[SOUTH].keys.outbound(False, bytes(7))
+
+
+def test_a_key_ring_holds_what_belongs_together() -> None:
+    """A card of other keys, a line of another card or generation and twin names are refused."""
+    ring = rings()[0]
+    line = ring.lines[SOUTH]
+    third = new_station_keys(bytes(range(1, 65)), station=Station(3))
+    twin = make_card(third, name="NORTH", party="x", language="en")
+    twin_line = Line(twin, derive_line_keys(NORTH_KEYS, twin, SECRET, 1), 1)
+    with pytest.raises(FieldError, match="does not belong"):
+        KeyRing(NORTH_KEYS, SOUTH_CARD, {})
+    with pytest.raises(FieldError, match="other keys"):
+        KeyRing(NORTH_KEYS, NORTH_CARD, {Station(9): line})
+    with pytest.raises(FieldError, match="two stations have the name NORTH"):
+        KeyRing(NORTH_KEYS, NORTH_CARD, {Station(3): twin_line})
+    with pytest.raises(FieldError, match="derive"):
+        Line(SOUTH_CARD, line.keys, GENERATION + 1)
+    with pytest.raises(FieldError, match="derive"):
+        Line(twin, line.keys, GENERATION)
+
+
+@pytest.mark.parametrize(
+    ("own", "peer", "expected"),
+    [
+        (Signing.EACH, Signing.EACH, False),
+        (Signing.CHECKPOINT, Signing.EACH, False),
+        (Signing.EACH, Signing.CHECKPOINT, False),
+        (Signing.CHECKPOINT, Signing.CHECKPOINT, True),
+    ],
+)
+def test_unsigned_acts_need_both_cards(own: Signing, peer: Signing, expected: bool) -> None:
+    """Checkpoint signing holds only where both cards name it."""
+    line = rings()[0].lines[SOUTH]
+    card = dataclasses.replace(NORTH_CARD, signing=own)
+    far: Card = dataclasses.replace(SOUTH_CARD, signing=peer)
+    ring = KeyRing(NORTH_KEYS, card, {SOUTH: Line(far, line.keys, GENERATION)})
+    assert ring.may_be_unsigned(SOUTH) is expected

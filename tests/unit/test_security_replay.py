@@ -1,0 +1,40 @@
+"""The replay window against the simplest model: a set of everything accepted."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.security.replay import ReplayWindow
+
+
+def test_a_counter_counts_once() -> None:
+    """Accepted once, a counter is stale for ever; asking changes nothing."""
+    window = ReplayWindow()
+    assert window.width == 1024
+    assert window.is_fresh(0)
+    assert window.is_fresh(0)
+    window.accept(0)
+    assert not window.is_fresh(0)
+    window.accept(1023)
+    assert window.is_fresh(1)
+    window.accept(1024)
+    assert not window.is_fresh(0)
+    assert window.is_fresh(1)
+    window.accept(1 << 19)
+    assert not window.is_fresh(1)
+    assert window.is_fresh((1 << 19) - 1023)
+    assert not window.is_fresh((1 << 19) - 1024)
+
+
+@given(st.integers(1, 40), st.lists(st.integers(0, 120), max_size=200))
+def test_no_counter_is_taken_twice(width: int, counters: list[int]) -> None:
+    """In any order: fresh exactly if within the window and never accepted."""
+    window, accepted = ReplayWindow(width), set[int]()
+    for counter in counters:
+        is_recent = not accepted or counter > max(accepted) - width
+        assert window.is_fresh(counter) == (is_recent and counter not in accepted)
+        if window.is_fresh(counter):
+            accepted.add(counter)
+        window.accept(counter)
+        assert not window.is_fresh(counter)

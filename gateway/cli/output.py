@@ -8,12 +8,15 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterable, Sequence
+from typing import Final
 
 import click
 
 from gateway.cli.text import indented, visible
 
-BLOCK_MARGIN = "    "
+BLOCK_MARGIN: Final = "    "
+Cell = str | tuple[str, ...]
+"""One line, or several that stay inside their column."""
 
 
 def is_terminal() -> bool:
@@ -54,19 +57,24 @@ def print_fields(rows: Iterable[tuple[str, object]]) -> None:
         click.echo(f"{name:<{width}}  {value}".rstrip())
 
 
-def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]], *, empty: str) -> None:
+def print_table(columns: Sequence[str], rows: Sequence[Sequence[Cell]], *, empty: str) -> None:
     """A table with a head, or the sentence `empty`."""
     if not rows:
         say(empty)
-        return
-    cells = [[visible(cell) for cell in row] for row in rows]
-    if is_terminal():
-        _print_rich(columns, cells)
+    elif is_terminal():
+        _print_rich(columns, rows)
     else:
-        _print_plain(columns, cells)
+        _print_plain(columns, rows)
 
 
-def _print_plain(columns: Sequence[str], cells: Sequence[Sequence[str]]) -> None:
+def _joined(cell: Cell, between: str) -> str:
+    """The lines of a cell, each escaped by itself."""
+    lines = (cell,) if isinstance(cell, str) else cell
+    return between.join([visible(line) for line in lines])
+
+
+def _print_plain(columns: Sequence[str], rows: Sequence[Sequence[Cell]]) -> None:
+    cells = [[_joined(cell, " / ") for cell in row] for row in rows]
     widths = [
         max(len(column), *(len(row[index]) for row in cells))
         for index, column in enumerate(columns)
@@ -76,16 +84,15 @@ def _print_plain(columns: Sequence[str], cells: Sequence[Sequence[str]]) -> None
         click.echo(line.rstrip())
 
 
-def _print_rich(columns: Sequence[str], cells: Sequence[Sequence[str]]) -> None:
+def _print_rich(columns: Sequence[str], rows: Sequence[Sequence[Cell]]) -> None:
     # rich takes a third of the start; only a terminal pays for it.
-    from rich.box import SIMPLE_HEAD
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(box=SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="bold")
     for column in columns:
         table.add_column(column, overflow="fold")
-    for row in cells:
-        table.add_row(*(Text(cell) for cell in row))
+    for row in rows:
+        table.add_row(*[Text(_joined(cell, "\n")) for cell in row])
     Console(markup=False, highlight=False, emoji=False).print(table)

@@ -15,6 +15,12 @@ from gateway.cli.text import indented, visible
 from gateway.cli.view import body_text, notice_fields
 
 INPUT_SIZE_MAX: Final = 65_536
+_SHOWN: Final = frozenset(
+    (
+        *("to", "kind", "precedence", "operation", "released by", "expires", "reply by"),
+        *("reference", "place", "window"),
+    )
+)
 
 
 def new_request_id() -> str:
@@ -39,19 +45,20 @@ def read_text() -> str:
         ) from error
 
 
-def ask_release(document: Mapping[str, Any], size: str) -> None:
-    """Show what will be sent, on standard error, and end the command unless it is released."""
-    rows = [(name, value) for name, value in notice_fields(document) if value is not None]
-    shown = {"to", "kind", "precedence", "operation", "released by", "expires"}
-    shown |= {"reply by", "reference", "place", "window"}
+def ask_release(document: Mapping[str, Any], *, size: str, links: str) -> None:
+    """Show what will be sent, on standard error, and end the command unless it is released.
+
+    `size` and `links` (how the line is now) are shown below the text.
+    """
     click.echo("THIS WILL BE SENT", err=True)
-    for name, value in rows:
-        if name in shown:
+    for name, value in notice_fields(document):
+        if name in _SHOWN and value is not None:
             click.echo(f"{name:<12}{visible(value)}", err=True)
     body = body_text(document)
     if body:
         click.echo("text", err=True)
         click.echo(indented(body, BLOCK_MARGIN), err=True)
     click.echo(f"{'size':<12}{size}", err=True)
+    click.echo(f"{'line now':<12}{visible(links)}", err=True)
     if not click.confirm("Release it?", err=True):
         raise CommandError(ExitCode.INTERRUPTED, "not released; nothing was sent")

@@ -26,6 +26,7 @@ from gateway.cli.options import Common, api_options
 from gateway.cli.output import can_ask, print_json, say, warn
 from gateway.cli.release import ask_release, new_request_id, read_text
 from gateway.cli.text import duration
+from gateway.cli.view import links_text
 
 UNTIL: Final = {goal.value: goal for goal in Goal}
 
@@ -93,10 +94,11 @@ def command(common: Common, **options: Any) -> None:  # noqa: ANN401 (click's op
         options["text"] = read_text()
     document = draft_document(options)
     draft = check_draft(document)
-    if not options["yes"] and not text_from_input and can_ask():
-        ask_release(document, size_text(draft))
     request_id = options["request_id"] or new_request_id()
     with connect(common) as gateway:
+        if not options["yes"] and not text_from_input and can_ask():
+            links = links_text(gateway.status(), options["to"])
+            ask_release(document, size=size_text(draft), links=links)
         accepted = gateway.submit(document, request_id)
         _print_accepted(common, accepted)
         if options["wait"] or options["until"]:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from gateway.cli.output import is_terminal, print_block, print_fields, print_table, say
+from gateway.cli.output import Cell, is_terminal, print_block, print_fields, print_table, say
 from gateway.cli.text import (
     DTG_UNKNOWN,
     RECEIPT_IS_NOT_CONSENT,
@@ -29,8 +29,8 @@ _ANSWERABLE: Final = {
     "R": "ROGER, STANDBY",
     "W/U": "WILCO, CANTCO (first ROGER, STANDBY as you like)",
     "A/N": "AFFIRM, NEGATIVE (first ROGER, STANDBY as you like)",
-    "Y": "any",
-    "N": "none",
+    "Y": "any answer",
+    "N": "no answer",
 }
 
 
@@ -62,8 +62,11 @@ def made_text(notice: Document) -> str:
 
 def state_text(notice: Document) -> str:
     """The state word and what is wrong with it: `SENT OVERDUE`, `MACHINE RECEIPT LATE`."""
-    flags = [word.upper() for word in ("late", "overdue") if notice.get(word)]
-    return " ".join([str(notice.get("state", "UNKNOWN")), *flags])
+    return " ".join([str(notice.get("state", "UNKNOWN")), *_flags(notice)])
+
+
+def _flags(notice: Document) -> list[str]:
+    return [word.upper() for word in ("late", "overdue") if notice.get(word)]
 
 
 def age_text(notice: Document) -> str:
@@ -137,14 +140,19 @@ def _flat(notice: Document, other: str) -> list[str]:
     ]
 
 
-def _stacked(notice: Document, other: str) -> list[str]:
-    return [
-        f"{notice.get('id')}\n{notice.get('dtg') or DTG_UNKNOWN}\n{age_text(notice)}",
+def _stacked(notice: Document, other: str) -> tuple[Cell, ...]:
+    """Few wide columns; a line feed of the text stays inside its own."""
+    return (
+        (str(notice.get("id")), str(notice.get("dtg") or DTG_UNKNOWN), age_text(notice)),
         str(notice.get(other, "")),
-        f"{precedence(notice.get('precedence'))}\n{notice.get('kind')}\n{notice.get('operation')}",
-        state_text(notice),
-        body_text(notice),
-    ]
+        (
+            precedence(notice.get("precedence")),
+            str(notice.get("kind", "")),
+            str(notice.get("operation", "")),
+        ),
+        (str(notice.get("state", "UNKNOWN")), *_flags(notice)),
+        tuple(body_text(notice).split("\n")),
+    )
 
 
 def print_notice(notice: Document) -> None:
@@ -169,6 +177,8 @@ def notice_fields(notice: Document) -> list[tuple[str, object]]:
         ("precedence", precedence(notice.get("precedence"))),
         ("operation", notice.get("operation")),
         ("made", made_text(notice)),
+        ("received", time_text(notice["received"]) if notice.get("received") else None),
+        ("accepted", time_text(notice["accepted"]) if notice.get("accepted") else None),
         ("released by", notice.get("released_by")),
         ("age", age_text(notice)),
         ("expires", time_text(expires) if expires else _minutes(notice.get("expires_min"))),
@@ -178,7 +188,7 @@ def notice_fields(notice: Document) -> list[tuple[str, object]]:
         ("window", f"{time_text(window['from'])} to {time_text(window['to'])}" if window else None),
         ("link", notice.get("link")),
         ("state", state_text(notice) if "state" in notice else None),
-        ("answers", _ANSWERABLE.get(str(notice.get("response")))),
+        ("expects", _ANSWERABLE.get(str(notice.get("response")))),
     ]
 
 
@@ -190,6 +200,15 @@ def _reply_by(notice: Document) -> str | None:
     if notice.get("reply_by"):
         return time_text(notice["reply_by"])
     return _minutes(notice.get("reply_by_min"))
+
+
+def links_text(status: Document, station: str) -> str:
+    """How the links to a station are now: `radio UP, cable DOWN`."""
+    for line in status.get("lines") or ():
+        if str(line.get("far_station")) == station.upper():
+            links = [f"{link.get('name')} {link.get('state')}" for link in line.get("links") or ()]
+            return ", ".join(links) or "no link"
+    return f"no line to {station} is known here"
 
 
 def print_history(history: Iterable[Document]) -> None:

@@ -1,0 +1,101 @@
+"""`hotline run` as a process: a missing port, a second daemon, an orderly stop."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+DEADLINE_S = 30.0
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    """NORTH, which trusts SOUTH over a cable that is not there."""
+    path = tmp_path / "hotline.toml"
+    path.write_text(
+        f'[station]\nname = "NORTH"\nkey_file = "{tmp_path}/station.key"\n'
+        f'state_folder = "{tmp_path}/state"\nruntime_folder = "{tmp_path}/run"\n'
+        '[indicators]\nfactory = "none"\n'
+    )
+    far = tmp_path / "far"
+    far.mkdir()
+    for arguments in (
+        ("key", "new", "--station", "1", "--name", "NORTH", "--party", "North"),
+        ("key", "new", "--station", "2", "--name", "SOUTH", "--party", "S", "--file", f"{far}/k"),
+        (
+            *("key", "trust", f"{far}/SOUTH.card", "--new-secret", "--yes", "--add"),
+            *("--cable", str(tmp_path / "no-cable"), "9600"),
+        ),
+    ):
+        ended = hotline(path, *arguments)
+        assert ended.returncode == 0, ended.stderr
+    return path
+
+
+def environment(config: Path) -> dict[str, str]:
+    clean = {name: value for name, value in os.environ.items() if "HOTLINE" not in name}
+    return {**clean, "HOTLINE_CONFIG": str(config)}
+
+
+def hotline(config: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    ended = subprocess.run(
+        [sys.executable, "-m", "gateway.cli.main", *arguments],
+        cwd=ROOT,
+        env=environment(config),
+        capture_output=True,
+        text=True,
+        timeout=DEADLINE_S,
+        check=False,
+    )
+    assert "Traceback" not in ended.stderr
+    return ended
+
+
+@pytest.fixture
+def daemon(config: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """A running gateway; its end is the test's."""
+    with subprocess.Popen(
+        [sys.executable, "-m", "gateway.cli.main", "run"],
+        cwd=ROOT,
+        env=environment(config),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+    ) as process:
+        limit = time.monotonic() + DEADLINE_S
+        while hotline(config, "status").returncode != 0:
+            assert process.poll() is None, process.stderr and process.stderr.read()
+            assert time.monotonic() < limit, "the gateway did not come up"
+        yield process
+        if process.poll() is None:
+            process.kill()
+
+
+def test_a_gateway_runs_without_its_cable_and_alone(
+    config: Path, daemon: subprocess.Popen[bytes]
+) -> None:
+    """A missing port is told and waited for; a second gateway on the state folder gets 78."""
+    status = hotline(config, "status")
+    assert "DOES NOT WORK" in status.stdout
+    accepted = hotline(config, "send", "SOUTH", "-k", "CHECK", "-p", "R", "-o", "TEST", "ALPHA")
+    assert accepted.returncode == 0
+    waited = hotline(
+        config, "send", "SOUTH", "-k", "CHECK", "-p", "R", "-o", "TEST", "--wait", "--timeout", "1s"
+    )
+    assert waited.returncode == 8
+    second = hotline(config, "run")
+    assert second.returncode == 78
+    assert second.stderr.count("\n") == 1
+    assert "is in use by another gateway" in second.stderr
+    daemon.send_signal(signal.SIGTERM)
+    assert daemon.wait(DEADLINE_S) == 0
+    gone = hotline(config, "outbox")
+    assert gone.returncode == 4
+    assert "the gateway does not run" in gone.stderr

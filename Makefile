@@ -46,7 +46,7 @@ format: $(READY) ## format the tree and fix what can be fixed safely
 
 coverage: $(READY) mosquitto ## what the tests reach, by branch
 	@$(BIN)/coverage erase
-	@COVERAGE_PROCESS_START=pyproject.toml $(BIN)/coverage run -m pytest -q -p no:xdist \
+	@$(BIN)/coverage run -m pytest -q -p no:xdist \
 		-m "not soak and not hardware" $(ARGS)
 	@$(BIN)/coverage combine --quiet && $(BIN)/coverage report
 

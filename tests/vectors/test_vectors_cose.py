@@ -1,0 +1,157 @@
+"""Other COSE programs open what we expand, and we open what they make.
+
+`pycose` does COSE_Encrypt0 (AES-CCM-16-64-256, nonce from Base IV and partial IV); `cwt` does
+COSE_Sign1 with Ed25519 (-19, RFC 9864), which pycose does not know.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import cbor2
+import pytest
+from cryptography.exceptions import InvalidTag
+from pycose.algorithms import AESCCM1664256
+from pycose.headers import KID, Algorithm, PartialIV
+from pycose.keys.cosekey import CoseKey
+from pycose.messages.enc0message import Enc0Message
+
+from gateway.errors import AuthenticationError
+from gateway.model import Act, Station
+from gateway.security.expand import (
+    compress_act,
+    compress_frame,
+    cose_key,
+    expand_act,
+    expand_frame,
+)
+from gateway.security.keys import FrameKey
+from gateway.security.seal import external_aad, open_frame, seal_frame
+from gateway.security.signature import act_external_aad, verify_act
+from gateway.wire.frame import Header
+from gateway.wire.items import decode_items, encode_items
+from gateway.wire.notice import decode_act, encode_act
+from tests.vectors import values
+from tests.vectors.values import ACTS, FRAMES, INCARNATION, NORTH, SOUTH
+
+FOLDER = Path(__file__).parent
+LABEL_KID_CONTEXT = 10
+
+
+def frame_key(header: Header, *, at_south: bool = False) -> FrameKey:
+    """The key of NORTH's frames, as either end derives it."""
+    is_hello = header.generation == 0
+    if at_south:
+        return values.rings()[1].lines[NORTH].keys.inbound(is_hello, INCARNATION)
+    return values.rings()[0].lines[SOUTH].keys.outbound(is_hello, INCARNATION)
+
+
+def pycose_message(cose: bytes) -> Enc0Message:
+    """A COSE_Encrypt0 as pycose takes it; its own `decode` trips over the tuples of cbor2 6."""
+    tag = cbor2.loads(cose)
+    assert tag.tag == 16
+    protected, unprotected, ciphertext = tag.value
+    return Enc0Message.from_cose_obj([protected, dict(unprotected), ciphertext], True)
+
+
+@pytest.mark.parametrize("name", FRAMES)
+def test_pycose_opens_our_frame(name: str) -> None:
+    """Expanded, with a COSE_Key and the external AAD beside it, a frame is standard COSE."""
+    header, names = FRAMES[name]
+    key, items = frame_key(header), encode_items(values.frame_items(names))
+    frame = seal_frame(key, header, items, recipient=SOUTH)
+    message = pycose_message(expand_frame(frame).cose)
+    message.key = CoseKey.decode(cose_key(key, header))
+    message.external_aad = external_aad(header, recipient=SOUTH)  # type: ignore[misc]
+    assert message.decrypt() == items
+    message.external_aad = external_aad(header, recipient=NORTH)  # type: ignore[misc]
+    with pytest.raises(InvalidTag):
+        message.decrypt()
+
+
+@pytest.mark.parametrize("name", FRAMES)
+def test_we_open_a_frame_of_pycose(name: str) -> None:
+    """A COSE_Encrypt0 that pycose made compresses to a frame, which the far end opens."""
+    header, names = FRAMES[name]
+    items = encode_items(values.frame_items(names))
+    protected: dict[Any, object] = {
+        Algorithm: AESCCM1664256,
+        KID: header.kid,
+        PartialIV: header.partial_iv,
+    }
+    if header.incarnation is not None:
+        protected[LABEL_KID_CONTEXT] = header.incarnation
+    message = Enc0Message(
+        phdr=protected,
+        uhdr={},
+        payload=items,
+        external_aad=external_aad(header, recipient=SOUTH),
+        key=CoseKey.decode(cose_key(frame_key(header), header)),
+    )
+    frame = compress_frame(message.encode())
+    opened = open_frame(frame_key(header, at_south=True), frame, recipient=SOUTH)
+    assert decode_items(opened) == values.frame_items(names)
+    assert frame == seal_frame(frame_key(header), header, items, recipient=SOUTH)
+
+
+Ask = Callable[..., dict[str, str]]
+
+
+@pytest.fixture(scope="module")
+def ask_cwt() -> Iterator[Ask]:
+    """A running `cwt_program.py`; its environment is made when it is not there yet."""
+    subprocess.run([FOLDER / "cwt_environment.sh", sys.executable], check=True, timeout=100)
+    command = [".venv-cwt/bin/python", str(FOLDER / "cwt_program.py")]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        source, sink = process.stdout, process.stdin
+
+        def ask(**request: bytes) -> dict[str, str]:
+            sink.write(json.dumps({name: value.hex() for name, value in request.items()}) + "\n")
+            sink.flush()
+            reply = json.loads(source.readline())
+            assert isinstance(reply, dict)
+            return reply
+
+        yield ask
+        sink.close()
+        assert process.wait(timeout=20) == 0
+
+
+@pytest.mark.parametrize("name", ACTS)
+def test_cwt_verifies_our_act(name: str, ask_cwt: Ask) -> None:
+    """A signed act, expanded, is a COSE_Sign1 with -19 that cwt verifies, for this line only."""
+    octets, card = encode_act(ACTS[name]), values.cards()[0]
+    cose = expand_act(octets, values.signature_of(name), originator=NORTH, to=SOUTH).cose
+    external = act_external_aad(originator=NORTH, to=SOUTH)
+    reply = ask_cwt(verify=cose, public=card.sign_public, external_aad=external)
+    assert reply == {"payload": octets.hex()}
+    turned = act_external_aad(originator=SOUTH, to=NORTH)
+    assert "error" in ask_cwt(verify=cose, public=card.sign_public, external_aad=turned)
+    broken = cose[:-1] + bytes([cose[-1] ^ 1])
+    assert "error" in ask_cwt(verify=broken, public=card.sign_public, external_aad=external)
+
+
+@pytest.mark.parametrize("act", ACTS.values(), ids=ACTS)
+def test_we_verify_an_act_of_cwt(act: Act, ask_cwt: Ask) -> None:
+    """A COSE_Sign1 that cwt made with -19 compresses to an act and the signature that we make."""
+    keys, card = values.keys()[0], values.cards()[0]
+    reply = ask_cwt(
+        sign=encode_act(act),
+        private=keys.sign_seed,
+        public=keys.sign_public,
+        external_aad=act_external_aad(originator=NORTH, to=SOUTH),
+    )
+    octets, signature = compress_act(bytes.fromhex(reply["cose"]))
+    verify_act(card, octets, signature, originator=NORTH, to=SOUTH)
+    assert decode_act(octets, originator=NORTH, to=SOUTH) == act
+    with pytest.raises(AuthenticationError):
+        verify_act(card, octets, signature, originator=NORTH, to=Station(3))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from pathlib import Path
 
@@ -200,3 +201,28 @@ async def test_octets_a_notice_costs(side: str, tmp_path: Path) -> None:
     await store.close()
     print(f"{side}: {size / 1000:.1f} kB written a notice")
     assert size < SIZE_MAX
+
+
+@pytest.mark.soak
+async def test_restart_with_100_000_open_notices(tmp_path: Path) -> None:
+    """A restart with 100 000 open notices reads its state in at most 5 s (DESIGN, budgets)."""
+    store = SqliteStore(tmp_path, station=OWN)
+    await store.recover()
+    for epoch in (1, 2):
+        for start in range(1, 50_001, 1_000):
+            writes: list[Write] = []
+            for serial in range(start, start + 1_000):
+                made = act(serial, epoch=epoch)
+                writes += [PutAct(made), PutDelivery(delivery(serial, epoch=epoch))]
+                writes += [submission(serial), line_entry(made)]
+            await store.commit(writes)
+    await store.close()
+    loop = asyncio.get_running_loop()
+    begun = loop.time()
+    store = SqliteStore(tmp_path, station=OWN)
+    recovered = await store.recover()
+    spent_s = loop.time() - begun
+    await store.close()
+    print(f"restart with {len(recovered.deliveries)} open notices: {spent_s:.1f} s")
+    assert len(recovered.acts) == len(recovered.deliveries) == 100_000
+    assert spent_s < 5

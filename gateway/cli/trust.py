@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import shlex
 import tomllib
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
@@ -31,6 +32,38 @@ CARD_PREFIX: Final = "HOTLINE-CARD-"
 PATH: Final = click.Path(path_type=Path, dir_okay=False)
 
 
+@dataclass(frozen=True, slots=True)
+class _Wish:
+    """The options of `key trust`."""
+
+    card_argument: str
+    folder: Path | None
+    new_secret: bool
+    carry: Path | None
+    secret_file: Path | None
+    words: str | None
+    yes: bool
+    replace: bool
+    generation: int
+    radio: tuple[str, str] | None
+    cable: tuple[str, str] | None
+    add: bool
+
+    def check(self) -> None:
+        """Raises `click.UsageError` where two options contradict each other."""
+        if self.new_secret == (self.secret_file is not None):
+            raise click.UsageError(
+                "give one of --new-secret (first side of the line: makes it) and --secret-file "
+                "FILE (second side: takes the first side's)"
+            )
+        if self.carry and not self.new_secret:
+            raise click.UsageError("--carry belongs to --new-secret")
+        if self.add and not (self.radio or self.cable):
+            raise click.UsageError(
+                "--add needs a link: --radio PORT NODE, --cable PORT RATE, or both"
+            )
+
+
 @click.command("trust")
 @click.argument("card_argument", metavar="CARD")
 @click.option(
@@ -49,21 +82,7 @@ PATH: Final = click.Path(path_type=Path, dir_okay=False)
 @click.option("--cable", nargs=2, metavar="PORT RATE", help="A serial link, for the stanza.")
 @click.option("--add", is_flag=True, help="Append the stanza to the configuration file.")
 @file_options
-def trust(
-    common: Common,
-    card_argument: str,
-    folder: Path | None,
-    new_secret: bool,
-    carry: Path | None,
-    secret_file: Path | None,
-    words: str | None,
-    yes: bool,
-    replace: bool,
-    generation: int,
-    radio: tuple[str, str] | None,
-    cable: tuple[str, str] | None,
-    add: bool,
-) -> None:
+def trust(common: Common, **options: Any) -> None:  # noqa: ANN401 (click's options)
     """Trust the far station whose CARD is given: a file, the card's text itself, or -.
 
     Both stations need the same secret. The first side makes it with --new-secret and writes a copy
@@ -79,34 +98,27 @@ def trust(
     """  # noqa: D301 (click reads the backspace)
     from gateway.security.cards import parse_card
 
-    if new_secret == (secret_file is not None):
-        raise click.UsageError(
-            "give one of --new-secret (first side of the line: makes it) and --secret-file FILE "
-            "(second side: takes the first side's)"
-        )
-    if carry and not new_secret:
-        raise click.UsageError("--carry belongs to --new-secret")
-    if add and not (radio or cable):
-        raise click.UsageError("--add needs a link: --radio PORT NODE, --cable PORT RATE, or both")
-    card_line = read_argument(card_argument, prefix=CARD_PREFIX)
+    wish = _Wish(**options)
+    wish.check()
+    card_line = read_argument(wish.card_argument, prefix=CARD_PREFIX)
     card = parse_card(card_line)
     own = _own_card(common)
     _refuse_ourselves(own, card)
-    _compare(common, own, card, words=words, yes=yes)
-    folder = (folder or common.config_path.parent).absolute()
+    _compare(common, own, card, words=wish.words, yes=wish.yes)
+    folder = (wish.folder or common.config_path.parent).absolute()
     card_path, secret_path = folder / f"{card.name}.card", folder / f"{card.name}.secret"
-    _check_known(card, card_path, secret_path, replace=replace)
-    _write_secret(secret_path, secret_file, carry, replace=replace)
+    stanza = _stanza(card_path, secret_path, wish)
+    _check_known(card, card_path, secret_path, replace=wish.replace)
+    _write_secret(secret_path, wish)
     text = "".join(card_line.split()).upper() + "\n"
     write_new(card_path, text, mode=PUBLIC_MODE, replace=True)
-    stanza = _stanza(card_path, secret_path, generation, radio, cable)
-    if add:
+    if wish.add:
         _append(common.config_path, stanza, card_path)
     if common.json:
         files = {"card_file": str(card_path), "secret_file": str(secret_path)}
-        print_json({**card_document(card), **files, "stanza": stanza, "added": add})
+        print_json({**card_document(card), **files, "stanza": stanza, "added": wish.add})
         return
-    _tell(common, card_path, secret_path, carry, stanza, added=add)
+    _tell(common, card_path, secret_path, stanza, wish)
 
 
 def _own_card(common: Common) -> Card | None:
@@ -182,35 +194,28 @@ def _check_known(card: Card, card_path: Path, secret_path: Path, *, replace: boo
         )
 
 
-def _write_secret(
-    path: Path, secret_file: Path | None, carry: Path | None, *, replace: bool
-) -> None:
+def _write_secret(path: Path, wish: _Wish) -> None:
     from gateway.security.cards import parse_secret, secret_text
 
-    if secret_file is not None:
+    if wish.secret_file is not None:
         # A stick's file system has no modes: the copy is private, whatever the source says.
-        secret = parse_secret(read_text_file(secret_file))
+        secret = parse_secret(read_text_file(wish.secret_file))
     else:
         secret = os.urandom(32)
-    if carry is not None:
-        write_new(carry, secret_text(secret), mode=PRIVATE_MODE)
-    write_new(path, secret_text(secret), mode=PRIVATE_MODE, replace=replace)
+    if wish.carry is not None:
+        write_new(wish.carry, secret_text(secret), mode=PRIVATE_MODE)
+    write_new(path, secret_text(secret), mode=PRIVATE_MODE, replace=wish.replace)
 
 
-def _stanza(
-    card_path: Path,
-    secret_path: Path,
-    generation: int,
-    radio: tuple[str, str] | None,
-    cable: tuple[str, str] | None,
-) -> str:
+def _stanza(card_path: Path, secret_path: Path, wish: _Wish) -> str:
     """The `[[line]]` for the configuration; links that were not given stand there as examples."""
     lines = [
         "[[line]]",
         f"card = {_quoted(card_path)}",
         f"secret_file = {_quoted(secret_path)}",
-        f"generation = {generation}",
+        f"generation = {wish.generation}",
     ]
+    radio, cable = wish.radio, wish.cable
     if not radio and not cable:
         lines += ["# Add at least one link; the first is used first."]
     port, node = radio or ("/dev/serial/by-id/usb-...", "!00000000")
@@ -271,24 +276,16 @@ def _append(path: Path, stanza: str, card_path: Path) -> None:
     write_new(path, f"{text}{joint}{stanza}", mode=mode, replace=True)
 
 
-def _tell(
-    common: Common,
-    card_path: Path,
-    secret_path: Path,
-    carry: Path | None,
-    stanza: str,
-    *,
-    added: bool,
-) -> None:
+def _tell(common: Common, card_path: Path, secret_path: Path, stanza: str, wish: _Wish) -> None:
     say("")
     say(f"card    {card_path}")
     say(f"secret  {secret_path} (mode 0600)")
-    if carry:
+    if wish.carry:
         say(
-            f"carry   {carry}: bring it to the other side by hand, take it there with "
-            f"--secret-file {shlex.quote(carry.name)}, then destroy it"
+            f"carry   {wish.carry}: bring it to the other side by hand, take it there with "
+            f"--secret-file {shlex.quote(wish.carry.name)}, then destroy it"
         )
-    if added:
+    if wish.add:
         say(f"added to {common.config_path}; check it with `hotline config check`")
         return
     warn(f"add this to {common.config_path}:")

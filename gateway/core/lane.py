@@ -78,3 +78,15 @@ class Lane:
         self.beat_due = False
         self.beat_waits = None
         self.beat_replies.clear()
+
+
+@dataclass(slots=True)
+class Totals:
+    """Counted since the start, for the status and the bench."""
+
+    frames_out: int = 0
+    frames_in: int = 0
+    octets_out: int = 0
+    octets_in: int = 0
+    retransmissions: int = 0
+    failed_opens: int = 0

@@ -6,26 +6,26 @@ The engine hears of receipts and lost peers through `LineListener`.
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
 from random import Random
 from typing import Final, Protocol
 
 from gateway.core.composer import Composer, Standing, TellsAge
+from gateway.core.dispatcher import Dispatcher
 from gateway.core.draft import Draft
 from gateway.core.effects import Level, Transmit
 from gateway.core.entropy import EntropyPool
 from gateway.core.events import LinkTraits, Refusal
-from gateway.core.lane import Flight, Lane, Part
+from gateway.core.lane import Flight, Lane, Part, Totals
 from gateway.core.link_health import LinkHealth
-from gateway.core.outgoing import Attempt, OutAct, Outgoing
+from gateway.core.outgoing import OutAct, Outgoing
 from gateway.core.policy import Policy
 from gateway.core.prober import Prober
 from gateway.core.reception import Reception
 from gateway.core.routing import best_links
 from gateway.core.session import Session
 from gateway.core.timers import Timers
-from gateway.model import Instant, LinkName, LinkState, Precedence, Station
+from gateway.model import Instant, LinkName, LinkState, Station
 from gateway.wire.items import (
     BeatItem,
     FragmentReceiptItem,
@@ -54,18 +54,6 @@ class LineListener(TellsAge, Protocol):
         ...
 
     def act_relayed(self, act: OutAct, link: LinkName, draft: Draft) -> None: ...
-
-
-@dataclasses.dataclass(slots=True)
-class Totals:
-    """Counted since the start, for the status and the bench."""
-
-    frames_out: int = 0
-    frames_in: int = 0
-    octets_out: int = 0
-    octets_in: int = 0
-    retransmissions: int = 0
-    failed_opens: int = 0
 
 
 class Line:
@@ -111,29 +99,38 @@ class Line:
             entropy=entropy,
             ages=listener,
         )
+        self._dispatcher = Dispatcher(
+            lanes=self.lanes,
+            outgoing=self.outgoing,
+            composer=self._composer,
+            policy=policy,
+            timers=timers,
+            totals=self.totals,
+            pump=self._pump,
+        )
         self._echoes: dict[int, tuple[LinkName, Instant]] = {}
 
     # What the links say
 
     def link_up(self, name: LinkName, traits: LinkTraits, draft: Draft) -> None:
         lane = self.lanes[name]
-        self._drop_attempts(lane)
+        self._dispatcher.drop_attempts(lane)
         lane.clear()
         lane.health.device_up(traits)
         self._prober.begin(lane, draft)
-        self.dispatch(draft)
+        self._dispatcher.dispatch(draft)
         self._pump(lane, draft)
 
     def link_down(self, name: LinkName, draft: Draft) -> None:
         """Everything under way there goes by another link at once."""
         lane = self.lanes[name]
         lane.health.device_down()
-        self._drop_attempts(lane)
+        self._dispatcher.drop_attempts(lane)
         lane.clear()
         self._timers.drop(("probe", self.peer, name))
         self._timers.drop(("beat", self.peer, name))
         self._timers.drop(("lane", self.peer, name))
-        self.dispatch(draft)
+        self._dispatcher.dispatch(draft)
 
     def frame_sent(self, name: LinkName, transmission: int, draft: Draft) -> None:
         lane = self.lanes[name]
@@ -199,9 +196,9 @@ class Line:
             self._timers.set(("lane", self.peer, name), lane.blocked_until)
         for act, attempt in self._composer.attempts_of(lane, flight):
             attempt.unresolved = max(attempt.unresolved - 1, 0)
-            self._hedge(act, lane, draft)
+            self._dispatcher.hedge(act, lane, draft)
             if attempt.queued == 0 and attempt.unresolved == 0:
-                self._again(act, lane, draft)
+                self._dispatcher.again(act, lane, draft)
         if flight.is_hello or flight.beat is not None:
             self._timers.set_earlier(
                 ("probe", self.peer, name), self._after(draft.now.instant, max(rest_ms, 1_000))
@@ -235,7 +232,7 @@ class Line:
                 freed[name] = None
             act.attempts.clear()
         if freed:
-            self.dispatch(draft)
+            self._dispatcher.dispatch(draft)
 
     def fragments_held(self, item: FragmentReceiptItem, act: OutAct, draft: Draft) -> None:
         """The peer named the fragments it holds; missing ones go where none is queued."""
@@ -245,7 +242,7 @@ class Line:
         act.held_bitmap = item.bitmap & ((1 << item.count) - 1)
         for name, attempt in list(act.attempts.items()):
             if attempt.queued == 0 and attempt.unresolved == 0:
-                self._again(act, self.lanes[name], draft)
+                self._dispatcher.again(act, self.lanes[name], draft)
                 self._pump(self.lanes[name], draft)
 
     def beat(self, name: LinkName, item: BeatItem, draft: Draft) -> None:
@@ -317,7 +314,7 @@ class Line:
         if attempt is None or lane.health.traits is None:
             return
         self._prober.missed(lane, draft)
-        self._hedge(act, lane, draft)
+        self._dispatcher.hedge(act, lane, draft)
         if attempt.unresolved > 0:
             # One owner an attempt: the firmware still retransmits this one itself.
             self._timers.set(
@@ -326,57 +323,33 @@ class Line:
             )
             attempt.unresolved = 0
             return
-        if lane.health.state is LinkState.DOWN and self._is_on_better(act, lane):
-            self._end_attempt(act, lane)
+        if lane.health.state is LinkState.DOWN and self._dispatcher.is_on_better(act, lane):
+            self._dispatcher.end_attempt(act, lane)
             return
-        self._again(act, lane, draft)
+        self._dispatcher.again(act, lane, draft)
         self._pump(lane, draft)
 
     # Own acts
 
     def submit(self, act: OutAct, draft: Draft) -> None:
         self.outgoing.add(act)
-        self.dispatch(draft)
+        self._dispatcher.dispatch(draft)
+
+    def dispatch(self, draft: Draft) -> None:
+        """Give waiting acts to links that have room."""
+        self._dispatcher.dispatch(draft)
 
     def replace(self, act: OutAct, draft: Draft) -> None:
         """A VOID takes the place of an act that never left."""
-        old = self.outgoing.get(act.id)
-        if old is not None:
-            for name in list(old.attempts):
-                self._end_attempt(old, self.lanes[name])
-        self.outgoing.replace(act)
-        self.dispatch(draft)
+        self._dispatcher.replace(act, draft)
 
     def widen(self, act: OutAct, draft: Draft) -> None:
         """Overdue: from now on it goes on every link that works."""
-        act.is_widened = True
-        for lane in best_links(list(self.lanes.values()), self.policy, draft.now.instant):
-            if lane.name not in act.attempts:
-                self._start(act, lane, draft)
-                self._pump(lane, draft)
+        self._dispatcher.widen(act, draft)
 
     def demote(self, act: OutAct) -> None:
-        """Expired or cancelled after it left: it only fills its hole now, behind everything."""
-        act.precedence = Precedence.ROUTINE
-        act.is_widened = False
-        if not act.attempts:
-            self.outgoing.wait(act)
-
-    def dispatch(self, draft: Draft) -> None:
-        """Give waiting acts, fastest first, to the best link while its window has room."""
-        now = draft.now.instant
-        while (act := self.outgoing.next_waiting()) is not None:
-            ranked = best_links(list(self.lanes.values()), self.policy, now)
-            if not ranked:
-                return
-            chosen = ranked if act.precedence is Precedence.FLASH else ranked[:1]
-            if not self._has_room(chosen[0], act):
-                return
-            self.outgoing.pop_waiting()
-            for lane in chosen:
-                self._start(act, lane, draft)
-            for lane in chosen:
-                self._pump(lane, draft)
+        """Expired or cancelled after it left: it only fills its hole now."""
+        self._dispatcher.demote(act)
 
     def pump_all(self, draft: Draft) -> None:
         """Let every free link carry what is due: receipts after an accepted act, mostly."""
@@ -384,57 +357,6 @@ class Line:
             self._pump(lane, draft)
 
     # Inside
-
-    def _has_room(self, lane: Lane, act: OutAct) -> bool:
-        traits = lane.health.traits
-        radio = traits is not None and traits.is_radio
-        count = self.policy.window_radio_count if radio else self.policy.window_serial_count
-        if act.precedence <= Precedence.IMMEDIATE:
-            count += self.policy.window_urgent_count
-        return len(lane.acts) < count
-
-    def _start(self, act: OutAct, lane: Lane, draft: Draft) -> None:
-        act.attempts[lane.name] = Attempt()
-        lane.acts[act.id] = None
-        self._composer.queue_parts(act, lane)
-
-    def _again(self, act: OutAct, lane: Lane, draft: Draft) -> None:
-        """Another round on this link, if one is not under way."""
-        attempt = act.attempts.get(lane.name)
-        if attempt is None or attempt.queued or act.is_receipted or lane.health.traits is None:
-            return
-        self._timers.drop(("rtx", act.id, lane.name))
-        self.totals.retransmissions += 1
-        self._composer.queue_parts(act, lane)
-
-    def _hedge(self, act: OutAct, lane: Lane, draft: Draft) -> None:
-        """The best other link gets it as soon as this one missed one timer."""
-        others = best_links(
-            list(self.lanes.values()), self.policy, draft.now.instant, exclude=list(act.attempts)
-        )
-        if others:
-            self._start(act, others[0], draft)
-            self._pump(others[0], draft)
-
-    def _is_on_better(self, act: OutAct, lane: Lane) -> bool:
-        return any(
-            self.lanes[name].health.state in (LinkState.UP, LinkState.DEGRADED)
-            for name in act.attempts
-            if name != lane.name
-        )
-
-    def _end_attempt(self, act: OutAct, lane: Lane) -> None:
-        act.attempts.pop(lane.name, None)
-        lane.acts.pop(act.id, None)
-        self._timers.drop(("rtx", act.id, lane.name))
-
-    def _drop_attempts(self, lane: Lane) -> None:
-        for act_id in list(lane.acts):
-            act = self.outgoing.get(act_id)
-            if act is not None:
-                self._end_attempt(act, lane)
-                if not act.attempts:
-                    self.outgoing.wait(act)
 
     def _part_left(self, lane: Lane, flight: Flight, part: Part, draft: Draft) -> None:
         act = self.outgoing.get(part.act_id)
@@ -458,7 +380,7 @@ class Line:
             for act_id in list(lane.acts):
                 act = self.outgoing.get(act_id)
                 if act is not None and act.attempts[lane.name].unresolved == 0:
-                    self._again(act, lane, draft)
+                    self._dispatcher.again(act, lane, draft)
             self._pump(lane, draft)
         self._prober.schedule(lane, draft)
 

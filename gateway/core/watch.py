@@ -279,15 +279,12 @@ class Watch:
             PendingNotice(
                 notice_id=record.notice.id,
                 precedence=record.notice.precedence,
-                # A comm check is a test of the line whatever its indicator: the blue lamp's.
-                operation=Operation.TEST
-                if record.notice.kind is Kind.CHECK
-                and record.notice.operation is Operation.OPERATION
-                else record.notice.operation,
+                operation=record.notice.operation,
                 state=record.state,
                 since=record.since,
                 displayed=record.displayed,
                 overdue=record.overdue,
+                is_check=record.notice.kind is Kind.CHECK,
             )
             for record in islice(records, PENDING_COUNT_MAX)
         )

@@ -1,0 +1,133 @@
+"""Which own act is under way on which links: PACE order, windows, hedging, hand-over.
+
+Starts and ends attempts; sends nothing itself: a lane that got work is pumped by its line.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from gateway.core.composer import Composer
+from gateway.core.draft import Draft
+from gateway.core.lane import Lane, Totals
+from gateway.core.outgoing import Attempt, OutAct, Outgoing
+from gateway.core.policy import Policy
+from gateway.core.routing import best_links
+from gateway.core.timers import Timers
+from gateway.model import LinkName, LinkState, Precedence
+
+
+class Dispatcher:
+    """Gives acts to the lanes of one line."""
+
+    __slots__ = ("_composer", "_lanes", "_outgoing", "_policy", "_pump", "_timers", "_totals")
+
+    def __init__(
+        self,
+        *,
+        lanes: Mapping[LinkName, Lane],
+        outgoing: Outgoing,
+        composer: Composer,
+        policy: Policy,
+        timers: Timers,
+        totals: Totals,
+        pump: Callable[[Lane, Draft], None],
+    ) -> None:
+        self._lanes = lanes
+        self._outgoing = outgoing
+        self._composer = composer
+        self._policy = policy
+        self._timers = timers
+        self._totals = totals
+        self._pump = pump
+
+    def replace(self, act: OutAct, draft: Draft) -> None:
+        """A VOID takes the place of an act that never left."""
+        old = self._outgoing.get(act.id)
+        if old is not None:
+            for name in list(old.attempts):
+                self.end_attempt(old, self._lanes[name])
+        self._outgoing.replace(act)
+        self.dispatch(draft)
+
+    def widen(self, act: OutAct, draft: Draft) -> None:
+        """Overdue: from now on it goes on every link that works."""
+        act.is_widened = True
+        for lane in best_links(list(self._lanes.values()), self._policy, draft.now.instant):
+            if lane.name not in act.attempts:
+                self.start(act, lane, draft)
+                self._pump(lane, draft)
+
+    def demote(self, act: OutAct) -> None:
+        """Expired or cancelled after it left: it only fills its hole now, behind everything."""
+        act.precedence = Precedence.ROUTINE
+        act.is_widened = False
+        if not act.attempts:
+            self._outgoing.wait(act)
+
+    def dispatch(self, draft: Draft) -> None:
+        """Give waiting acts, fastest first, to the best link while its window has room."""
+        now = draft.now.instant
+        while (act := self._outgoing.next_waiting()) is not None:
+            ranked = best_links(list(self._lanes.values()), self._policy, now)
+            if not ranked:
+                return
+            chosen = ranked if act.precedence is Precedence.FLASH else ranked[:1]
+            if not self._has_room(chosen[0], act):
+                return
+            self._outgoing.pop_waiting()
+            for lane in chosen:
+                self.start(act, lane, draft)
+            for lane in chosen:
+                self._pump(lane, draft)
+
+    def _has_room(self, lane: Lane, act: OutAct) -> bool:
+        traits = lane.health.traits
+        radio = traits is not None and traits.is_radio
+        count = self._policy.window_radio_count if radio else self._policy.window_serial_count
+        if act.precedence <= Precedence.IMMEDIATE:
+            count += self._policy.window_urgent_count
+        return len(lane.acts) < count
+
+    def start(self, act: OutAct, lane: Lane, draft: Draft) -> None:
+        act.attempts[lane.name] = Attempt()
+        lane.acts[act.id] = None
+        self._composer.queue_parts(act, lane)
+
+    def again(self, act: OutAct, lane: Lane, draft: Draft) -> None:
+        """Another round on this link, if one is not under way."""
+        attempt = act.attempts.get(lane.name)
+        if attempt is None or attempt.queued or act.is_receipted or lane.health.traits is None:
+            return
+        self._timers.drop(("rtx", act.id, lane.name))
+        self._totals.retransmissions += 1
+        self._composer.queue_parts(act, lane)
+
+    def hedge(self, act: OutAct, lane: Lane, draft: Draft) -> None:
+        """The best other link gets it as soon as this one missed one timer."""
+        others = best_links(
+            list(self._lanes.values()), self._policy, draft.now.instant, exclude=list(act.attempts)
+        )
+        if others:
+            self.start(act, others[0], draft)
+            self._pump(others[0], draft)
+
+    def is_on_better(self, act: OutAct, lane: Lane) -> bool:
+        return any(
+            self._lanes[name].health.state in (LinkState.UP, LinkState.DEGRADED)
+            for name in act.attempts
+            if name != lane.name
+        )
+
+    def end_attempt(self, act: OutAct, lane: Lane) -> None:
+        act.attempts.pop(lane.name, None)
+        lane.acts.pop(act.id, None)
+        self._timers.drop(("rtx", act.id, lane.name))
+
+    def drop_attempts(self, lane: Lane) -> None:
+        for act_id in list(lane.acts):
+            act = self._outgoing.get(act_id)
+            if act is not None:
+                self.end_attempt(act, lane)
+                if not act.attempts:
+                    self._outgoing.wait(act)

@@ -76,3 +76,13 @@ def test_the_longest_frame_passes_and_a_longer_one_does_not() -> None:
         assert decoder.feed(encode_stream(octet * (FRAME_SIZE_MAX + 1))) == []
         assert decoder.dropped_count == 1
         assert decoder.feed(encode_stream(FRAME)) == [FRAME]
+
+
+def test_a_line_that_never_ends_a_frame_holds_little() -> None:
+    """Octets without a delimiter take no more memory than the longest frame."""
+    decoder = StreamDecoder()
+    for _ in range(100):
+        assert decoder.feed(b"\x02" * 999) == []
+        assert len(decoder._pending) <= ENCODED_SIZE_MAX
+    assert decoder.feed(DELIMITER + encode_stream(FRAME)) == [FRAME]
+    assert decoder.dropped_count == 1

@@ -8,11 +8,40 @@ from __future__ import annotations
 
 import enum
 import re
-import unicodedata
 from dataclasses import dataclass
 from typing import Final, NamedTuple, NewType
 
+from gateway.content import (
+    BODY_SIZE_MAX,
+    POLYGON_POINT_COUNT_MAX,
+    POLYGON_POINT_COUNT_MIN,
+    SLOT_COUNT_MAX,
+    UTC_MAX,
+    Altitude,
+    Phrase,
+    Place,
+    Point,
+    Text,
+    Window,
+    check_text,
+    in_range,
+)
 from gateway.errors import FieldError
+
+__all__ = [
+    "BODY_SIZE_MAX",
+    "POLYGON_POINT_COUNT_MAX",
+    "POLYGON_POINT_COUNT_MIN",
+    "SLOT_COUNT_MAX",
+    "UTC_MAX",
+    "Altitude",
+    "Phrase",
+    "Place",
+    "Point",
+    "Text",
+    "Window",
+    "check_text",
+]
 
 Instant = NewType("Instant", int)
 """Milliseconds of CLOCK_BOOTTIME; for timers only, never across a restart."""
@@ -26,12 +55,7 @@ Serial = NewType("Serial", int)
 """The originator's running number in an epoch, 1 to 65535."""
 LinkName = NewType("LinkName", str)
 
-UTC_MAX: Final = 0xFFFF_FFFF
 LIFETIME_MIN_MAX: Final = 0xFFFF
-BODY_SIZE_MAX: Final = 1024
-SLOT_COUNT_MAX: Final = 8
-POLYGON_POINT_COUNT_MAX: Final = 8
-POLYGON_POINT_COUNT_MIN: Final = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,138 +228,6 @@ class ActId(NamedTuple):
 
 _ACT_ID: Final = re.compile(r"([1-9][0-9]{0,2})-([0-9a-f]{4})-([1-9][0-9]{0,4})")
 
-_BIDI: Final = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
-_LANGUAGE: Final = re.compile(r"[a-z]{2,3}(-[A-Za-z0-9]{2,8})?")
-
-
-def check_text(field: str, text: str, *, size_max: int = BODY_SIZE_MAX) -> str:
-    """Return `text` in NFC if people may be shown it, else raise `FieldError`.
-
-    No control characters but line feed, no bidirectional overrides, at most `size_max` octets.
-    """
-    text = unicodedata.normalize("NFC", text)
-    for index, character in enumerate(text):
-        category = unicodedata.category(character)
-        if (category == "Cc" and character != "\n") or category in ("Cs", "Zl", "Zp"):
-            raise FieldError(
-                field,
-                f"has the control character U+{ord(character):04X} at {index}",
-                "use printable text and line feeds only",
-                code="bad_text",
-            )
-        if character in _BIDI:
-            raise FieldError(
-                field,
-                f"has the bidirectional override U+{ord(character):04X} at {index}",
-                "remove it; the screen sets the direction by itself",
-                code="bad_text",
-            )
-    size = len(text.encode())
-    if size > size_max:
-        raise FieldError(
-            field,
-            f"has {size} octets of UTF-8, the limit is {size_max}",
-            "shorten it or send it as two notices",
-            code="text_too_long",
-        )
-    return text
-
-
-def _in_range(field: str, value: int, low: int, high: int, unit: str = "") -> None:
-    if not low <= value <= high:
-        raise FieldError(field, f"{value} is out of range", f"give {low} to {high}{unit}")
-
-
-@dataclass(frozen=True, slots=True)
-class Text:
-    """Free text with its language (BCP 47, for example `en`); 1 to 1024 octets of UTF-8, NFC."""
-
-    text: str
-    language: str
-
-    def __post_init__(self) -> None:
-        if check_text("text", self.text) != self.text:
-            raise FieldError("text", "is not in Unicode NFC", "normalise it first")
-        if not self.text:
-            raise FieldError("text", "is empty", "write what you want to say")
-        if len(self.language) > 12 or not _LANGUAGE.fullmatch(self.language):
-            raise FieldError(
-                "language", f"{self.language[:20]!r} is no language tag", "write for example en"
-            )
-
-
-@dataclass(frozen=True, slots=True)
-class Phrase:
-    """A phrase of the codebook, 1 to 65535, and what fills its slots (at most 8)."""
-
-    code: int
-    slots: tuple[str | int, ...] = ()
-
-    def __post_init__(self) -> None:
-        _in_range("phrase", self.code, 1, 0xFFFF)
-        _in_range("slots", len(self.slots), 0, SLOT_COUNT_MAX)
-        for slot in self.slots:
-            if isinstance(slot, str):
-                if check_text("slots", slot, size_max=120) != slot:
-                    raise FieldError("slots", "is not in Unicode NFC", "normalise it first")
-            else:
-                _in_range("slots", slot, -(2**31), 2**31 - 1)
-
-
-class Point(NamedTuple):
-    """WGS 84, in 1e-5 degree (about a metre): latitude +-9 000 000, longitude +-18 000 000."""
-
-    latitude_e5: int
-    longitude_e5: int
-
-
-@dataclass(frozen=True, slots=True)
-class Altitude:
-    """An altitude band in metres above mean sea level, -500 to 30 000 each, low <= high."""
-
-    low_m: int
-    high_m: int
-
-    def __post_init__(self) -> None:
-        _in_range("altitude", self.low_m, -500, 30_000, " m")
-        _in_range("altitude", self.high_m, self.low_m, 30_000, " m")
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """A point with a radius (metres, 0 to 65535), or a polygon of 3 to 8 points with radius 0."""
-
-    points: tuple[Point, ...]
-    radius_m: int = 0
-    altitude: Altitude | None = None
-
-    def __post_init__(self) -> None:
-        if len(self.points) != 1:
-            _in_range(
-                "place",
-                len(self.points),
-                POLYGON_POINT_COUNT_MIN,
-                POLYGON_POINT_COUNT_MAX,
-                " points",
-            )
-            _in_range("radius_m", self.radius_m, 0, 0)
-        _in_range("radius_m", self.radius_m, 0, 0xFFFF, " m")
-        for point in self.points:
-            _in_range("latitude", point.latitude_e5, -9_000_000, 9_000_000, " (1e-5 degree)")
-            _in_range("longitude", point.longitude_e5, -18_000_000, 18_000_000, " (1e-5 degree)")
-
-
-@dataclass(frozen=True, slots=True)
-class Window:
-    """When an activity takes place: minutes since 1970 UTC, and its length, 0 to 65535 min."""
-
-    start_min: int
-    length_min: int
-
-    def __post_init__(self) -> None:
-        _in_range("window", self.start_min, 0, UTC_MAX // 60, " minutes since 1970")
-        _in_range("window", self.length_min, 0, 0xFFFF, " min")
-
 
 @dataclass(frozen=True, slots=True)
 class Previous:
@@ -348,8 +240,8 @@ class Previous:
     serial: int
 
     def __post_init__(self) -> None:
-        _in_range("previous", self.epoch, 0, 0xFFFF)
-        _in_range("previous", self.serial, 0, 0xFFFF)
+        in_range("previous", self.epoch, 0, 0xFFFF)
+        in_range("previous", self.serial, 0, 0xFFFF)
 
 
 Extensions = tuple[tuple[int, bytes], ...]
@@ -357,20 +249,20 @@ Extensions = tuple[tuple[int, bytes], ...]
 
 
 def check_act_id(field: str, act_id: ActId) -> None:
-    _in_range(field, act_id.originator, 1, 255)
-    _in_range(field, act_id.epoch, 1, 0xFFFF)
-    _in_range(field, act_id.serial, 1, 0xFFFF)
+    in_range(field, act_id.originator, 1, 255)
+    in_range(field, act_id.epoch, 1, 0xFFFF)
+    in_range(field, act_id.serial, 1, 0xFFFF)
 
 
 def _check_common(
     act_id: ActId, to: Station, created: UtcTime | None, previous: Previous | None
 ) -> None:
     check_act_id("id", act_id)
-    _in_range("to", to, 1, 255)
+    in_range("to", to, 1, 255)
     if to == act_id.originator:
         raise FieldError("to", "is the originator itself", "name the far station")
     if created is not None:
-        _in_range("created", created, 0, UTC_MAX)
+        in_range("created", created, 0, UTC_MAX)
     if (previous is not None) != (act_id.serial == 1):
         raise FieldError("previous", "belongs to serial 1 and to no other", "this is a bug")
 
@@ -393,9 +285,9 @@ class NoticeDraft:
 
     def __post_init__(self) -> None:
         if self.lifetime_min is not None:
-            _in_range("expires_min", self.lifetime_min, 1, LIFETIME_MIN_MAX, " min")
+            in_range("expires_min", self.lifetime_min, 1, LIFETIME_MIN_MAX, " min")
         if self.reply_by_min is not None:
-            _in_range("reply_by_min", self.reply_by_min, 1, LIFETIME_MIN_MAX, " min")
+            in_range("reply_by_min", self.reply_by_min, 1, LIFETIME_MIN_MAX, " min")
         if self.reference is not None:
             check_act_id("reference", self.reference)
         if self.kind in (Kind.CANCEL, Kind.UPDATE) and self.reference is None:
@@ -427,9 +319,9 @@ class Notice:
 
     def __post_init__(self) -> None:
         _check_common(self.id, self.to, self.created, self.previous)
-        _in_range("lifetime_min", self.lifetime_min, 1, LIFETIME_MIN_MAX, " min")
+        in_range("lifetime_min", self.lifetime_min, 1, LIFETIME_MIN_MAX, " min")
         if self.reply_by_min is not None:
-            _in_range("reply_by_min", self.reply_by_min, 1, LIFETIME_MIN_MAX, " min")
+            in_range("reply_by_min", self.reply_by_min, 1, LIFETIME_MIN_MAX, " min")
         if self.reference is not None:
             check_act_id("reference", self.reference)
             if self.reference.originator not in (self.id.originator, self.to):

@@ -141,7 +141,8 @@ class Line:
         lane.busy = None
         self._timers.drop(("lane", self.peer, name))
         flight.sent_at = now
-        self._echoes[flight.counter & 0xFF] = (name, now)
+        if not flight.is_hello and flight.counter & 0xFF in self._echoes:
+            self._echoes[flight.counter & 0xFF] = (name, now)
         self._prober.left(lane, flight, draft)
         if flight.want_ack:
             lane.flights[transmission] = flight
@@ -220,7 +221,7 @@ class Line:
         if mark is None:
             return
         name, sent_at = mark
-        self._prove(self.lanes[name], draft.now.instant - sent_at, draft)
+        self._prove(self.lanes[name], max(draft.now.instant - sent_at, 1), draft)
 
     def receipted(self, acts: list[OutAct], draft: Draft) -> None:
         """The peer has these; their attempts end."""
@@ -399,9 +400,14 @@ class Line:
             return
         flight, octets, precedence = composed
         lane.busy = flight
+        self._prober.handed(lane, flight)
+        airtime_ms = round(traits.airtime.of(len(octets)))
+        if not flight.is_hello:
+            # Until the driver says when it left: a receipt may be here before that.
+            self._echoes[flight.counter & 0xFF] = (lane.name, self._after(now, airtime_ms))
         self.totals.frames_out += 1
         self.totals.octets_out += len(octets)
-        guard_ms = round(traits.airtime.of(len(octets))) + self.policy.radio_attempt_guard_ms
+        guard_ms = airtime_ms + self.policy.radio_attempt_guard_ms
         self._timers.set(("lane", self.peer, lane.name), self._after(now, guard_ms))
         draft.effect(
             Transmit(

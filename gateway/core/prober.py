@@ -71,11 +71,16 @@ class Prober:
         due = Instant(draft.now.instant + wait + jitter)
         self._timers.set(("probe", self._peer, lane.name), due)
 
+    def handed(self, lane: Lane, flight: Flight) -> None:
+        """A frame is with the driver. Its reply may come before the driver says that it left."""
+        if flight.is_hello or flight.beat is not None:
+            lane.beat_waits = _HELLO_WAITS if flight.beat is None else flight.beat
+
     def left(self, lane: Lane, flight: Flight, draft: Draft) -> None:
-        """A frame left: its hello or beat is awaited from now."""
-        if not flight.is_hello and flight.beat is None:
+        """A frame left: its hello or beat, unless answered already, has one timer from now."""
+        awaited = _HELLO_WAITS if flight.is_hello else flight.beat
+        if awaited is None or lane.beat_waits != awaited:
             return
-        lane.beat_waits = _HELLO_WAITS if flight.beat is None else flight.beat
         due = Instant(draft.now.instant + lane.health.timer_ms(flight.size))
         self._timers.set(("beat", self._peer, lane.name), due)
 
@@ -91,10 +96,12 @@ class Prober:
             self._reply_came(lane)
 
     def reply_missed(self, lane: Lane, draft: Draft) -> None:
-        """The reply's time is over: a miss, and the next test soon."""
+        """The reply's time is over: a miss, and the next test at once; later ones less often."""
         lane.beat_waits = None
         self.missed(lane, draft)
-        self._timers.set_earlier(("probe", self._peer, lane.name), draft.now.instant)
+        wait = 0 if lane.health.misses == 1 else lane.health.beat_interval_ms()
+        due = Instant(draft.now.instant + wait)
+        self._timers.set_earlier(("probe", self._peer, lane.name), due)
 
     def hello_asked(
         self, lane: Lane, *, response: bytes | None, echo: bytes | None, draft: Draft

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from gateway.core.delivery import advance, input_of
+from gateway.core.dialogue import is_settled
 from gateway.core.draft import Draft
 from gateway.core.effects import AlarmCode, Level
 from gateway.core.hearing import Hearing
@@ -10,7 +12,7 @@ from gateway.core.records import Direction, Recovered, StoredAct, StoredDelivery
 from gateway.core.speech import make_out_act
 from gateway.core.station import StationState, born_of
 from gateway.errors import DecodeError
-from gateway.model import Act, ActId, Answer, Kind, Notice, Precedence
+from gateway.model import Act, ActId, Answer, DeliveryState, Kind, Notice, Precedence
 from gateway.wire.notice import decode_act
 
 OFFSET_MARGIN = 4096
@@ -35,8 +37,11 @@ def restore(state: StationState, hearing: Hearing, recovered: Recovered, draft: 
     answers = {act.id: act for _, act in acts.values() if isinstance(act, Answer)}
     deliveries = {delivery.notice_id: delivery for delivery in recovered.deliveries}
     for stored, act in acts.values():
-        if isinstance(act, Notice) and act.id in deliveries:
-            _restore_record(state, stored, act, deliveries[act.id], answers, draft)
+        if isinstance(act, Notice):
+            delivery = deliveries.get(act.id) or _rebuilt(stored, act, answers)
+            _restore_record(state, stored, act, delivery, answers, draft)
+            if act.id not in deliveries and not state.is_refused:
+                state.ledger.keep(state.ledger.records[act.id], draft)
     for stored, act in acts.values():
         if isinstance(act, Notice) and stored.direction is Direction.IN:
             _restore_early_end(state, hearing, act)
@@ -69,6 +74,29 @@ def _decode(recovered: Recovered, draft: Draft) -> dict[ActId, tuple[StoredAct, 
 def decode_stored(stored: StoredAct) -> Act:
     """The act of a row. Raises `DecodeError`."""
     return decode_act(stored.octets, originator=stored.id.originator, to=stored.to)
+
+
+def _rebuilt(stored: StoredAct, notice: Notice, answers: dict[ActId, Answer]) -> StoredDelivery:
+    """The delivery of a notice that only the log book still knew: what its answers prove.
+
+    An own one counts as sent, so that the peer's receipt settles it; a foreign one as receipted.
+    """
+    is_own = stored.direction is Direction.OUT
+    state = DeliveryState.SENT if is_own else DeliveryState.RECEIPTED
+    given = [answer for answer in answers.values() if answer.reference == notice.id]
+    for answer in given:
+        state = advance(state, input_of(answer.code))
+    return StoredDelivery(
+        notice_id=notice.id,
+        direction=stored.direction,
+        state=state,
+        overdue=False,
+        late=False,
+        displayed=False,
+        taken=False,
+        answers=tuple(answer.id for answer in given),
+        is_open=not is_settled(notice.kind.response, state),
+    )
 
 
 def _restore_record(

@@ -101,6 +101,8 @@ class Path:
     deaf: set[Station] = field(default_factory=set)
     """Stations that hear nothing here: one is a one-way cut, both a silent cut."""
     unplugged: bool = False
+    is_instant: bool = False
+    """Frames arrive at once, long before their sender's driver reports them sent."""
     frames: int = 0
     octets: int = 0
 
@@ -319,7 +321,8 @@ class World:
         for wait in tries:
             if acked:
                 break
-            arrives = self.now_ms + wait + airtime + path.delay_ms
+            arrives = self.now_ms + wait + path.delay_ms
+            arrives += 0 if path.is_instant else airtime
             heard = self._carry(path, post.station, frame, arrives)
             if heard and self.rng.random() >= path.loss:
                 acked = True

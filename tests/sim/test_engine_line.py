@@ -345,3 +345,17 @@ def test_states_are_published_in_order() -> None:
     assert [p.offset for p in feed] == sorted(p.offset for p in feed)
     states = [p.document.split('"state":')[1].split(",")[0].strip(' "}') for p in feed]
     assert states == ["QUEUED", "SENT", RECEIPT, "ROGER"]
+
+
+def test_answers_that_overtake_the_drivers_report_count() -> None:
+    """A link faster than its bit rate says: beats and receipts come before `FrameSent`."""
+    world = World(4)
+    path = world.add_path("cable", bit_rate=300)
+    path.is_instant = True
+    world.start()
+    world.run(2 * MINUTE)
+    for post in world.posts.values():
+        assert post.status is not None
+        assert post.status.links[0].state.value == "UP"
+        assert (post.status.links[0].loss or 0) < 0.05
+    reaches(world, send(world, draft()), RECEIPT, 5 * SECOND)

@@ -66,13 +66,10 @@ class Bench:
     async def _run_in(self, folder: Path) -> None:
         scenario = self._options.scenario
         ports = {name: ports_of(folder, name) for name in STATIONS}
-        line = write_line(
-            folder,
-            ports,
-            LineOptions(
-                baud=scenario.baud, mqtt_url=self._options.mqtt_url, policy=scenario.policy
-            ),
-        )
+        mqtt_url = self._options.mqtt_url
+        mqtt_urls = {} if mqtt_url is None else dict.fromkeys(STATIONS, mqtt_url)
+        line_options = LineOptions(baud=scenario.baud, mqtt_urls=mqtt_urls, policy=scenario.policy)
+        line = write_line(folder, ports, line_options)
         ledger = Ledger(line.keys)
         processes = {name: GatewayProcess(files) for name, files in line.stations.items()}
         media = Media(

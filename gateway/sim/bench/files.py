@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -81,8 +81,10 @@ class LineOptions:
     """What the configurations of both ends say besides ports and keys."""
 
     baud: int
-    mqtt_url: str | None = None
-    policy: Mapping[str, int] | None = None
+    links: tuple[str, ...] = LINKS
+    mqtt_urls: Mapping[str, str] = field(default_factory=dict)
+    """The broker of each station that has one."""
+    policy: Mapping[str, int] = field(default_factory=dict)
 
 
 def write_line(folder: Path, ports: Mapping[str, Ports], options: LineOptions) -> BenchLine:
@@ -123,12 +125,7 @@ def _write_private(path: Path, text: str) -> None:
 
 
 def _config(files: StationFiles, far: str, ports: Ports, options: LineOptions) -> str:
-    """The TOML text; a JSON string is a TOML basic string."""
-    folder = files.folder
-
-    def text(value: object) -> str:
-        return json.dumps(str(value))
-
+    folder, text = files.folder, _toml_text
     lines = [
         "# Made by `hotline bench`: throw-away keys, never for a real line.",
         "[station]",
@@ -140,25 +137,16 @@ def _config(files: StationFiles, far: str, ports: Ports, options: LineOptions) -
         f"card = {text(folder / f'{far}.card')}",
         f"secret_file = {text(folder / f'{far}.secret')}",
         f"generation = {GENERATION}",
-        "[[line.link]]",
-        f"name = {text(RADIO)}",
-        'driver = "meshtastic"',
-        f"port = {text(ports.radio)}",
-        f"node = {text(ports.far_node)}",
-        "[[line.link]]",
-        f"name = {text(CABLE)}",
-        'driver = "serial"',
-        f"port = {text(ports.cable)}",
-        f"bit_rate = {options.baud}",
+        *(line for link in options.links for line in _link(link, ports, options.baud)),
         "[indicators]",
         'factory = "mock"',
         "[log]",
         'level = "debug"',
     ]
-    if options.mqtt_url is not None:
+    if files.name in options.mqtt_urls:
         lines += [
             "[mqtt]",
-            f"url = {text(options.mqtt_url)}",
+            f"url = {text(options.mqtt_urls[files.name])}",
             'role = "duty_officer"',
             'submit = ["operation", "exercise", "simulation", "test"]',
             'precedence = "flash"',
@@ -167,3 +155,17 @@ def _config(files: StationFiles, far: str, ports: Ports, options: LineOptions) -
     if options.policy:
         lines += ["[policy]", *(f"{name} = {value}" for name, value in options.policy.items())]
     return "\n".join(lines) + "\n"
+
+
+def _link(link: str, ports: Ports, baud: int) -> list[str]:
+    head = ["[[line.link]]", f"name = {_toml_text(link)}"]
+    if link == CABLE:
+        port = f"port = {_toml_text(ports.cable)}"
+        return [*head, 'driver = "serial"', port, f"bit_rate = {baud}"]
+    port, node = f"port = {_toml_text(ports.radio)}", f"node = {_toml_text(ports.far_node)}"
+    return [*head, 'driver = "meshtastic"', port, node]
+
+
+def _toml_text(value: object) -> str:
+    """A JSON string is a TOML basic string."""
+    return json.dumps(str(value))

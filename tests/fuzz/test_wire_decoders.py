@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Callable
 
 import cbor2
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from gateway.errors import DecodeError, FieldError
@@ -93,7 +93,6 @@ octets_of_any_kind = st.one_of(
 )
 
 
-@settings(max_examples=300)
 @given(octets_of_any_kind)
 @example(b"")
 @example(b"\xc1\x1a\x00\x00\x00\x00")
@@ -122,7 +121,6 @@ def test_what_loads_is_deterministic(octets: bytes) -> None:
         assert check(octets, 0) == len(octets)
 
 
-@settings(max_examples=40)
 @given(st.one_of(acts().map(encode_act), items.map(lambda item: encode_items([item]))), st.data())
 def test_damaged_octets(octets: bytes, data: st.DataObject) -> None:
     """Every prefix, and any octet changed, inserted or removed, gives a value or `DecodeError`."""
@@ -141,7 +139,6 @@ def test_damaged_octets(octets: bytes, data: st.DataObject) -> None:
                 read(found)
 
 
-@settings(max_examples=20)
 @given(acts())
 def test_no_prefix_of_an_act_is_an_act(act: Act) -> None:
     """A cut act never reads as a shorter one."""

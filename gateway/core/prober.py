@@ -17,6 +17,8 @@ from gateway.core.timers import Timers
 from gateway.model import Instant, LinkState, Station
 
 _HELLO_FRAME_SIZE: Final = 80
+_RETRY_FIRST_MS: Final = 1_000
+"""Around it lies the pause after the first unanswered test; it doubles up to the beat interval."""
 _HELLO_WAITS: Final = -1
 """In `Lane.beat_waits`: a hello is awaited, not the reply to a beat."""
 
@@ -96,10 +98,16 @@ class Prober:
             self._reply_came(lane)
 
     def reply_missed(self, lane: Lane, draft: Draft) -> None:
-        """The reply's time is over: a miss, and the next test at once; later ones less often."""
+        """The reply's time is over: a miss, and the next test soon; later ones less often.
+
+        Never at once: two radios that start together lose their first tests to each other, and
+        would lose the next ones too.
+        """
         lane.beat_waits = None
         self.missed(lane, draft)
-        wait = 0 if lane.health.misses == 1 else lane.health.beat_interval_ms()
+        spread_ms = _RETRY_FIRST_MS << min(lane.health.misses - 1, 10)
+        spread_ms = min(spread_ms, lane.health.beat_interval_ms())
+        wait = int(spread_ms * (0.5 + self._rng.random()))
         due = Instant(draft.now.instant + wait)
         self._timers.set_earlier(("probe", self._peer, lane.name), due)
 

@@ -458,6 +458,12 @@ def head(answer: bytes) -> tuple[int, dict[str, Any]]:
             "too_large",
         ),
         (
+            # More than a socket holds: the client still writes when it is refused.
+            b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 600000\r\n\r\n" + b"a" * 600_000,
+            413,
+            "too_large",
+        ),
+        (
             b"POST /v1/notices HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
             + (b"2000\r\n" + b"a" * 0x2000 + b"\r\n") * 9,
             413,

@@ -35,7 +35,8 @@ if TYPE_CHECKING:
 @click.option("--baud", type=click.IntRange(300, 1_000_000), help="Bit rate of the cable.")
 @click.option("--preset", help="Modem preset of the radios, such as SHORT_FAST or LONG_FAST.")
 @click.option("--mqtt", "mqtt_url", metavar="URL", help="Submit through this MQTT broker.")
-@click.option("--keep", is_flag=True, help="Leave the folder with stores and logs.")
+@click.option("--keep", is_flag=True, help="Leave the folder with stores, logs and frames.")
+@click.option("--hold", is_flag=True, help="Send nothing; keep the line up until q or Ctrl-C.")
 @plain_options
 def command(
     common: Common,
@@ -43,9 +44,12 @@ def command(
     seed: int | None,
     mqtt_url: str | None,
     keep: bool,
+    hold: bool,
     **overrides: Any,  # noqa: ANN401 (loss, baud, preset)
 ) -> None:
     """Run two whole gateways, send notices, press buttons, cut links, and show what came of it.
+
+    With --hold it sends nothing: use `hotline --config ...` as it prints, or the broker.
 
     Exit code 1: an expectation of the scenario did not hold. Keys are made for this run and thrown
     away; they never come from the seed.
@@ -58,6 +62,7 @@ def command(
         seed=secrets.randbelow(2**31) if seed is None else seed,
         mqtt_url=mqtt_url,
         keep=keep,
+        hold=hold,
     )
     bench = Bench(options)
     try:
@@ -65,9 +70,10 @@ def command(
     except BenchError as error:
         raise CommandError(ExitCode.FAILED, str(error)) from error
     finally:
-        if keep and bench.folder is not None:
-            warn(f"stores and logs are in {bench.folder}")
-    _report(record, common, options)
+        if bench.kept_folder is not None:
+            warn(f"stores and logs are in {bench.kept_folder}")
+    if not hold:
+        _report(record, common, options)
     if record.all_problems():
         click.get_current_context().exit(ExitCode.FAILED)
 

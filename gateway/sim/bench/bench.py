@@ -14,11 +14,13 @@ from typing import Final
 
 from gateway.sim.bench.course import Course
 from gateway.sim.bench.files import STATIONS, LineOptions, write_line
+from gateway.sim.bench.hold import hold
 from gateway.sim.bench.lamp_watch import LampWatch
 from gateway.sim.bench.ledger import Ledger
 from gateway.sim.bench.media import Media, ports_of
 from gateway.sim.bench.process import BenchError, GatewayProcess
 from gateway.sim.bench.record import BenchRecord
+from gateway.sim.bench.rig import Rig
 from gateway.sim.bench.scenario import Scenario, far_station
 from gateway.sim.bench.submit import ApiQueue, MqttQueue, Queue
 from gateway.sim.bench.watch import FeedWatch
@@ -36,7 +38,9 @@ class BenchOptions:
     """Of losses, corruption and contention. Keys and incarnations never come from it."""
     mqtt_url: str | None = None
     keep: bool = False
-    """Leave the folder with configurations, stores and logs."""
+    """Leave the folder with configurations, stores and logs; a bench that fails always does."""
+    hold: bool = False
+    """Send nothing: people and programs use the line until they end it."""
 
 
 class Bench:
@@ -45,23 +49,32 @@ class Bench:
     def __init__(self, options: BenchOptions) -> None:
         self._options = options
         self.say: Callable[[str], None] = lambda _line: None
-        self.record = BenchRecord(seed=options.seed, links_wanted=options.scenario.links)
+        links_wanted = () if options.hold else options.scenario.links
+        self.record = BenchRecord(seed=options.seed, links_wanted=links_wanted)
         self.lamps: dict[str, LampWatch] = {}
         """By station, once it runs."""
-        self.folder: Path | None = None
+        self.kept_folder: Path | None = None
+        """Where stores and logs are left, after the end."""
 
     async def run(self) -> BenchRecord:
         """Everything, the cleaning up included. Raises `BenchError` if it cannot even start."""
         loop = asyncio.get_running_loop()
         started_s = loop.time()
-        self.folder = Path(tempfile.mkdtemp(prefix="hotline-bench-"))
+        folder = self.kept_folder = Path(tempfile.mkdtemp(prefix="hotline-bench-"))
         try:
-            await self._run_in(self.folder)
-        finally:
-            self.record.elapsed_s = loop.time() - started_s
-            if not self._options.keep:
-                shutil.rmtree(self.folder, ignore_errors=True)
+            await self._run_in(folder)
+        except asyncio.CancelledError:
+            self._clean(folder)
+            raise
+        self.record.elapsed_s = loop.time() - started_s
+        if not self.record.all_problems():
+            self._clean(folder)
         return self.record
+
+    def _clean(self, folder: Path) -> None:
+        if not self._options.keep:
+            shutil.rmtree(folder, ignore_errors=True)
+            self.kept_folder = None
 
     async def _run_in(self, folder: Path) -> None:
         scenario = self._options.scenario
@@ -84,9 +97,13 @@ class Bench:
             try:
                 await self._start(processes)
                 async with self._queue(processes) as queue:
-                    await self._run_course(processes, media, ledger, queue)
+                    feeds = {name: FeedWatch(one.api) for name, one in processes.items()}
+                    rig = Rig(processes, feeds, media, ledger, queue)
+                    await self._use(rig)
             finally:
                 await self._stop(processes)
+                if self._options.keep:
+                    ledger.write_samples(folder)
 
     async def _start(self, processes: Mapping[str, GatewayProcess]) -> None:
         for process in processes.values():
@@ -96,36 +113,25 @@ class Bench:
         numbers = ", ".join(f"{one.name} process {one.process_id}" for one in processes.values())
         self.say(f"both gateways are ready ({numbers})")
 
-    async def _run_course(
-        self,
-        processes: Mapping[str, GatewayProcess],
-        media: Media,
-        ledger: Ledger,
-        queue: Queue,
-    ) -> None:
-        feeds = {name: FeedWatch(process.api) for name, process in processes.items()}
-        self.lamps.update({name: LampWatch(process) for name, process in processes.items()})
-        course = Course(
-            self._options.scenario,
-            processes=processes,
-            feeds=feeds,
-            media=media,
-            ledger=ledger,
-            queue=queue,
-            record=self.record,
-            say=self.say,
-        )
-        for feed in feeds.values():
-            feed.on_change = course.note_change
+    async def _use(self, rig: Rig) -> None:
+        """Run the scenario, or let people do as they like, with everything watched."""
+        self.lamps.update({name: LampWatch(one) for name, one in rig.processes.items()})
+        course = Course(self._options.scenario, rig=rig, record=self.record, say=self.say)
         async with asyncio.TaskGroup() as group:
-            watching = [feed.run() for feed in feeds.values()]
+            watching = [feed.run() for feed in rig.feeds.values()]
             watching += [lamps.run() for lamps in self.lamps.values()]
-            tasks = [group.create_task(one) for one in (*watching, media.run_taps())]
-            await self._run_within_limit(course)
+            tasks = [group.create_task(one) for one in (*watching, rig.media.run_taps())]
+            if self._options.hold:
+                await hold(rig, self.say)
+            else:
+                await self._run_within_limit(course)
+                for name, lamps in self.lamps.items():
+                    at_end = await lamps.read()
+                    self.record.lamps[name] = {"seen": lamps.seen, "at_end": at_end}
             for task in tasks:
                 task.cancel()
         course.close_books()
-        self.record.problems += [problem for feed in feeds.values() for problem in feed.problems]
+        self.record.problems += [one for feed in rig.feeds.values() for one in feed.problems]
 
     @asynccontextmanager
     async def _queue(self, processes: Mapping[str, GatewayProcess]) -> AsyncIterator[Queue]:
@@ -155,9 +161,6 @@ class Bench:
             if failed is None or ours is not None:
                 raise
             self.record.problems += [str(error) for error in _leaves(failed)]
-        for name, lamps in self.lamps.items():
-            at_end = await lamps.read()
-            self.record.lamps[name] = {"seen": lamps.seen, "at_end": at_end}
 
     async def _until_dark(self) -> None:
         """Wait until no lamp asks for anybody, at most 10 s; what is lit then is a problem."""

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Final, assert_never
 
 from gateway.model import ActId
 from gateway.sim.bench.files import LINKS
 from gateway.sim.bench.http_client import ApiUnreachableError
-from gateway.sim.bench.ledger import Ledger
-from gateway.sim.bench.media import Media
 from gateway.sim.bench.people import Watchkeeper
 from gateway.sim.bench.process import BenchError, GatewayProcess
 from gateway.sim.bench.record import BenchRecord, NoticeRecord
+from gateway.sim.bench.rig import Rig
 from gateway.sim.bench.scenario import (
     Cut,
     Finish,
@@ -25,7 +24,6 @@ from gateway.sim.bench.scenario import (
     Step,
     far_station,
 )
-from gateway.sim.bench.submit import Queue
 from gateway.sim.bench.watch import FeedWatch
 
 POLL_S: Final = 0.02
@@ -40,29 +38,27 @@ class Course:
         self,
         scenario: Scenario,
         *,
-        processes: Mapping[str, GatewayProcess],
-        feeds: Mapping[str, FeedWatch],
-        media: Media,
-        ledger: Ledger,
-        queue: Queue,
+        rig: Rig,
         record: BenchRecord,
         say: Callable[[str], None],
     ) -> None:
         self._scenario = scenario
-        self._processes = processes
-        self._feeds = feeds
-        self._media = media
-        self._ledger = ledger
-        self._queue = queue
+        self._processes = rig.processes
+        self._feeds = rig.feeds
+        self._media = rig.media
+        self._ledger = rig.ledger
+        self._queue = rig.queue
         self._record = record
         self._say = say
         self._by_name: dict[str, NoticeRecord] = {}
         self._seen_counts: dict[str, int] = {}
         self._changed = asyncio.Event()
         self._watchkeepers = {
-            name: Watchkeeper(process, feeds[name], queue, say)
-            for name, process in processes.items()
+            name: Watchkeeper(process, rig.feeds[name], rig.queue, say)
+            for name, process in rig.processes.items()
         }
+        for feed in rig.feeds.values():
+            feed.on_change = self.note_change
         self.doing = "start"
 
     def note_change(self) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Final
 
 from gateway.errors import AuthenticationError, DecodeError
@@ -59,7 +60,7 @@ class Ledger:
         self.unopened_count = 0
         self.frame_count = 0
         self.samples: dict[str, bytes] = {}
-        """The last frame of each link that carried a notice."""
+        """The first frame of each link that carried a notice; it names its incarnation mostly."""
 
     def feed(self, link: str, frame: bytes, wire_size: int) -> None:
         """Account for one transmission of `frame` that took `wire_size` octets on the wire."""
@@ -84,7 +85,12 @@ class Ledger:
             if isinstance(item, ActItem | FragmentItem) and notice.originator == sender:
                 frames = self.traffic[notice].frames
                 frames[link] = frames.get(link, 0) + 1
-                self.samples[link] = frame
+                self.samples.setdefault(link, frame)
+
+    def write_samples(self, folder: Path) -> None:
+        """Leave frames for `hotline frame`: one of each link, in hexadecimal."""
+        for link, frame in self.samples.items():
+            (folder / f"{link}.frame").write_text(f"{frame.hex()}\n", encoding="ascii")
 
     def _open(self, frame: bytes) -> bytes:
         header, _, _ = parse_frame(frame)

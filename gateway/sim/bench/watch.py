@@ -65,8 +65,8 @@ class FeedWatch:
 
     def _note(self, publication: dict[str, Any]) -> None:
         offset, document = publication["offset"], publication["document"]
-        if offset != self.offset + 1:
-            self.problems.append(f"the feed goes from offset {self.offset} to {offset}")
+        if offset <= self.offset:
+            self.problems.append(f"the feed goes back from offset {self.offset} to {offset}")
         self.offset = offset
         notice_id = document["id"]
         if publication["topic"] == "notice":

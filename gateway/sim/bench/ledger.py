@@ -60,7 +60,8 @@ class Ledger:
         self.unopened_count = 0
         self.frame_count = 0
         self.samples: dict[str, bytes] = {}
-        """The first frame of each link that carried a notice; it names its incarnation mostly."""
+        """The first frame of each link that carried a notice."""
+        self._naming: dict[bytes, bytes] = {}
 
     def feed(self, link: str, frame: bytes, wire_size: int) -> None:
         """Account for one transmission of `frame` that took `wire_size` octets on the wire."""
@@ -88,9 +89,12 @@ class Ledger:
                 self.samples.setdefault(link, frame)
 
     def write_samples(self, folder: Path) -> None:
-        """Leave frames for `hotline frame`: one of each link, in hexadecimal."""
-        for link, frame in self.samples.items():
-            (folder / f"{link}.frame").write_text(f"{frame.hex()}\n", encoding="ascii")
+        """Leave frames for `hotline frame`, one in hexadecimal a line: first those that name the
+        incarnations, then one of each link that carried a notice.
+        """
+        frames = [*self._naming.values(), *self.samples.values()]
+        text = "".join(f"{frame.hex()}\n" for frame in frames)
+        (folder / "frames.hex").write_text(text, encoding="ascii")
 
     def _open(self, frame: bytes) -> bytes:
         header, _, _ = parse_frame(frame)
@@ -99,7 +103,7 @@ class Ledger:
         (receiver,) = set(self._keys) - {header.sender}
         keys = self._keys[header.sender]
         if header.incarnation is not None:
-            self._learn(header.sender, header.incarnation, keys)
+            self._learn(header.sender, header.incarnation, keys, frame)
         is_hello = header.generation == GENERATION_HELLO
         for key in reversed(self._frame_keys[header.sender, is_hello]):
             try:
@@ -108,11 +112,12 @@ class Ledger:
                 continue
         raise AuthenticationError("no incarnation opens it")
 
-    def _learn(self, sender: Station, incarnation: bytes, keys: LineKeys) -> None:
+    def _learn(self, sender: Station, incarnation: bytes, keys: LineKeys, frame: bytes) -> None:
         known = self._incarnations[sender]
         if incarnation in known or len(known) >= INCARNATION_COUNT_MAX:
             return
         known.append(incarnation)
+        self._naming[incarnation] = frame
         for is_hello in (False, True):
             key = keys.outbound(is_hello, incarnation)
             self._frame_keys[sender, is_hello].append(key)

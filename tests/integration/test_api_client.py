@@ -144,8 +144,12 @@ def test_a_refusal(tmp_path: Path) -> None:
     body = b'{"code": "full", "field": "x", "problem": "is full", "remedy": "wait"}'
     answer = b"HTTP/1.1 429 Busy\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body)
     path = tmp_path / "api.sock"
-    with listening(path, answer), pytest.raises(RefusedError) as caught:
-        ApiClient(path).get("/v1/status")
+    with (
+        listening(path, answer),
+        ApiClient(path) as client,
+        pytest.raises(RefusedError) as caught,
+    ):
+        client.get("/v1/status")
     assert (caught.value.status, caught.value.code) == (429, "full")
     assert str(caught.value) == "x: is full; wait"
 

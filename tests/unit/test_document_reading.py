@@ -120,12 +120,12 @@ def test_phrase_polygon_and_zone() -> None:
         SMALL
         | {
             "phrase": 12,
-            "slots": ["A-7", 3],
+            "slots": ["A-7", 3, "KILO 4", "M5"],
             "place": {"polygon": [[1, 2], [1.5, 2.5], [-1, 3]]},
             "window": {"from": "2026-11-22T15:30+01:00", "to": "2026-11-22T14:30:00Z"},
         }
     )
-    assert draft.body == Phrase(12, ("A-7", 3))
+    assert draft.body == Phrase(12, ("A-7", 3, "KILO 4", "M5"))
     assert draft.place == Place(
         (Point(100_000, 200_000), Point(150_000, 250_000), Point(-100_000, 300_000))
     )
@@ -307,8 +307,8 @@ def test_what_is_written_is_read_again(place: Place, start: int, length: int) ->
     draft = read(
         SMALL
         | {"place": place_document(place), "window": window_document(Window(start, length))}
-        | body_document(Phrase(3, ("a", -1)))
+        | body_document(Phrase(12, ("A-7", 3, "KILO 4", "M5")))
     )
     assert draft.place == place
     assert draft.window == Window(start, length)
-    assert draft.body == Phrase(3, ("a", -1))
+    assert draft.body == Phrase(12, ("A-7", 3, "KILO 4", "M5"))

@@ -164,6 +164,8 @@ class Composer:
                 if size <= room and len(items) < ITEM_COUNT_MAX:
                     items.append(item)
                     room -= size
+                else:
+                    self._reception.owe_again(lane.owed, item)
         parts, precedence, room = self._take_parts(lane, items, room, draft)
         beat = self._take_beats(lane, items, room)
         if not items:

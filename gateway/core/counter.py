@@ -28,6 +28,7 @@ from gateway.model import (
     TimeQuality,
     Void,
 )
+from gateway.wire.document import station_text
 from gateway.wire.limits import LIFETIME_DEFAULT_MIN
 
 
@@ -90,7 +91,7 @@ class Counter:
                     event.token,
                     RejectCode.INVALID,
                     "reference",
-                    f"{reference} went to {state.names[target.notice.to]}",
+                    f"{reference} went to {station_text(state.names, target.notice.to)}",
                     "send the change to the same station",
                 )
         elif reference is not None and reference.originator not in (state.own, wanted.to):
@@ -211,11 +212,12 @@ class Counter:
 
     # Answers
 
-    def answer(self, event: AnswerSubmitted, draft: Draft) -> None:
+    def answer(self, event: AnswerSubmitted, draft: Draft) -> bool:
+        """Whether it is accepted, now or before."""
         rejection = self._closed(event.token) or check_answer_right(event)
         if rejection is not None:
             self._reject(rejection, draft)
-            return
+            return False
         sha256 = content_hash((event.notice_id, event.code, event.body))
         known = self._state.submissions.find(event.principal, event.request_id, sha256)
         if known is not None:
@@ -224,7 +226,7 @@ class Counter:
                 draft.effect(ConfirmAnswer(event.token, act_id, event.notice_id, repeated=True))
             else:
                 self._reject(_id_reused(event.token, event.request_id), draft)
-            return
+            return is_same
         record = self._state.ledger.get(event.notice_id)
         if record is None or record.direction is not Direction.IN:
             rejection = reject(
@@ -239,11 +241,20 @@ class Counter:
         if rejection is not None or record is None:
             assert rejection is not None
             self._reject(rejection, draft)
-            return
+            return False
         self._say_answer(event, record, sha256, draft)
+        return True
 
     def _arbitrate(self, event: AnswerSubmitted, record: Record) -> RejectRequest | None:
         """The answering gateway decides: a second closing answer never leaves it."""
+        if record.notice.id.originator not in self._state.lines:
+            return reject(
+                event.token,
+                RejectCode.UNKNOWN_STATION,
+                "id",
+                f"no line leads to station {record.notice.id.originator} any more",
+                "name a notice of a station of this configuration",
+            )
         verdict = DIALOGUE[record.response, record.state, event.code]
         if (
             verdict is not Verdict.REFUSED

@@ -44,15 +44,14 @@ class Dispatcher:
     def replace(self, act: OutAct, draft: Draft) -> None:
         """A VOID takes the place of an act that never left."""
         old = self._outgoing.get(act.id)
-        if old is not None:
-            for name in list(old.attempts):
-                self.end_attempt(old, self._lanes[name])
+        assert old is not None
+        for name in list(old.attempts):
+            self.end_attempt(old, self._lanes[name])
         self._outgoing.replace(act)
         self.dispatch(draft)
 
     def widen(self, act: OutAct, draft: Draft) -> None:
         """Overdue: from now on it goes on every link that works."""
-        act.is_widened = True
         for lane in best_links(list(self._lanes.values()), self._policy, draft.now.instant):
             if lane.name not in act.attempts:
                 self.start(act, lane, draft)
@@ -61,7 +60,6 @@ class Dispatcher:
     def demote(self, act: OutAct) -> None:
         """Expired or cancelled after it left: it only fills its hole now, behind everything."""
         act.precedence = Precedence.ROUTINE
-        act.is_widened = False
         if not act.attempts:
             self._outgoing.wait(act)
 
@@ -121,13 +119,13 @@ class Dispatcher:
 
     def end_attempt(self, act: OutAct, lane: Lane) -> None:
         act.attempts.pop(lane.name, None)
-        lane.acts.pop(act.id, None)
+        lane.drop(act.id)
         self._timers.drop(("rtx", act.id, lane.name))
 
     def drop_attempts(self, lane: Lane) -> None:
         for act_id in list(lane.acts):
             act = self._outgoing.get(act_id)
-            if act is not None:
-                self.end_attempt(act, lane)
-                if not act.attempts:
-                    self._outgoing.wait(act)
+            assert act is not None
+            self.end_attempt(act, lane)
+            if not act.attempts:
+                self._outgoing.wait(act)

@@ -16,10 +16,9 @@ from gateway.core.events import (
     Principal,
     Rights,
 )
-from gateway.core.life import Record
 from gateway.core.records import Direction, Durability
 from gateway.core.station import StationState
-from gateway.model import ActId, AnswerCode, DeliveryState, Role
+from gateway.model import ActId, AnswerCode, Role
 
 _BUTTON: Final = Principal(
     adapter="button",
@@ -64,8 +63,10 @@ class Duty:
         )
         if not moved:
             self._state.ledger.keep(record, draft, durability=Durability.NORMAL)
-        line = self._state.lines[notice_id.originator]
-        line.owe_displayed(notice_id.epoch, notice_id.serial, draft)
+        line = self._state.lines.get(notice_id.originator)
+        # None: the notice came by a line that the configuration no longer has.
+        if line is not None:
+            line.owe_displayed(notice_id.epoch, notice_id.serial, draft)
 
     def limit(self, kind: str, act_id: ActId, draft: Draft) -> None:
         record = self._state.ledger.get(act_id)
@@ -120,11 +121,7 @@ class Duty:
         candidate = self._state.watch.candidate()
         assert candidate is not None
         act_id = candidate.notice_id
-        record: Record | None = self._state.ledger.get(act_id)
-        if record is None or record.state is DeliveryState.ROGER:
-            self._state.watch.refuse_press(draft.now.instant)
-            return
-        self._counter.answer(
+        is_said = self._counter.answer(
             AnswerSubmitted(
                 token=_NO_TOKEN,
                 principal=_BUTTON,
@@ -134,3 +131,5 @@ class Duty:
             ),
             draft,
         )
+        if not is_said:
+            self._state.watch.refuse_press(draft.now.instant)

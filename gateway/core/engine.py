@@ -47,7 +47,7 @@ from gateway.core.life import Ledger, log_station
 from gateway.core.line import Line
 from gateway.core.outgoing import OutAct
 from gateway.core.policy import Policy
-from gateway.core.records import Direction, Durability, Recovered
+from gateway.core.records import Durability, Recovered
 from gateway.core.recovery import restore
 from gateway.core.requests import Submissions
 from gateway.core.session import Session
@@ -118,11 +118,6 @@ class Engine:
     def next_deadline(self) -> Instant | None:
         """When `handle_timeout` shall be called at the latest; None: nothing is waited for."""
         return self._state.timers.earliest()
-
-    def capacity(self) -> int:
-        """How many more notices may be submitted before FULL."""
-        open_count = self._state.ledger.open_count(Direction.OUT)
-        return max(self._state.policy.open_notice_count - open_count, 0)
 
     def handle(self, event: Event, *, now: Now) -> Step:
         """What one event leads to."""
@@ -206,7 +201,7 @@ class Engine:
             case ("far", int() as peer):
                 self._judge_far(self._state.lines[Station(peer)], draft)
             case ("alarm_ends", ActId() as act_id):
-                self._state.watch.clear_alarm(AlarmCode.OVERDUE, notice_id=act_id)
+                self._state.watch.end_alarms(act_id)
                 draft.status_changed = True
             case ("buzzer",):
                 draft.status_changed = True
@@ -288,6 +283,7 @@ class Engine:
         log_station(draft, "store_healed")
         draft.observe(Level.INFO, "store_healed")
         draft.status_changed = True
+        state.watch.begin_all(draft.now.instant)
         for line in state.lines.values():
             line.standing.is_refused = False
             line.pump_all(draft)

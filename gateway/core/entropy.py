@@ -7,6 +7,8 @@ from gateway.core.effects import RequestEntropy
 
 _LOW_SIZE = 128
 _REFILL_SIZE = 512
+_RESERVE_SIZE = 32
+"""Kept for epochs, which must not wait for a refill."""
 
 
 class EntropyPool:
@@ -33,4 +35,4 @@ class EntropyPool:
 
     def can_give(self, size: int) -> bool:
         """False until a refill came: noise that makes us take octets must not end the daemon."""
-        return len(self._octets) >= size
+        return len(self._octets) >= size + _RESERVE_SIZE

@@ -15,7 +15,7 @@ from gateway.core.hearing import Hearing
 from gateway.core.life import log_station
 from gateway.core.line import Line
 from gateway.core.outgoing import OutAct
-from gateway.core.records import Direction, Durability, PutPeer, PutReceipted
+from gateway.core.records import Durability, PutPeer, PutReceipted
 from gateway.core.session import HelloOutcome, Opened
 from gateway.core.station import StationState
 from gateway.errors import AuthenticationError, DecodeError
@@ -130,7 +130,7 @@ class Frames:
             case SelectiveReceiptItem():
                 self._selective(item, line, link, draft)
             case DisplayedItem():
-                self._displayed(item, draft)
+                self._displayed(item, line, draft)
             case FragmentReceiptItem():
                 self._fragments(item, line, link, draft)
             case BeatItem():
@@ -166,7 +166,8 @@ class Frames:
     # Receipts
 
     def _receipt(self, item: ReceiptItem, line: Line, link: LinkName, draft: Draft) -> None:
-        if self._claims_too_much(line, item.epoch, item.cumulative, draft):
+        highest = item.cumulative + item.bitmap.bit_length()
+        if self._claims_too_much(line, item.epoch, highest, draft):
             return
         line.round_trip(item.echo, link, draft)
         if not self._state.is_refused:
@@ -205,13 +206,13 @@ class Frames:
                 self._state.settle(record, draft)
         line.receipted(acts, draft)
 
-    def _displayed(self, item: DisplayedItem, draft: Draft) -> None:
+    def _displayed(self, item: DisplayedItem, line: Line, draft: Draft) -> None:
         if self._state.is_refused:
             return
         for serial in item.serials:
             act_id = ActId(self._state.own, Epoch(item.epoch), Serial(serial))
             record = self._state.ledger.get(act_id)
-            if record is not None and record.direction is Direction.OUT:
+            if record is not None and record.notice.to == line.peer:
                 self._state.ledger.move(
                     record,
                     DeliveryInput.DISPLAYED,

@@ -61,7 +61,7 @@ class Hearing:
 
     def note_early_end(self, reference: ActId, kind: Kind) -> None:
         """A CANCEL or UPDATE came before the notice that it ends."""
-        self._early_ends[reference] = _end_of(kind)
+        self._early_ends[reference] = end_of(kind)
         if len(self._early_ends) > EARLY_END_COUNT_MAX:
             del self._early_ends[next(iter(self._early_ends))]
 
@@ -232,7 +232,7 @@ class Hearing:
             )
         self._state.ledger.move(
             target,
-            _end_of(notice.kind),
+            end_of(notice.kind),
             draft,
             evidence=f"{notice.kind.name} {notice.id}",
             link=link,
@@ -244,7 +244,7 @@ class Hearing:
     def _answer(self, answer: Answer, line: Line, link: LinkName, draft: Draft) -> None:
         state = self._state
         record = state.ledger.get(answer.reference)
-        if record is None or record.direction is not Direction.OUT:
+        if record is None:
             if not line.outgoing.knows(answer.reference.epoch, answer.reference.serial):
                 self.rollback(line, f"answer {answer.id} names {answer.reference}", draft)
             draft.observe(
@@ -254,17 +254,15 @@ class Hearing:
                 answer_id=str(answer.id),
             )
             return
+        if record.notice.to != line.peer:
+            # Well signed, but by a station that this notice is nothing to.
+            draft.observe(Level.ERROR, "answer_of_another", answer_id=str(answer.id), link=link)
+            return
         if len(record.answers) >= state.policy.answer_count_max:
             draft.observe(Level.WARNING, "too_many_answers", notice_id=str(answer.reference))
             return
         record.answers.append(answer)
         self._imply_receipt(line, answer.reference, draft)
-        if record.state in (DeliveryState.CANCELLED, DeliveryState.SUPERSEDED) and answer.code in (
-            AnswerCode.WILCO,
-            AnswerCode.HAVCO,
-            AnswerCode.AFFIRM,
-        ):
-            self._crossed(record, answer)
         state.ledger.move(
             record,
             input_of(answer.code),
@@ -275,9 +273,15 @@ class Hearing:
             announce=True,
         )
         state.settle(record, draft)
+        if record.state in (DeliveryState.CANCELLED, DeliveryState.SUPERSEDED) and answer.code in (
+            AnswerCode.WILCO,
+            AnswerCode.HAVCO,
+            AnswerCode.AFFIRM,
+        ):
+            self._crossed(record, answer, draft)
 
-    def _crossed(self, record: Record, answer: Answer) -> None:
-        """Both are shown; lit until the ending notice itself is settled."""
+    def _crossed(self, record: Record, answer: Answer, draft: Draft) -> None:
+        """Both are shown; lit until the ending notice is settled, or for 12 h if it is already."""
         ending = next(
             (
                 other.notice.id
@@ -288,6 +292,8 @@ class Hearing:
             ),
             record.notice.id,
         )
+        if ending == record.notice.id:
+            self._state.watch.end_alarms_later(ending, draft.now.instant)
         self._state.watch.raise_alarm(
             AlarmCode.CROSSED,
             f"{answer.code.name} {answer.id} crossed the {record.state.value} of"
@@ -368,5 +374,6 @@ class Hearing:
         line.submit(self._state.speech.say(answer, line, draft, event="accepted"), draft)
 
 
-def _end_of(kind: Kind) -> DeliveryInput:
+def end_of(kind: Kind) -> DeliveryInput:
+    """What a CANCEL or UPDATE does to its notice."""
     return DeliveryInput.CANCELLED if kind is Kind.CANCEL else DeliveryInput.SUPERSEDED

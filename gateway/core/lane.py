@@ -4,14 +4,10 @@ from __future__ import annotations
 
 import heapq
 from dataclasses import dataclass, field
-from typing import Final
 
 from gateway.core.link_health import LinkHealth
 from gateway.core.reception import Owed
 from gateway.model import ActId, Instant, LinkName, Precedence
-
-ECHO_COUNT: Final = 256
-"""Frames remembered by the low octet of their counter."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +31,6 @@ class Flight:
     """Token of a beat in it that waits for a reply."""
     is_hello: bool = False
     sent_at: Instant | None = None
-    rounds_waiting: int = 0
 
 
 @dataclass(slots=True)
@@ -66,6 +61,12 @@ class Lane:
 
     def push(self, precedence: Precedence, order: int, part: Part) -> None:
         heapq.heappush(self.jobs, (precedence, order, part))
+
+    def drop(self, act_id: ActId) -> None:
+        """End an attempt: no part of it may go out later, as part of what replaced it."""
+        self.acts.pop(act_id, None)
+        self.jobs = [job for job in self.jobs if job[2].act_id != act_id]
+        heapq.heapify(self.jobs)
 
     def clear(self) -> None:
         """The device is gone: what it had and what waited for it is void."""

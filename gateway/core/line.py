@@ -194,16 +194,12 @@ class Line:
         rest_ms = retry_after_ms or _BLOCKED_MS.get(reason, 0)
         if rest_ms:
             lane.blocked_until = self._after(draft.now.instant, rest_ms)
-            self._timers.set(("lane", self.peer, name), lane.blocked_until)
         for act, attempt in self._composer.attempts_of(lane, flight):
             attempt.unresolved = max(attempt.unresolved - 1, 0)
             self._dispatcher.hedge(act, lane, draft)
             if attempt.queued == 0 and attempt.unresolved == 0:
                 self._dispatcher.again(act, lane, draft)
-        if flight.is_hello or flight.beat is not None:
-            self._timers.set_earlier(
-                ("probe", self.peer, name), self._after(draft.now.instant, max(rest_ms, 1_000))
-            )
+        self._prober.not_sent(lane, flight, rest_ms, draft)
         self._pump(lane, draft)
 
     # What the peer says
@@ -300,12 +296,10 @@ class Line:
             self._prober.reply_missed(lane, draft)
         elif kind == "probe":
             self._prober.probe(lane, draft)
-        elif kind == "lane":
-            if lane.busy is not None:
-                # The driver never said what became of it: a bug there must not stop the line.
-                draft.observe(Level.ERROR, "driver_silent", link=name)
-                self.frame_refused(name, lane.busy.transmission, Refusal.LINK_LOST, None, draft)
-            lane.blocked_until = None
+        elif lane.busy is not None:
+            # The driver never said what became of it: a bug there must not stop the line.
+            draft.observe(Level.ERROR, "driver_silent", link=name)
+            self.frame_refused(name, lane.busy.transmission, Refusal.LINK_LOST, None, draft)
         self._pump(lane, draft)
 
     def handle_retransmission(self, act: OutAct, name: LinkName, draft: Draft) -> None:
@@ -334,10 +328,6 @@ class Line:
 
     def submit(self, act: OutAct, draft: Draft) -> None:
         self.outgoing.add(act)
-        self._dispatcher.dispatch(draft)
-
-    def dispatch(self, draft: Draft) -> None:
-        """Give waiting acts to links that have room."""
         self._dispatcher.dispatch(draft)
 
     def replace(self, act: OutAct, draft: Draft) -> None:
@@ -376,6 +366,9 @@ class Line:
             self._timers.set(("rtx", act.id, lane.name), self._jittered(draft.now.instant, wait))
 
     def _prove(self, lane: Lane, sample_ms: int | None, draft: Draft) -> None:
+        if lane.health.traits is None:
+            # It left before the device went: no evidence of a link that is gone.
+            return
         if self._prober.proved(lane, sample_ms, draft):
             # Timers that backed off in the silence must not delay what can go now.
             for act_id in list(lane.acts):
@@ -393,6 +386,7 @@ class Line:
         now = draft.now.instant
         if lane.blocked_until is not None:
             if now < lane.blocked_until:
+                self._timers.set_earlier(("lane", self.peer, lane.name), lane.blocked_until)
                 return
             lane.blocked_until = None
         composed = self._composer.compose(lane, traits, draft)

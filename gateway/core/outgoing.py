@@ -49,8 +49,6 @@ class OutAct:
     attempts: dict[LinkName, Attempt] = field(default_factory=dict)
     has_left: bool = False
     """Some frame with a part of it was handed to a driver, in this run or an earlier one."""
-    is_widened: bool = False
-    """Overdue: it goes on every link."""
     is_receipted: bool = False
 
     def missing(self) -> list[int]:
@@ -72,9 +70,6 @@ class Outgoing:
         self._order = 0
         self._highest: dict[int, int] = {}
         self._receipted_upto: dict[int, int] = {}
-
-    def __len__(self) -> int:
-        return len(self._acts)
 
     def note_epoch(self, epoch: int, highest: int) -> None:
         """An own epoch and the highest serial given out in it."""
@@ -119,9 +114,6 @@ class Outgoing:
 
     def pop_waiting(self) -> None:
         heapq.heappop(self._waiting)
-
-    def waiting_count(self) -> int:
-        return len(self._waiting)
 
     def receipt(self, epoch: int, cumulative: int, bitmap: int) -> list[OutAct]:
         """Acts that this receipt covers and none before did, in the order of serials."""

@@ -86,6 +86,16 @@ class Prober:
         due = Instant(draft.now.instant + lane.health.timer_ms(flight.size))
         self._timers.set(("beat", self._peer, lane.name), due)
 
+    def not_sent(self, lane: Lane, flight: Flight, wait_ms: int, draft: Draft) -> None:
+        """A hello or beat was refused: nothing is awaited, and the test comes again soon."""
+        awaited = _HELLO_WAITS if flight.is_hello else flight.beat
+        if awaited is None:
+            return
+        if flight.sent_at is None and lane.beat_waits == awaited:
+            lane.beat_waits = None
+        due = Instant(draft.now.instant + max(wait_ms, _RETRY_FIRST_MS))
+        self._timers.set_earlier(("probe", self._peer, lane.name), due)
+
     def beat_returned(self, lane: Lane, token: int) -> bool:
         """Whether this reply is the awaited one."""
         if lane.beat_waits != token:

@@ -10,13 +10,12 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from gateway.errors import DecodeError
-from gateway.model import ActId, Epoch, Serial, Station
+from gateway.model import ActId, Station
 from gateway.wire.fragment import Reassembly
 from gateway.wire.items import (
     DisplayedItem,
     FragmentItem,
     FragmentReceiptItem,
-    Item,
     ReceiptItem,
     SelectiveReceiptItem,
 )
@@ -25,6 +24,10 @@ from gateway.wire.limits import BITMAP_COUNT
 SELECTIVE_COUNT_MAX: Final = 16
 OWED_COUNT_MAX: Final = 256
 """Serials owed a receipt on one link; above it the oldest waits for the sender's repeat."""
+
+
+Paid = ReceiptItem | SelectiveReceiptItem | FragmentReceiptItem | DisplayedItem
+"""Items that pay what a link owes."""
 
 
 class Novelty(enum.Enum):
@@ -107,14 +110,6 @@ class Reception:
         newest = list(self._epochs.items())[-4:]
         return tuple((epoch, held.highest()) for epoch, held in newest if held.hashes)
 
-    def missing_before(self, epoch: int, serial: int) -> list[int]:
-        """Serials up to `serial` of an epoch that we do not hold, lowest first, at most 16."""
-        held = self._epochs.get(epoch)
-        if held is None:
-            return list(range(1, min(serial, 16) + 1))
-        absent = (n for n in range(held.cumulative + 1, serial + 1) if n not in held.hashes)
-        return [number for number, _ in zip(absent, range(16), strict=False)]
-
     def add_fragment(self, item: FragmentItem) -> tuple[bytes, bytes | None] | None:
         """Take a fragment in; the act's octets and signature when it was the last one missing.
 
@@ -151,9 +146,9 @@ class Reception:
             del serials[next(iter(serials))]
         owed.echo = echo
 
-    def settle(self, owed: Owed) -> list[Item]:
+    def settle(self, owed: Owed) -> list[Paid]:
         """The items that pay what is owed, and nothing owed any more. The echo goes once."""
-        items: list[Item] = []
+        items: list[Paid] = []
         echo = owed.echo
         for epoch, serials in owed.serials.items():
             held = self._epochs.get(epoch)
@@ -181,13 +176,22 @@ class Reception:
         owed.echo = None
         return items
 
+    def owe_again(self, owed: Owed, item: Paid) -> None:
+        """An item of `settle` found no room in its frame: it goes with the next."""
+        match item:
+            case ReceiptItem(epoch, cumulative):
+                owed.serials.setdefault(epoch, {})[cumulative] = None
+            case SelectiveReceiptItem(epoch, serials):
+                owed.serials.setdefault(epoch, {}).update(dict.fromkeys(serials))
+            case FragmentReceiptItem(epoch, serial):
+                owed.fragments[epoch, serial] = None
+            case DisplayedItem(epoch, serials):
+                owed.displayed.setdefault(epoch, {}).update(dict.fromkeys(serials))
+
     def restore(self, seen: Iterable[tuple[ActId, bytes]]) -> None:
         for act_id, sha256 in seen:
             self._epochs.setdefault(act_id.epoch, EpochIn()).add(act_id.serial, sha256)
             self.seen += 1
-
-    def act_id(self, epoch: int, serial: int) -> ActId:
-        return ActId(self.peer, Epoch(epoch), Serial(serial))
 
 
 def _chunks(serials: list[int]) -> list[tuple[int, ...]]:

@@ -6,7 +6,7 @@ from gateway.core.delivery import advance, input_of
 from gateway.core.dialogue import is_settled
 from gateway.core.draft import Draft
 from gateway.core.effects import AlarmCode, Level
-from gateway.core.hearing import Hearing
+from gateway.core.hearing import Hearing, end_of
 from gateway.core.life import Record
 from gateway.core.records import Direction, Recovered, StoredAct, StoredDelivery
 from gateway.core.speech import make_out_act
@@ -35,10 +35,15 @@ def restore(state: StationState, hearing: Hearing, recovered: Recovered, draft: 
             state.lines[act_id.originator].reception.restore([(act_id, sha256)])
     acts = _decode(recovered, draft)
     answers = {act.id: act for _, act in acts.values() if isinstance(act, Answer)}
+    ends = {
+        act.reference: act.kind
+        for _, act in acts.values()
+        if isinstance(act, Notice) and act.kind in (Kind.CANCEL, Kind.UPDATE)
+    }
     deliveries = {delivery.notice_id: delivery for delivery in recovered.deliveries}
     for stored, act in acts.values():
         if isinstance(act, Notice):
-            delivery = deliveries.get(act.id) or _rebuilt(stored, act, answers)
+            delivery = deliveries.get(act.id) or _rebuilt(stored, act, answers, ends.get(act.id))
             _restore_record(state, stored, act, delivery, answers, draft)
             if act.id not in deliveries and not state.is_refused:
                 state.ledger.keep(state.ledger.records[act.id], draft)
@@ -76,8 +81,10 @@ def decode_stored(stored: StoredAct) -> Act:
     return decode_act(stored.octets, originator=stored.id.originator, to=stored.to)
 
 
-def _rebuilt(stored: StoredAct, notice: Notice, answers: dict[ActId, Answer]) -> StoredDelivery:
-    """The delivery of a notice that only the log book still knew: what its answers prove.
+def _rebuilt(
+    stored: StoredAct, notice: Notice, answers: dict[ActId, Answer], end: Kind | None
+) -> StoredDelivery:
+    """The delivery of a notice that only the log book still knew: what later acts prove.
 
     An own one counts as sent, so that the peer's receipt settles it; a foreign one as receipted.
     """
@@ -86,6 +93,8 @@ def _rebuilt(stored: StoredAct, notice: Notice, answers: dict[ActId, Answer]) ->
     given = [answer for answer in answers.values() if answer.reference == notice.id]
     for answer in given:
         state = advance(state, input_of(answer.code))
+    if end is not None:
+        state = advance(state, end_of(end))
     return StoredDelivery(
         notice_id=notice.id,
         direction=stored.direction,

@@ -94,6 +94,13 @@ class Watch:
                 due = record.born + notice.reply_by_min * 60_000
                 self._timers.set(("reply_due", name), Instant(max(due, now)))
 
+    def begin_all(self, now: Instant) -> None:
+        """Set all limits anew: those that passed while the store refused were not applied."""
+        for direction in Direction:
+            for level in self._ledger.open_records(direction):
+                for record in level.values():
+                    self.begin(record, now)
+
     def limit_passed(self, kind: str, record: Record, draft: Draft) -> bool:
         """A limit of this notice came; True if it was broken (newly OVERDUE)."""
         if not record.is_open or record.overdue:
@@ -140,10 +147,14 @@ class Watch:
         if key not in self._alarms:
             return
         if record.state in (DeliveryState.EXPIRED, DeliveryState.EXPIRED_RECEIPTED):
-            until = Instant(now + self._policy.ended_alarm_ms)
-            self._timers.set(("alarm_ends", record.notice.id), until)
+            self.end_alarms_later(record.notice.id, now)
         else:
             self.clear_alarm(AlarmCode.OVERDUE, notice_id=record.notice.id)
+
+    def end_alarms_later(self, notice_id: ActId, now: Instant) -> None:
+        """Nothing more will come that could end them."""
+        until = Instant(now + self._policy.ended_alarm_ms)
+        self._timers.set(("alarm_ends", notice_id), until)
 
     # Alarms
 
@@ -177,8 +188,10 @@ class Watch:
     ) -> bool:
         return self._alarms.pop((code, station, notice_id, part), None) is not None
 
-    def is_lit(self, code: AlarmCode, station: Station | None = None) -> bool:
-        return any(key[0] is code and key[1] == station for key in self._alarms)
+    def end_alarms(self, notice_id: ActId) -> None:
+        """The time of the alarms of an ended notice is over."""
+        self.clear_alarm(AlarmCode.OVERDUE, notice_id=notice_id)
+        self.clear_alarm(AlarmCode.CROSSED, notice_id=notice_id)
 
     # Buzzer, button, lamp test
 

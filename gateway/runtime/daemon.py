@@ -6,7 +6,6 @@ Decides nothing. Every object arrives through a constructor; nothing lives at mo
 from __future__ import annotations
 
 import asyncio
-import importlib.metadata
 import os
 import signal
 from collections.abc import Callable, Coroutine, Iterable
@@ -14,6 +13,7 @@ from contextlib import suppress
 from random import Random
 from typing import Any, Final, NoReturn, assert_never
 
+from gateway import __version__
 from gateway.api.server import ApiServer
 from gateway.config.keys import read_password
 from gateway.config.load import load_keyring, load_policy
@@ -123,7 +123,7 @@ class Daemon:
                 entropy=os.urandom,
                 discard=lambda: _discard(supervisors.values()),
             ),
-            version=_version(),
+            version=__version__,
         )
         await loop.start()
         for note in store.notes:
@@ -139,7 +139,7 @@ class Daemon:
                 group.create_task(task)
             await inbox.deliver(None)  # the first whole turn, with everything in place
             self._notifier.ready()
-            self._observe(Level.INFO, "ready", version=_version(), jitter_seed=str(self._seed))
+            self._observe(Level.INFO, "ready", version=__version__, jitter_seed=str(self._seed))
         raise AssertionError("a task of the daemon ended without an error")
 
     async def _stop_when_asked(self, inbox: Inbox, desk: RuntimeDesk) -> NoReturn:
@@ -326,10 +326,3 @@ def _open_log(settings: Settings, clock: Clock) -> LocalLog:
     )
     log.capture_libraries()
     return log
-
-
-def _version() -> str:
-    try:
-        return importlib.metadata.version("hotline-gateway")
-    except importlib.metadata.PackageNotFoundError:
-        return "uninstalled"

@@ -112,6 +112,8 @@ class EngineLoop:
         self._version = version
         self._engine: Stepper
         self._links_up: dict[LinkName, LinkUp] = {}
+        self._links_down: dict[LinkName, str] = {}
+        """Why a link has no device; the status tells it in place of the device's detail."""
         self._queues_down: dict[str, QueueDown] = {}
         self._stopping: Stopping | None = None
         self._transmission_base = 0
@@ -183,8 +185,10 @@ class EngineLoop:
         match event:
             case LinkUp():
                 self._links_up[event.link] = event
+                self._links_down.pop(event.link, None)
             case LinkDown():
                 self._links_up.pop(event.link, None)
+                self._links_down[event.link] = event.reason
             case QueueUp():
                 self._queues_down.pop(event.queue, None)
             case QueueDown():
@@ -211,8 +215,9 @@ class EngineLoop:
                 case Publish():
                     is_news = True
                 case ShowStatus():
-                    self._desk.show(effect.status)
-                    self._outlets.show(effect.status)
+                    status = self._with_reasons(effect.status)
+                    self._desk.show(status)
+                    self._outlets.show(status)
                     is_news = True
                 case Observe():
                     self._outlets.observe(effect)
@@ -222,6 +227,16 @@ class EngineLoop:
                     assert_never(effect)
         if is_news:
             self._desk.announce()
+
+    def _with_reasons(self, status: Status) -> Status:
+        """The status in which a link without a device says why: what is missing, what to do."""
+        links = tuple(
+            link
+            if link.device_up
+            else dataclasses.replace(link, detail=self._links_down.get(link.name, link.detail))
+            for link in status.links
+        )
+        return dataclasses.replace(status, links=links)
 
     def _transmit(self, effect: Transmit) -> None:
         number = effect.transmission + self._transmission_base

@@ -46,7 +46,7 @@ async def answer(broker: Mosquitto, came: Listener) -> None:
     """A consumer that honours ids: takes each notice and rogers it, again when it comes again."""
     done = 0
     while True:
-        await came.until(lambda heard: len(heard) > done)
+        await came.until(lambda heard, done=done: len(heard) > done)  # type: ignore[misc]
         for message in came.heard[done:]:
             notice_id = message.json["id"]
             await broker.publish("hotline/v1/SOUTH/taken", json.dumps({"id": notice_id}))

@@ -204,6 +204,8 @@ class MqttConnection:
             raise self._unavailable(f"refuses TLS ({reason}); check ca_file and host") from error
         except OSError as error:
             raise self._unavailable(f"cannot be reached ({_reason(error)}); is it up?") from error
+        except UnicodeError as error:  # from IDNA, before anyone is asked
+            raise self._unavailable("has no possible host name; correct mqtt.url") from error
         self._client = self._make_client(connected)
         self._client.connect(
             self._broker.host,

@@ -197,6 +197,6 @@ class LinkHealth:
         try:
             self.state = TRANSITIONS[self.state, given]
         except KeyError as error:
-            raise InvalidTransitionError(f"{self.state.value}: {given.value}") from error
+            raise InvalidTransitionError(f"{self.state} has no entry for {given}") from error
         if self.state is not LinkState.UP:
             self.up_since = None

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from datetime import UTC, datetime
+from itertools import zip_longest
 from typing import Any, Final
 
 import click
@@ -24,6 +26,9 @@ from gateway.model import (
     TimeQuality,
     UtcTime,
 )
+from gateway.wire.codebook import phrase
+from gateway.wire.document import LANGUAGE_DEFAULT, draft_from_document
+from gateway.wire.phrase_entry import SlotType
 
 KINDS: Final = [kind.name for kind in Kind]
 OPERATIONS: Final = [operation.name for operation in Operation]
@@ -162,9 +167,9 @@ def draft_document(options: dict[str, Any]) -> dict[str, object]:
     if options.get("released_by"):
         document["released_by"] = options["released_by"].lower()
     if options.get("text") is not None:
-        document["language"] = options["language"]
+        document["language"] = options["language"] or LANGUAGE_DEFAULT
     if options.get("slots"):
-        document["slots"] = [_slot(slot) for slot in options["slots"]]
+        document["slots"] = _slots(options.get("phrase"), options["slots"])
     place = _place(options)
     if place:
         document["place"] = place
@@ -173,9 +178,17 @@ def draft_document(options: dict[str, Any]) -> dict[str, object]:
     return document
 
 
-def _slot(slot: str) -> str | int:
-    """A slot that is a whole number goes as one; the codebook checks which it wants."""
-    return int(slot) if re.fullmatch(r"-?[0-9]{1,9}", slot) else slot
+def _slots(code: int | None, words: Sequence[str]) -> list[str | int]:
+    """The words as the phrase's slots want them; what does not fit is refused by the check."""
+    entry = None if code is None else phrase(code)
+    types = [slot.type for slot in entry.slots] if entry else []
+    return [_slot(kind, word) for kind, word in zip_longest(types, words) if word is not None]
+
+
+def _slot(kind: SlotType | None, word: str) -> str | int:
+    if kind in (SlotType.NUMBER, SlotType.COUNT) and re.fullmatch(r"[0-9]{1,9}", word):
+        return int(word)
+    return word.upper() if kind in (SlotType.CALLSIGN, SlotType.PLACE, SlotType.TIME) else word
 
 
 def _place(options: dict[str, Any]) -> dict[str, object]:
@@ -202,8 +215,6 @@ def check_draft(document: dict[str, object]) -> NoticeDraft:
 
     Raises `FieldError`.
     """
-    from gateway.wire.document import draft_from_document
-
     return draft_from_document(document, station_number=lambda _name: _SOME_STATION)
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 import click
 
 from gateway.cli.connection import Document, Gateway, connect
-from gateway.cli.options import Common, api_options
+from gateway.cli.options import Common, api_options, language_option
 from gateway.cli.output import is_terminal, print_json, say, warn
 from gateway.cli.view import print_notice, print_notices, state_line
 
@@ -24,9 +24,10 @@ from gateway.cli.view import print_notice, print_notices, state_line
     default=None,
     help="Tell the far side that a person saw them.  [default: on a terminal, not with --json]",
 )
+@language_option
 @api_options
 def command(
-    common: Common, follow: bool, open_only: bool, limit: int, displayed: bool | None
+    common: Common, follow: bool, open_only: bool, limit: int, displayed: bool | None, language: str
 ) -> None:
     """List the notices that came in, newest first.
 
@@ -36,14 +37,14 @@ def command(
     mark = (is_terminal() and not common.json) if displayed is None else displayed
     with connect(common) as gateway:
         if follow:
-            _follow(common, gateway, open_only=open_only, limit=limit, mark=mark)
+            _follow(common, gateway, open_only=open_only, limit=limit, mark=mark, language=language)
             return
         notices = gateway.notices("in", open_only=open_only, limit=limit)
         if common.json:
             print_json({"notices": notices})
         else:
             empty = "No open notice." if open_only else "The inbox is empty."
-            print_notices(notices, other="from", empty=empty)
+            print_notices(notices, other="from", empty=empty, language=language)
         sys.stdout.flush()
         if mark:
             _mark_displayed(gateway, notices)
@@ -55,7 +56,9 @@ def _mark_displayed(gateway: Gateway, notices: Iterable[Document]) -> None:
             gateway.displayed(str(notice["id"]))
 
 
-def _follow(common: Common, gateway: Gateway, *, open_only: bool, limit: int, mark: bool) -> None:
+def _follow(
+    common: Common, gateway: Gateway, *, open_only: bool, limit: int, mark: bool, language: str
+) -> None:
     """The list, oldest first, then each notice and each change of state as it comes."""
     known: set[str] = set()
     for event in gateway.stream():
@@ -73,19 +76,19 @@ def _follow(common: Common, gateway: Gateway, *, open_only: bool, limit: int, ma
             _print_state(common, event.document.get("document") or {})
         for notice in fresh:
             known.add(str(notice.get("id")))
-            _print_fresh(common, notice, ring=event is not None)
+            _print_fresh(common, notice, ring=event is not None, language=language)
         sys.stdout.flush()
         if mark:
             _mark_displayed(gateway, fresh)
 
 
-def _print_fresh(common: Common, notice: Document, *, ring: bool) -> None:
+def _print_fresh(common: Common, notice: Document, *, ring: bool, language: str) -> None:
     if common.json:
         print_json(notice)
         return
     if ring:
         _ring(notice)
-    print_notice(notice)
+    print_notice(notice, language)
     say("")
 
 

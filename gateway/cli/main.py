@@ -29,6 +29,7 @@ COMMANDS: Final = {
     "outbox": ("outbox", "List the notices that we sent, with their states."),
     "show": ("show", "Show one notice, its history and its answers."),
     "answer": ("answer", "Answer a notice: ROGER, STANDBY, WILCO and so on."),
+    "phrases": ("phrases", "List the phrases of the codebook."),
     "status": ("status", "Say how the line is: device, path, far gateway, far watch."),
     "lamps": ("lamps", "Show the lamp panel."),
     "log": ("log", "List the entries of the log book."),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,12 +10,17 @@ from typing import Any, Final, ParamSpec, TypeVar
 
 import click
 
+from gateway.wire.codebook import phrase_language
+from gateway.wire.phrase_entry import PHRASE_LANGUAGES
+
 P = ParamSpec("P")
 R = TypeVar("R")
 
 CONFIG_DEFAULT: Final = Path("/etc/hotline-gateway/hotline.toml")
 CONFIG_VARIABLE: Final = "HOTLINE_CONFIG"
 SOCKET_VARIABLE: Final = "HOTLINE_SOCKET"
+LANGUAGE_VARIABLE: Final = "HOTLINE_LANGUAGE"
+"""The language that the watch of this station reads."""
 
 
 @dataclass
@@ -65,6 +71,20 @@ _DEBUG = click.option(
     callback=_store,
     help="Show details of a failure.",
 )
+
+
+def reading_language(tag: str | None = None) -> str:
+    """The codebook's language for a tag, else for HOTLINE_LANGUAGE, else English."""
+    return phrase_language(tag or os.environ.get(LANGUAGE_VARIABLE) or PHRASE_LANGUAGES[0])
+
+
+language_option = click.option(
+    "--language",
+    callback=lambda _ctx, _parameter, value: reading_language(value),
+    metavar="[" + "|".join(PHRASE_LANGUAGES) + "]",
+    help=f"Language to show phrases in.  [{LANGUAGE_VARIABLE}; default: {PHRASE_LANGUAGES[0]}]",
+)
+"""For commands that show phrases; free text stays as its originator wrote it."""
 
 
 def _with(*options: Callable[[Any], Any]) -> Callable[[Callable[..., R]], Callable[..., R]]:

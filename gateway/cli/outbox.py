@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from gateway.cli.connection import connect
-from gateway.cli.options import Common, api_options
+from gateway.cli.options import Common, api_options, language_option
 from gateway.cli.output import print_json
 from gateway.cli.view import print_notices
 
@@ -15,8 +15,9 @@ from gateway.cli.view import print_notices
 @click.option(
     "-n", "--limit", type=click.IntRange(1, 1000), default=50, show_default=True, help="At most."
 )
+@language_option
 @api_options
-def command(common: Common, open_only: bool, limit: int) -> None:
+def command(common: Common, open_only: bool, limit: int, language: str) -> None:
     """List the notices that we sent, newest first, each with its state.
 
     MACHINE RECEIPT: the far gateway stores it. ROGER: a person has received it.
@@ -27,4 +28,4 @@ def command(common: Common, open_only: bool, limit: int) -> None:
         print_json({"notices": notices})
         return
     empty = "No open notice." if open_only else "Nothing was sent."
-    print_notices(notices, other="to", empty=empty)
+    print_notices(notices, other="to", empty=empty, language=language)

@@ -18,7 +18,7 @@ INPUT_SIZE_MAX: Final = 65_536
 _SHOWN: Final = frozenset(
     (
         *("to", "kind", "precedence", "operation", "released by", "expires", "reply by"),
-        *("reference", "place", "window"),
+        *("reference", "place", "window", "phrase"),
     )
 )
 
@@ -45,16 +45,17 @@ def read_text() -> str:
         ) from error
 
 
-def ask_release(document: Mapping[str, Any], *, size: str, links: str) -> None:
+def ask_release(document: Mapping[str, Any], *, size: str, links: str, language: str) -> None:
     """Show what will be sent, on standard error, and end the command unless it is released.
 
-    `size` and `links` (how the line is now) are shown below the text.
+    `size` and `links` (how the line is now) are shown below the text; a phrase is shown in
+    `language`.
     """
     click.echo("THIS WILL BE SENT", err=True)
     for name, value in notice_fields(document):
         if name in _SHOWN and value is not None:
             click.echo(f"{name:<12}{visible(value)}", err=True)
-    body = body_text(document)
+    body = body_text(document, language)
     if body:
         click.echo("text", err=True)
         click.echo(indented(body, BLOCK_MARGIN), err=True)

@@ -22,7 +22,7 @@ from gateway.cli.draft import (
     size_text,
 )
 from gateway.cli.follow import Goal, follow
-from gateway.cli.options import Common, api_options
+from gateway.cli.options import Common, api_options, reading_language
 from gateway.cli.output import can_ask, print_json, say, warn
 from gateway.cli.release import ask_release, new_request_id, read_text
 from gateway.cli.text import duration
@@ -49,8 +49,10 @@ UNTIL: Final = {goal.value: goal for goal in Goal}
     required=True,
     help="Operation indicator. Only OPERATION is meant in earnest.",
 )
-@click.option("--language", default="en", show_default=True, help="Language tag of the text.")
-@click.option("--phrase", type=int, metavar="NUMBER", help="A phrase of the codebook, no text.")
+@click.option("--language", help="Language tag of the text (default en), or to read the phrase in.")
+@click.option(
+    "--phrase", type=int, metavar="NUMBER", help="Instead of text: see `hotline phrases`."
+)
 @click.option("--slot", "slots", multiple=True, help="Fills a slot of the phrase; repeat it.")
 @click.option("--expires", "expires_min", type=DurationType(), help="Lifetime: 90m, 2h, 1d.")
 @click.option("--reply-by", "reply_by_min", type=DurationType(), help="Answer wanted within.")
@@ -88,6 +90,7 @@ def command(common: Common, **options: Any) -> None:  # noqa: ANN401 (click's op
     \b
     hotline send SOUTH -k NOTIFY -p PRIORITY -o EXERCISE "Convoy of 4 lorries on road M5"
     hotline send SOUTH -k CHECK -p R -o TEST --wait "HARBOUR SEVEN"
+    hotline send SOUTH -k REQUEST -p FLASH -o OPERATION --phrase 54 --point 35.1,38.75
     """  # noqa: D301 (click reads the backspace)
     text_from_input = options["text"] == "-"
     if text_from_input:
@@ -98,7 +101,8 @@ def command(common: Common, **options: Any) -> None:  # noqa: ANN401 (click's op
     with connect(common) as gateway:
         if not options["yes"] and not text_from_input and can_ask():
             links = links_text(gateway.status(), options["to"])
-            ask_release(document, size=size_text(draft), links=links)
+            language = reading_language(options["language"])
+            ask_release(document, size=size_text(draft), links=links, language=language)
         accepted = gateway.submit(document, request_id)
         _print_accepted(common, accepted)
         if options["wait"] or options["until"]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from gateway.cli.connection import connect
-from gateway.cli.options import Common, api_options
+from gateway.cli.options import Common, api_options, language_option
 from gateway.cli.output import is_terminal, print_json, say
 from gateway.cli.text import RECEIPT_IS_NOT_CONSENT
 from gateway.cli.view import print_answers, print_history, print_notice
@@ -14,8 +14,9 @@ from gateway.model import ActId
 
 @click.command("show")
 @click.argument("notice_id", metavar="ID")
+@language_option
 @api_options
-def command(common: Common, notice_id: str) -> None:
+def command(common: Common, notice_id: str, language: str) -> None:
     """Show the notice ID in full: its text, each state with its evidence, its answers."""
     ActId.parse(notice_id)
     with connect(common) as gateway:
@@ -23,7 +24,7 @@ def command(common: Common, notice_id: str) -> None:
         if common.json:
             print_json(document)
             return
-        print_notice(document)
+        print_notice(document, language)
         say("")
         print_history(document.get("history") or ())
         print_answers(document.get("answers") or ())

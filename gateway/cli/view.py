@@ -21,8 +21,13 @@ from gateway.cli.text import (
     shortened,
     visible,
 )
+from gateway.errors import FieldError
+from gateway.model import Kind, Phrase
+from gateway.wire.codebook import render
 
 Document = Mapping[str, Any]
+
+_KINDS: Final = {kind.name: kind for kind in Kind}
 
 _TEXT_WIDTH: Final = 120
 _ANSWERABLE: Final = {
@@ -74,14 +79,32 @@ def age_text(notice: Document) -> str:
     return duration(age) if isinstance(age, int) else "AGE UNKNOWN"
 
 
-def body_text(notice: Document) -> str:
-    """The text, or the phrase by its number; empty when the notice has neither."""
+def body_text(notice: Document, language: str) -> str:
+    """The text, or the phrase in a language of ours; empty when the notice has neither."""
     if notice.get("text") is not None:
         return str(notice["text"])
-    if notice.get("phrase") is not None:
-        slots = ", ".join(str(slot) for slot in notice.get("slots") or ())
-        return f"PHRASE {notice['phrase']}" + (f": {slots}" if slots else "")
-    return ""
+    if notice.get("phrase") is None:
+        return ""
+    try:
+        phrase = Phrase(notice["phrase"], tuple(notice.get("slots") or ()))
+    except (FieldError, TypeError):
+        return phrase_code(notice)
+    return render(phrase, language, kind=_KINDS.get(str(notice.get("kind"))))
+
+
+def phrase_code(notice: Document) -> str:
+    """What the originator said, in no language: `PHRASE 12: A-7, 3`; empty without a phrase."""
+    if notice.get("phrase") is None:
+        return ""
+    slots = ", ".join(str(slot) for slot in notice.get("slots") or ())
+    return f"PHRASE {notice['phrase']}" + (f": {slots}" if slots else "")
+
+
+def _body_lines(notice: Document, language: str) -> list[str]:
+    """The text, and below a phrase its code and slots, which are what its originator said."""
+    lines = body_text(notice, language).split("\n")
+    code = phrase_code(notice)
+    return [*lines, code] if code and code not in lines else lines
 
 
 def place_text(place: Document) -> str:
@@ -96,15 +119,15 @@ def place_text(place: Document) -> str:
     return shown + (f", {altitude['low_m']} to {altitude['high_m']} m" if altitude else "")
 
 
-def print_notices(notices: Iterable[Document], *, other: str, empty: str) -> None:
-    """A list; `other` is `from` for the inbox and `to` for the outbox.
+def print_notices(notices: Iterable[Document], *, other: str, empty: str, language: str) -> None:
+    """A list; `other` is `from` for the inbox and `to` for the outbox. Phrases in `language`.
 
     On a terminal the whole text is shown, so that a listed notice counts as displayed.
     """
     rows = list(notices)
     if is_terminal():
         columns = ("NOTICE", other.upper(), "WHAT", "STATE", "TEXT")
-        print_table(columns, [_stacked(row, other) for row in rows], empty=empty)
+        print_table(columns, [_stacked(row, other, language) for row in rows], empty=empty)
     else:
         columns_plain = (
             "ID",
@@ -117,7 +140,7 @@ def print_notices(notices: Iterable[Document], *, other: str, empty: str) -> Non
             "AGE",
             "TEXT",
         )
-        print_table(columns_plain, [_flat(row, other) for row in rows], empty=empty)
+        print_table(columns_plain, [_flat(row, other, language) for row in rows], empty=empty)
     if any(row.get("note") for row in rows):
         say(RECEIPT_IS_NOT_CONSENT)
 
@@ -126,7 +149,7 @@ def _flat_columns(other: str) -> tuple[str, ...]:
     return ("ID", "DTG", "P", "KIND", "OPERATION", other.upper(), "STATE", "AGE", "TEXT")
 
 
-def _flat(notice: Document, other: str) -> list[str]:
+def _flat(notice: Document, other: str, language: str) -> list[str]:
     return [
         str(notice.get("id", "")),
         str(notice.get("dtg") or DTG_UNKNOWN),
@@ -136,11 +159,11 @@ def _flat(notice: Document, other: str) -> list[str]:
         str(notice.get(other, "")),
         state_text(notice),
         age_text(notice),
-        shortened(body_text(notice), _TEXT_WIDTH),
+        shortened("\n".join(_body_lines(notice, language)), _TEXT_WIDTH),
     ]
 
 
-def _stacked(notice: Document, other: str) -> tuple[Cell, ...]:
+def _stacked(notice: Document, other: str, language: str) -> tuple[Cell, ...]:
     """Few wide columns; a line feed of the text stays inside its own."""
     return (
         (str(notice.get("id")), str(notice.get("dtg") or DTG_UNKNOWN), age_text(notice)),
@@ -151,17 +174,17 @@ def _stacked(notice: Document, other: str) -> tuple[Cell, ...]:
             str(notice.get("operation", "")),
         ),
         (str(notice.get("state", "UNKNOWN")), *_flags(notice)),
-        tuple(body_text(notice).split("\n")),
+        tuple(_body_lines(notice, language)),
     )
 
 
-def print_notice(notice: Document) -> None:
-    """One notice in full."""
+def print_notice(notice: Document, language: str) -> None:
+    """One notice in full; a phrase in `language`, with its code and slots among the fields."""
     print_fields(notice_fields(notice))
-    body = body_text(notice)
+    body = body_text(notice, language)
     if body:
-        language = notice.get("language")
-        say(f"text ({language})" if language else "text")
+        spoken = notice.get("language") if notice.get("phrase") is None else language
+        say(f"text ({spoken})" if spoken else "text")
         print_block(body)
 
 
@@ -186,6 +209,7 @@ def notice_fields(notice: Document) -> list[tuple[str, object]]:
         ("reference", notice.get("reference")),
         ("place", place_text(place) if place else None),
         ("window", f"{time_text(window['from'])} to {time_text(window['to'])}" if window else None),
+        ("phrase", phrase_code(notice).removeprefix("PHRASE ") or None),
         ("link", notice.get("link")),
         ("state", state_text(notice) if "state" in notice else None),
         ("expects", _ANSWERABLE.get(str(notice.get("response")))),

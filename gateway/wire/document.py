@@ -22,6 +22,7 @@ from gateway.model import (
     UtcTime,
     Window,
 )
+from gateway.wire import codebook
 from gateway.wire.submission import (
     LANGUAGE_DEFAULT,
     REQUEST_ID_SIZE_MAX,
@@ -172,6 +173,9 @@ def notice_document(
         "released_by": notice.released_by.name.lower(),
         **body_document(notice.body),
     }
+    if isinstance(notice.body, Phrase):
+        # A convenience for programs: what the originator signed is the code and the slots.
+        document["phrase_text"] = codebook.render(notice.body, LANGUAGE_DEFAULT, kind=notice.kind)
     if notice.reply_by_min is not None:
         document["reply_by"] = _later(made, notice.reply_by_min)
         document["reply_by_min"] = notice.reply_by_min

@@ -32,6 +32,7 @@ from gateway.model import (
     Window,
     check_text,
 )
+from gateway.wire import codebook
 from gateway.wire.fields import (
     not_an_object,
     object_of,
@@ -87,7 +88,7 @@ def draft_from_document(
     """
     fields = object_of("", document, _DRAFT_KEYS)
     kind = word_of("kind", required(fields, "kind"), {k.name: k for k in Kind}, "unknown_kind")
-    return NoticeDraft(
+    draft = NoticeDraft(
         to=_station(fields, station_number),
         kind=kind,
         precedence=_precedence(fields.get("precedence")),
@@ -105,6 +106,8 @@ def draft_from_document(
         window=None if fields.get("window") is None else _window(fields["window"]),
         released_by=_released_by(fields, role),
     )
+    codebook.check_draft(draft)
+    return draft
 
 
 def answer_from_document(document: object) -> tuple[AnswerCode, Text | None]:

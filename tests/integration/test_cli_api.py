@@ -137,6 +137,28 @@ async def until(is_true: Callable[[], bool]) -> None:
             await asyncio.sleep(0.02)
 
 
+async def test_a_phrase_goes_by_its_code_and_reads_in_any_language(north: Station) -> None:
+    """Code and slots are sent; each reader has its own language, programs English."""
+    phrase = ("--phrase", "12", *("--slot", "a-7"), *("--slot", "3"))
+    places = ("--slot", "KILO 4", "--slot", "M5")
+    refused = await north.hotline(*SEND, *phrase)
+    assert refused.code == 2
+    assert "see `hotline phrases`" in refused.err
+    window = ("--window", "221430Z NOV 26", "221600Z NOV 26")
+    sent = await north.hotline(*SEND, *phrase, *places, *window)
+    assert (sent.code, sent.out) == (0, "1-3f2a-1  QUEUED\n")
+    shown = await north.hotline("show", "1-3f2a-1", "--language", "fr")
+    assert "Convoi prévu de l'unité A-7, de KILO 4 à M5" in shown.out
+    listed = (await north.hotline("outbox", "--json")).json["notices"][0]
+    assert listed["slots"] == ["A-7", 3, "KILO 4", "M5"]
+    assert listed["phrase_text"].startswith("Planned convoy of unit A-7 from KILO 4 to M5")
+    screen = await north.on_terminal(
+        *SEND, *phrase, *places, *window, "--language", "ru", keys={"Release it?": b"n\n"}
+    )
+    assert "12: A-7, 3, KILO 4, M5" in screen.out
+    assert "Количество машин: 3." in screen.out
+
+
 async def test_send_is_accepted_once_per_request_id(north: Station) -> None:
     """Without a terminal nothing is asked; a repeat under the same request id is no second one."""
     first = await north.hotline(*SEND, "--request-id", "r-1", "Convoy on road M5")

@@ -114,9 +114,10 @@ def test_a_full_draft_is_what_the_gateway_takes() -> None:
 
 
 def test_phrase_with_slots() -> None:
-    """Numbers in slots go as numbers, words as words."""
-    document = draft_document(options(phrase=12, slots=("4", "M5")))
-    assert document["slots"] == [4, "M5"]
+    """A slot goes as the type that its phrase wants: a count as a number, a road as a word."""
+    given = {"slots": ("a-7", "3", "4", "m5"), "window": ("2026-11-22T14:30Z", "2026-11-22T16:00Z")}
+    document = draft_document(options(phrase=12, **given))
+    assert document["slots"] == ["A-7", 3, "4", "M5"]
     assert "language" not in document
     check_draft(document)
 

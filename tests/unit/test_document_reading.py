@@ -158,6 +158,8 @@ BAD: list[tuple[dict[str, Any], str, str]] = [
     ({"phrase": 1, "slots": [1.5]}, "slots[0]", "wrong_type"),
     ({"phrase": 1, "slots": ["x", "\x00"]}, "slots[1]", "bad_text"),
     ({"phrase": 1, "slots": list(range(9))}, "slots", "invalid"),
+    ({"phrase": 9}, "phrase", "unknown_phrase"),
+    ({"phrase": 13, "slots": [1]}, "slots", "bad_slot"),
     ({"expires_min": 0}, "expires_min", "out_of_range"),
     ({"expires_min": True}, "expires_min", "wrong_type"),
     ({"expires_min": 12.5}, "expires_min", "wrong_type"),

@@ -123,9 +123,11 @@ def test_without_the_originators_clock_the_expiry_comes_from_the_age() -> None:
 
 def test_what_is_absent_has_no_key() -> None:
     """A notice without text, place, window or reference has none of their keys."""
-    keys = set(document(notice(body=Phrase(7, ("x", 2)))))
+    shown = document(notice(body=Phrase(7, ("x", 2))))
+    keys = set(shown)
     assert keys.isdisjoint({"text", "language", "place", "window", "reference", "reply_by"})
     assert {"phrase", "slots"} <= keys
+    assert shown["phrase_text"] == "PHRASE 7: x, 2"
 
 
 def test_a_station_without_a_name_is_shown_by_number() -> None:

@@ -1,22 +1,18 @@
 """One MQTT 5 connection on the event loop: paho-mqtt does the protocol, asyncio the waiting.
 
-No thread and no blocking call: the socket is connected (and TLS shaken hands) by the loop before
-paho sees it. A connection serves once; when it is gone, everyone who waits on it gets
-`QueueUnavailableError`. What is said on it is for `mqtt` and `mqtt_requests`.
+No thread and no blocking call: `mqtt_socket` connects before paho sees the socket. A connection
+serves once; when it is gone, everyone who waits on it gets `QueueUnavailableError`. What is said
+on it is for `mqtt` and `mqtt_requests`.
 """
 
 from __future__ import annotations
 
 import asyncio
-import os
 import socket
-import ssl
 import struct
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Final, NoReturn
-from urllib.parse import urlsplit
 
 from paho.mqtt import MQTTException
 from paho.mqtt import client as paho
@@ -26,7 +22,10 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
-from gateway.errors import ConfigError, QueueUnavailableError
+from gateway.errors import QueueUnavailableError
+from gateway.queues.mqtt_socket import Broker, Tls, UnreachableError, connected_socket
+
+__all__ = ["FAILURE", "Broker", "Limits", "Message", "MqttConnection", "Outgoing", "Tls"]
 
 SESSION_EXPIRY_NEVER: Final = 0xFFFF_FFFF
 PACKET_SIZE_MAX: Final = 262_144
@@ -36,67 +35,7 @@ WAITING_COUNT_MAX: Final = 256
 FAILURE: Final = 0x80
 """Reason codes from here on are refusals (MQTT 5 section 2.4)."""
 
-_PORTS: Final = {"mqtt": 1883, "mqtts": 8883}
 _TICK_S: Final = 1.0
-
-
-@dataclass(frozen=True, slots=True)
-class Broker:
-    """Where a broker is and how to speak to it."""
-
-    url: str
-    host: str
-    port: int
-    unix_path: str | None = None
-    is_tls: bool = False
-
-    @classmethod
-    def parse(cls, url: str) -> Broker:
-        """`mqtt://host[:port]`, `mqtts://host[:port]`, `unix:///path`. Raises `ConfigError`."""
-        try:
-            parts = urlsplit(url)
-            port, user = parts.port, parts.username
-        except ValueError as error:
-            raise _bad_url(url, "cannot be read") from error
-        if user is not None:
-            hidden = f"{parts.scheme}://...@{parts.hostname}"  # a password may stand there
-            raise _bad_url(hidden, "has a user in it; use mqtt.user and mqtt.password_file")
-        if parts.query or parts.fragment:
-            raise _bad_url(url, "has more than host, port or path")
-        if parts.scheme == "unix" and parts.path.startswith("/") and not parts.netloc:
-            return cls(url, "localhost", 1883, unix_path=parts.path)
-        if parts.scheme in _PORTS and parts.hostname and parts.path in ("", "/"):
-            is_tls = parts.scheme == "mqtts"
-            return cls(url, parts.hostname, port or _PORTS[parts.scheme], is_tls=is_tls)
-        raise _bad_url(url, "is not understood")
-
-
-def _bad_url(url: str, problem: str) -> ConfigError:
-    return ConfigError(
-        [f"mqtt.url: {url[:80]!a} {problem}; write mqtt://host:1883, mqtts://host or unix:///path"]
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class Tls:
-    """Files of a mqtts:// connection; the CA of the system where none is named."""
-
-    ca_file: Path | None = None
-    cert_file: Path | None = None
-    key_file: Path | None = None
-
-    def context(self) -> ssl.SSLContext:
-        """Raises `QueueUnavailableError` when a file cannot be used: it may come back."""
-        try:
-            context = ssl.create_default_context(cafile=self.ca_file)
-            if self.cert_file is not None:
-                context.load_cert_chain(self.cert_file, self.key_file)
-        except (OSError, ssl.SSLError) as error:
-            reason = error.strerror or str(error)
-            raise QueueUnavailableError(
-                f"the certificate files of MQTT cannot be used ({reason}); check their paths"
-            ) from error
-        return context
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,16 +135,11 @@ class MqttConnection:
         """Connect and wait for the broker's word. Raises `QueueUnavailableError`."""
         try:
             async with asyncio.timeout(self._limits.connect_s):
-                connected = await self._connected_socket()
+                connected = await connected_socket(self._broker, self._tls)
         except TimeoutError as error:
             raise self._unavailable("cannot be reached in time; check host and port") from error
-        except ssl.SSLError as error:
-            reason = error.reason or str(error)
-            raise self._unavailable(f"refuses TLS ({reason}); check ca_file and host") from error
-        except OSError as error:
-            raise self._unavailable(f"cannot be reached ({_reason(error)}); is it up?") from error
-        except UnicodeError as error:  # from IDNA, before anyone is asked
-            raise self._unavailable("has no possible host name; correct mqtt.url") from error
+        except UnreachableError as error:
+            raise self._unavailable(str(error)) from error
         self._client = self._make_client(connected)
         self._client.connect(
             self._broker.host,
@@ -304,67 +238,6 @@ class MqttConnection:
             if self._client is not None:
                 self._client._sock_close()  # noqa: SLF001 (paho closes only after a DISCONNECT)
                 self._client = None
-
-    # The socket.
-
-    async def _connected_socket(self) -> socket.socket:
-        """Connected, TLS done, non-blocking. Raises OSError (SSLError is one)."""
-        if self._broker.unix_path is not None:
-            return await self._connect(socket.AF_UNIX, self._broker.unix_path)
-        addresses = await self._loop.getaddrinfo(
-            self._broker.host, self._broker.port, type=socket.SOCK_STREAM
-        )
-        failure: OSError = OSError("the host has no address")
-        for family, _, _, _, address in addresses:
-            try:
-                connected = await self._connect(family, address)
-            except OSError as error:
-                failure = error
-                continue
-            connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            return await self._shake_hands(connected) if self._broker.is_tls else connected
-        raise failure
-
-    async def _connect(self, family: int, address: Any) -> socket.socket:  # noqa: ANN401 (per family)
-        connecting = socket.socket(family, socket.SOCK_STREAM)
-        try:
-            connecting.setblocking(False)
-            await self._loop.sock_connect(connecting, address)
-        except BaseException:
-            connecting.close()
-            raise
-        return connecting
-
-    async def _shake_hands(self, connected: socket.socket) -> socket.socket:
-        try:
-            secured = self._tls.context().wrap_socket(
-                connected, server_hostname=self._broker.host, do_handshake_on_connect=False
-            )
-        except BaseException:
-            connected.close()
-            raise
-        try:
-            while True:
-                try:
-                    secured.do_handshake()
-                    return secured
-                except ssl.SSLWantReadError:
-                    await self._ready(self._loop.add_reader, self._loop.remove_reader, secured)
-                except ssl.SSLWantWriteError:
-                    await self._ready(self._loop.add_writer, self._loop.remove_writer, secured)
-        except BaseException:
-            secured.close()
-            raise
-
-    async def _ready(
-        self, add: Callable[..., None], remove: Callable[..., bool], subject: socket.socket
-    ) -> None:
-        ready: asyncio.Future[None] = self._loop.create_future()
-        add(subject, _wake, ready)
-        try:
-            await ready
-        finally:
-            remove(subject)
 
     # paho.
 
@@ -528,18 +401,6 @@ class MqttConnection:
 
     def _unavailable(self, problem: str) -> QueueUnavailableError:
         return QueueUnavailableError(f"the MQTT broker {self._broker.url} {problem}")
-
-
-def _reason(error: OSError) -> str:
-    """Without the address that asyncio puts into it."""
-    if isinstance(error, socket.gaierror) or not error.errno:
-        return error.strerror or str(error)
-    return os.strerror(error.errno)
-
-
-def _wake(ready: asyncio.Future[None]) -> None:
-    if not ready.done():
-        ready.set_result(None)
 
 
 def _nothing() -> int:

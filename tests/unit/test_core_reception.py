@@ -58,7 +58,7 @@ def test_the_bitmap_names_serials_beyond_the_first_hole() -> None:
 
 
 def test_serials_beyond_the_bitmap_get_receipts_of_their_own() -> None:
-    """33 above the last in order is beyond; 16 an item, ascending, the echo in the first item only."""
+    """33 above the last in order is beyond; 16 an item, ascending, the echo in the first."""
     held = reception()
     beyond = list(range(34, 54))
     hold(held, 7, 1, 2, 33, *beyond)

@@ -1,0 +1,283 @@
+"""What a radio says of a frame, and what the engine makes of it; drivers report by hand."""
+
+from __future__ import annotations
+
+import pytest
+
+from gateway.core.events import FrameAcknowledged, FrameSent, LinkUp, Refusal
+from gateway.model import Kind, LinkName, LinkState, Precedence, Station
+from gateway.wire.items import BeatItem, FragmentReceiptItem, ReceiptItem
+from tests.sim.by_hand import ByHand, settled
+from tests.sim.scenes import MINUTE, SECOND, draft, reaches, send
+
+RECEIPT = "MACHINE RECEIPT"
+RADIO, CABLE = LinkName("radio"), LinkName("cable")
+REST_MS = {
+    Refusal.NO_ACK: 0,
+    Refusal.QUEUE_FULL: 3_000,
+    Refusal.DUTY_CYCLE: 60_000,
+    Refusal.TOO_LARGE: 60_000,
+    Refusal.NO_KEY: 30_000,
+    Refusal.NOT_READY: 10_000,
+    Refusal.LINK_LOST: 1_000,
+}
+
+
+def waits_for_frame(world: ByHand, limit_ms: int) -> int:
+    return world.run_until(lambda: bool(world.frames), limit_ms)
+
+
+@pytest.mark.parametrize("reason", list(Refusal))
+def test_a_refused_frame_goes_again_after_the_rest_that_its_reason_asks_for(
+    reason: Refusal,
+) -> None:
+    """Refused at once: the same act is the next frame, not before the rest is over."""
+    world = settled(radio=True, cable=False)
+    world.hold("radio")
+    notice = send(world, draft())
+    world.refused(world.next_frame("radio"), reason)
+    waited = waits_for_frame(world, 61 * SECOND)
+    assert waited == REST_MS[reason]
+    again = world.next_frame("radio")
+    world.release("radio")
+    world.sent(again)
+    world.heard(again)
+    reaches(world, notice, RECEIPT, 10 * SECOND)
+    assert len(world.published(2)) == 1
+
+
+def test_the_radios_own_time_comes_before_ours() -> None:
+    """DUTY_CYCLE with "again in 7 s": 7 s, not the minute that we would wait."""
+    world = settled(radio=True, cable=False)
+    world.hold("radio")
+    send(world, draft())
+    world.refused(world.next_frame("radio"), Refusal.DUTY_CYCLE, 7_000)
+    assert waits_for_frame(world, MINUTE) == 7_000
+
+
+def test_a_resting_radio_does_not_hold_up_a_notice() -> None:
+    """The refusal is a loss signal: the cable has it at once."""
+    world = settled(radio=True)
+    world.hold("radio")
+    notice = send(world, draft())
+    world.refused(world.next_frame("radio"), Refusal.DUTY_CYCLE)
+    assert reaches(world, notice, RECEIPT, 2 * SECOND) < SECOND
+
+
+def test_flash_does_not_break_a_rest() -> None:
+    """Not before the radio may send: what it refuses costs time, and the cable has FLASH anyway."""
+    world = settled(radio=True, cable=False)
+    world.hold("radio")
+    send(world, draft())
+    world.refused(world.next_frame("radio"), Refusal.DUTY_CYCLE, 5_000)
+    world.run(SECOND)
+    flash = send(world, draft("danger", precedence=Precedence.FLASH))
+    assert world.frames == []
+    world.run(4 * SECOND)
+    world.heard(world.next_frame("radio"))
+    assert [p.notice_id for p in world.published(2)] == [flash]
+
+
+def test_an_implicit_ack_is_a_state_of_its_own_and_no_receipt() -> None:
+    """RELAYED: some radio repeated it; the notice still goes on until the far gateway has it."""
+    world = settled(radio=True, cable=False)
+    world.hold("radio")
+    notice = send(world, draft())
+    frame = world.next_frame("radio")
+    world.sent(frame)
+    world.relayed(frame)
+    assert world.state_of(notice) == "RELAYED"
+    world.refused(frame, Refusal.NO_ACK)
+    again = world.next_frame("radio")
+    world.release("radio")
+    world.sent(again)
+    assert world.state_of(notice) == "RELAYED"
+    world.heard(again)
+    reaches(world, notice, RECEIPT, 10 * SECOND)
+    world.relayed(frame)
+    world.relayed(again)
+    assert world.state_of(notice) == RECEIPT
+
+
+def test_a_relay_of_an_act_without_a_record_is_no_state() -> None:
+    """Answers and VOIDs have none; in STORE REFUSED nothing is written."""
+    world = settled(radio=True, cable=False)
+    world.hold("radio")
+    notice = send(world, draft(kind=Kind.NOTIFY))
+    frame = world.next_frame("radio")
+    world.sent(frame)
+    world.state().is_refused = True
+    world.relayed(frame)
+    world.state().is_refused = False
+    assert world.state_of(notice) == "SENT"
+    del world.state().ledger.records[notice]
+    world.relayed(frame)
+    assert world.state_of(notice) == "SENT"
+
+
+def test_a_real_ack_starts_our_timer_and_its_absence_does_not() -> None:
+    """One owner an attempt: nothing is sent again while the firmware may still retransmit."""
+    world = settled(radio=True, cable=False)
+    world.hold("radio")
+    send(world, draft())
+    frame = world.next_frame("radio")
+    world.sent(frame)
+    world.run(40 * SECOND)
+    assert world.frames == []
+    world.acknowledged(frame)
+    timer = world.line().lanes[RADIO].health.timer_ms(len(frame.octets))
+    assert waits_for_frame(world, 20 * SECOND) <= timer
+    world.acknowledged(frame)  # Said twice: nothing more.
+    assert len(world.frames) == 1
+
+
+def test_a_verdict_that_never_comes_costs_one_guard() -> None:
+    """Neither ack nor NAK within 50 s more than the timer: sent again all the same."""
+    world = settled(radio=True, cable=False)
+    world.hold("radio")
+    send(world, draft())
+    frame = world.next_frame("radio")
+    world.sent(frame)
+    waited = waits_for_frame(world, 90 * SECOND)
+    guard_ms = world.policy.radio_attempt_guard_ms
+    assert guard_ms < waited < guard_ms + 10 * SECOND
+
+
+def test_a_driver_that_never_reports_does_not_stop_the_line() -> None:
+    """After airtime + 50 s the frame counts as lost: said in the log, and the next one goes."""
+    world = settled()
+    world.hold("cable")
+    notice = send(world, draft())
+    lost = world.next_frame("cable")
+    waits_for_frame(world, 60 * SECOND)
+    assert len(world.notes("driver_silent")) == 1
+    world.tell(FrameSent(CABLE, lost.transmission))  # Too late to mean anything.
+    assert world.state_of(notice) == "QUEUED"
+    again = world.next_frame("cable")
+    world.release("cable")
+    world.sent(again)
+    world.heard(again)
+    reaches(world, notice, RECEIPT, 2 * SECOND)
+
+
+def test_reports_of_frames_that_are_over_mean_nothing() -> None:
+    """A number that no frame under way has: late, repeated, or of another device."""
+    world = settled()
+    before = world.line().lanes[CABLE].health.misses
+    for frame in (9_999, 0):
+        world.tell(FrameSent(CABLE, frame))
+    world.hold("cable")
+    send(world, draft())
+    frame_ = world.next_frame("cable")
+    world.sent(frame_)
+    world.refused(frame_, Refusal.NO_ACK)
+    world.relayed(frame_)
+    world.acknowledged(frame_)
+    assert world.line().lanes[CABLE].health.misses == before
+    assert world.frames == []
+
+
+def test_nothing_is_left_of_what_a_device_had_when_it_is_replaced() -> None:
+    """LinkUp without LinkDown before it: a fresh driver; the act under way is sent again by it."""
+    world = settled()
+    world.hold("cable")
+    notice = send(world, draft())
+    world.frames.clear()
+    world.release("cable")
+    world.tell(LinkUp(CABLE, world.paths[CABLE].traits))
+    reaches(world, notice, RECEIPT, 2 * SECOND)
+
+
+def test_a_refused_hello_comes_again() -> None:
+    """Refused before the line is settled: the next hello after a second, not after a minute."""
+    world = ByHand()
+    world.add_path("cable")
+    world.hold("cable")
+    world.start(1)
+    world.refused(world.next_frame("cable"), Refusal.NOT_READY, 200)
+    assert waits_for_frame(world, 2 * SECOND) == SECOND
+
+
+def test_fragments_that_the_peer_holds_are_not_sent_again() -> None:
+    """Its receipt for fragments 0 and 2 of n: only the others go in the next round."""
+    world = settled(radio=True, cable=False)
+    world.hold("radio")
+    notice = send(world, draft("f" * 500))
+    act = world.line().outgoing.get(notice)
+    assert act is not None
+    count = len(act.fragments)
+    assert count >= 4
+    while world.frames:
+        world.sent(world.next_frame("radio"))
+    held = FragmentReceiptItem(notice.epoch, 1, count, 0b101)
+    other_cut = FragmentReceiptItem(notice.epoch, 1, count + 1, 0b111)
+    for item in (other_cut, held):
+        world.say([item], sender=2, to=1, link="radio")
+    assert act.missing() == [1, *range(3, count)]
+    for transmission in list(world.line().lanes[RADIO].flights):
+        world.tell(FrameAcknowledged(RADIO, transmission))
+    begin = world.line().totals.retransmissions
+    waits_for_frame(world, 30 * SECOND)
+    assert world.line().totals.retransmissions == begin + 1
+    sent = 0
+    while world.frames:
+        frame = world.next_frame("radio")
+        world.sent(frame)
+        world.heard(frame)
+        sent += 1
+    assert sent == count - 2
+
+
+def test_a_notice_that_no_longer_fits_one_frame_is_cut() -> None:
+    """Queued while frames went without our context; the peer forgot us: 9 octets are missing."""
+    world = settled(radio=True, cable=False)
+    world.hold("radio")
+    send(world, draft("first"))
+    size = 40
+    session = world.line().session
+    long = send(world, draft("x" * size))
+    while (act := world.line().outgoing.get(long)) is not None and (
+        len(act.octets) + 64 + 6 + session.overhead() < 199
+    ):
+        size += 1
+        long = send(world, draft("x" * size))
+    assert act is not None
+    assert act.fragments
+    world.run(100)
+    session.is_confirmed = False
+    world.release("radio")
+    world.sent(world.next_frame("radio"))
+    reaches(world, long, RECEIPT, 10 * MINUTE)
+
+
+def test_a_flood_of_beats_gets_four_replies() -> None:
+    """Beats that wait for a reply on one link are bounded; one more goes unanswered."""
+    world = settled()
+    world.hold("cable", 2)
+    world.run(100)
+    beats = [BeatItem(token, is_reply=False, busy=False, entry_number=0) for token in range(9)]
+    world.say(beats)
+    lane = world.line(2, 1).lanes[CABLE]
+    assert len(lane.beat_replies) == 4
+    assert lane.health.state is LinkState.UP
+
+
+def test_receipts_are_evidence_for_the_link_that_carried_the_frame() -> None:
+    """The echo measures the frame's own link though the receipt came by another; twice is once."""
+    world = settled(radio=True)
+    world.hold("radio")
+    notice = send(world, draft())
+    frame = world.next_frame("radio")
+    world.sent(frame)
+    counter = world.line().lanes[RADIO].flights[frame.transmission].counter
+    health = world.line().lanes[RADIO].health
+    health.state = LinkState.DEGRADED
+    world.run(10)
+    receipt = ReceiptItem(notice.epoch, 1, 0, counter & 0xFF)
+    world.say([receipt], sender=2, to=1, link="cable")
+    assert health.state is LinkState.UP
+    health.state = LinkState.DEGRADED
+    world.say([receipt], sender=2, to=1, link="cable")
+    assert health.state is LinkState.DEGRADED
+    assert world.state_of(notice) == RECEIPT
+    assert world.posts[Station(2)].engine is not None

@@ -130,7 +130,9 @@ class Composer:
         fresh = None
         answers = lane.hello_echo
         stranger = answers is not None and not self._session.is_proven(answers)
-        if self._session.needs_challenge or stranger:
+        # Without a challenge the peer, for whom all is settled, would not answer, and we would
+        # never be confirmed.
+        if self._session.needs_challenge or stranger or not self._session.is_confirmed:
             if not self._entropy.can_give(CHALLENGE_SIZE):
                 return None
             fresh = self._entropy.take(CHALLENGE_SIZE, draft)

@@ -93,13 +93,11 @@ class Bench:
             loss=scenario.loss,
             tap=ledger.feed,
         )
-        async with media:
+        async with self._queue(processes) as queue, media:
             try:
                 await self._start(processes)
-                async with self._queue(processes) as queue:
-                    feeds = {name: FeedWatch(one.api) for name, one in processes.items()}
-                    rig = Rig(processes, feeds, media, ledger, queue)
-                    await self._use(rig)
+                feeds = {name: FeedWatch(one.api) for name, one in processes.items()}
+                await self._use(Rig(processes, feeds, media, ledger, queue))
             finally:
                 await self._stop(processes)
                 if self._options.keep:

@@ -28,6 +28,8 @@ GENERATION: Final = 1
 STATIONS: Final = {"NORTH": Station(1), "SOUTH": Station(2)}
 RADIO: Final = "radio"
 CABLE: Final = "cable"
+SPARE: Final = "spare"
+"""A second cable, where two links of one kind are wanted."""
 LINKS: Final = (RADIO, CABLE)
 """In PACE order."""
 
@@ -41,6 +43,7 @@ class Ports:
     far_node: str
     """Number of the far radio, for example `!4d4c00b2`."""
     cable: str
+    spare: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +88,7 @@ class LineOptions:
     mqtt_urls: Mapping[str, str] = field(default_factory=dict)
     """The broker of each station that has one."""
     policy: Mapping[str, int] = field(default_factory=dict)
+    log_level: str = "debug"
 
 
 def write_line(folder: Path, ports: Mapping[str, Ports], options: LineOptions) -> BenchLine:
@@ -141,7 +145,7 @@ def _config(files: StationFiles, far: str, ports: Ports, options: LineOptions) -
         "[indicators]",
         'factory = "mock"',
         "[log]",
-        'level = "debug"',
+        f"level = {text(options.log_level)}",
     ]
     if files.name in options.mqtt_urls:
         lines += [
@@ -159,8 +163,8 @@ def _config(files: StationFiles, far: str, ports: Ports, options: LineOptions) -
 
 def _link(link: str, ports: Ports, baud: int) -> list[str]:
     head = ["[[line.link]]", f"name = {_toml_text(link)}"]
-    if link == CABLE:
-        port = f"port = {_toml_text(ports.cable)}"
+    if link in (CABLE, SPARE):
+        port = f"port = {_toml_text(ports.cable if link == CABLE else ports.spare)}"
         return [*head, 'driver = "serial"', port, f"bit_rate = {baud}"]
     port, node = f"port = {_toml_text(ports.radio)}", f"node = {_toml_text(ports.far_node)}"
     return [*head, 'driver = "meshtastic"', port, node]

@@ -36,6 +36,7 @@ def ports_of(folder: Path, name: str) -> Ports:
         radio=str(folder / f"radio-{name.lower()}"),
         far_node=f"!{NODES[far]:08x}",
         cable=str(folder / f"cable-{name.lower()}"),
+        spare=str(folder / f"spare-{name.lower()}"),
     )
 
 

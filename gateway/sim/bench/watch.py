@@ -40,6 +40,8 @@ class FeedWatch:
         self.inbound: Counter[str] = Counter()
         """How often each notice came in, by its text."""
         self.inbound_ids: Counter[str] = Counter()
+        self.inbound_at_s: dict[str, float] = {}
+        """When each notice was first seen here, by its id and the loop's clock."""
         self.id_of_text: dict[str, str] = {}
         self.states: defaultdict[str, list[StateSeen]] = defaultdict(list)
         """By notice id, in the order of commits."""
@@ -71,6 +73,7 @@ class FeedWatch:
         notice_id = document["id"]
         if publication["topic"] == "notice":
             self.inbound_ids[notice_id] += 1
+            self.inbound_at_s.setdefault(notice_id, asyncio.get_running_loop().time())
             text = str(document.get("text", ""))
             self.inbound[text] += 1
             self.id_of_text[text] = notice_id

@@ -234,7 +234,9 @@ class Session:
         if hello.echo == self.incarnation:
             if not self.is_confirmed:
                 self.is_confirmed = True
-                outcome = HelloOutcome.CONFIRMED
+                # Proven says more: a new incarnation is written down.
+                if outcome is HelloOutcome.NOTHING:
+                    outcome = HelloOutcome.CONFIRMED
         elif self.is_confirmed:
             self.is_confirmed = False
             outcome = HelloOutcome.FORGOTTEN

@@ -76,11 +76,11 @@ def test_hellos_both_ways_settle_a_line() -> None:
     """Proven by the answered challenge, confirmed by the echo; then frames go without context."""
     one, two = session(ONE, 1), session(TWO, 2)
     assert one.needs_challenge
-    assert prove(one, two, 10) is HelloOutcome.CONFIRMED
+    assert prove(one, two, 10) is HelloOutcome.PROVEN
     assert one.is_settled
     assert not two.is_settled
     long = one.hello_overhead()
-    assert prove(two, one, 11) is HelloOutcome.CONFIRMED
+    assert prove(two, one, 11) is HelloOutcome.PROVEN
     assert two.is_settled
     assert one.overhead() == long - 9
     frame, counter = one.seal([BEAT])
@@ -108,7 +108,7 @@ def test_a_stored_incarnation_is_proven_when_it_answers() -> None:
     """The usual restart: the far side runs on, so the current incarnation stays current."""
     two = session(TWO, 2)
     restarted = session(ONE, 3, assumed=two.incarnation)
-    assert prove(restarted, two, 12) is HelloOutcome.CONFIRMED
+    assert prove(restarted, two, 12) is HelloOutcome.PROVEN
     assert restarted.is_settled
 
 
@@ -129,6 +129,15 @@ def test_a_peer_that_forgot_us_is_noticed() -> None:
     assert receive(one, hello(two, echo=bytes(8))[0]) is HelloOutcome.FORGOTTEN
     assert not one.is_confirmed
     assert receive(one, hello(two, echo=bytes(8))[0]) is HelloOutcome.NOTHING
+
+
+def test_a_hello_that_proves_and_confirms_at_once_is_told_as_proof() -> None:
+    """The usual answer does both; told as CONFIRMED, no incarnation was ever written down."""
+    one, two = session(ONE, 1), session(TWO, 2)
+    assert prove(one, two, 10) is HelloOutcome.PROVEN
+    assert one.is_confirmed
+    receive(one, hello(two, echo=bytes(8))[0])
+    assert receive(one, hello(two, echo=one.incarnation)[0]) is HelloOutcome.CONFIRMED
 
 
 def test_an_older_hello_that_comes_later_tells_old_news() -> None:
@@ -156,7 +165,7 @@ def test_two_live_incarnations_of_one_station_are_told() -> None:
     one, two, copy = session(ONE, 1), session(TWO, 2), session(TWO, 3)
     prove(one, two, 10)
     receive(one, hello(copy)[0])
-    assert prove(one, copy, 11) is HelloOutcome.CONFIRMED
+    assert prove(one, copy, 11) is HelloOutcome.PROVEN
     assert not one.is_proven(two.incarnation)
     assert prove(one, two, 12) is HelloOutcome.TWO_INCARNATIONS
     assert one.current is not None

@@ -1,0 +1,253 @@
+"""What a start makes of what the last runs left, and of numbers that come to their end."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from gateway.core.effects import AlarmCode
+from gateway.core.events import ClockStepped, Started
+from gateway.core.records import Recovered
+from gateway.core.recovery import OFFSET_MARGIN
+from gateway.model import AnswerCode, Kind, LinkName, Serial, Station
+from gateway.sim.world import World
+from gateway.store.memory import MemoryStore
+from tests.sim.by_hand import settled
+from tests.sim.scenes import MINUTE, SECOND, alarms, draft, reaches, send
+
+RECEIPT = "MACHINE RECEIPT"
+CABLE = LinkName("cable")
+
+
+class Rescued(MemoryStore):
+    """A store that begins with what another one or the log book still had."""
+
+    def __init__(self, recovered: Recovered) -> None:
+        super().__init__()
+        self.begin = recovered
+
+    def recovered(self) -> Recovered:
+        return self.begin
+
+
+def restart(world: World, station: int, **changes: object) -> None:
+    """Kill a station and start it with its store as changed."""
+    world.crash(station)
+    post = world.posts[Station(station)]
+    recovered = replace(post.store.recovered(), **changes)  # type: ignore[arg-type]
+    post.store = Rescued(recovered)
+    world.start(station)
+
+
+def test_a_rebuilt_store_keeps_what_answers_prove() -> None:
+    """Acts but no deliveries: states from the signed answers; the rest is settled by the peer."""
+    world = settled()
+    answered = send(world, draft(kind=Kind.REQUEST))
+    reaches(world, answered, RECEIPT, 2 * SECOND)
+    for code in (AnswerCode.STANDBY, AnswerCode.WILCO):
+        world.answer(answered, code)
+    reaches(world, answered, "WILCO", 2 * SECOND)
+    receipted = send(world, draft("receipted"))
+    reaches(world, receipted, RECEIPT, 2 * SECOND)
+    world.paths[CABLE].deaf.add(Station(2))
+    open_ = send(world, draft("open"))
+    restart(world, 1, deliveries=(), receipted=frozenset(), was_rebuilt=True)
+    assert AlarmCode.STORE_REBUILT in alarms(world, 1)
+    assert [world.state_of(n) for n in (answered, receipted, open_)] == ["WILCO", "SENT", "SENT"]
+    record = world.state().ledger.get(answered)
+    assert record is not None
+    assert [a.code for a in record.answers] == [AnswerCode.STANDBY, AnswerCode.WILCO]
+    world.paths[CABLE].deaf.clear()
+    for notice in (receipted, open_):
+        reaches(world, notice, RECEIPT, MINUTE)
+    assert len(world.published(2)) == 3
+    restart(world, 2, deliveries=(), was_rebuilt=True)
+    assert world.state_of(answered, 2) == "WILCO"
+    assert world.state_of(receipted, 2) == RECEIPT
+    world.run(MINUTE)
+    world.answer(receipted, AnswerCode.ROGER)
+    reaches(world, receipted, "ROGER", 10 * SECOND)
+
+
+def test_a_rebuilt_store_that_cannot_write_writes_nothing() -> None:
+    """STORE REFUSED and rebuilt: the records are there, no delivery is written."""
+    world = settled()
+    notice = send(world, draft())
+    reaches(world, notice, RECEIPT, 2 * SECOND)
+    restart(world, 1, deliveries=(), was_rebuilt=True, store_refused=True)
+    assert world.posts[Station(1)].store._live.rows == {}
+    record = world.state().ledger.get(notice)
+    assert record is not None
+    assert {AlarmCode.STORE_REBUILT, AlarmCode.STORE_REFUSED} <= alarms(world, 1)
+
+
+def test_an_act_of_the_store_that_cannot_be_read_is_passed_over() -> None:
+    """It was answered CANTPRO when it came; a later version's act ends no start."""
+    world = settled()
+    notice = send(world, draft())
+    reaches(world, notice, RECEIPT, 2 * SECOND)
+    acts = world.posts[Station(2)].store.recovered().acts
+    spoilt = tuple(replace(act, octets=act.octets[:-1]) for act in acts)
+    restart(world, 2, acts=spoilt)
+    assert len(world.notes("act_not_processed", 2)) == 1
+    assert world.state(2).ledger.get(notice) is None
+    assert world.line(2, 1).reception.holds(notice.epoch, 1), "it is not shown a second time"
+
+
+def test_what_the_store_knows_of_lines_that_are_gone_is_passed_over() -> None:
+    """Epochs, seen ids and acts of a station that is configured no more."""
+    world = settled()
+    notice = send(world, draft())
+    theirs = send(world, draft(to=1), station=2)
+    reaches(world, notice, RECEIPT, 2 * SECOND)
+    reaches(world, theirs, RECEIPT, 2 * SECOND)
+    recovered = world.posts[Station(1)].store.recovered()
+    gone = Station(77)
+    restart(
+        world,
+        1,
+        epochs=((gone, 5, 9), *recovered.epochs),
+        seen=((theirs._replace(originator=gone), b"h"), *recovered.seen),
+        acts=(
+            *recovered.acts,
+            *(
+                replace(a, id=a.id._replace(originator=gone))
+                for a in recovered.acts
+                if a.id == theirs
+            ),
+        ),
+    )
+    world.run(30 * SECOND)
+    assert world.line().outgoing.knows(notice.epoch, 1)
+    assert not world.line().outgoing.knows(5, 9)
+    reaches(world, send(world, draft("goes on")), RECEIPT, 5 * SECOND)
+
+
+def test_an_early_cancel_is_remembered_over_a_restart() -> None:
+    """The CANCEL came, its notice did not yet: after a kill it still arrives CANCELLED."""
+    world = settled()
+    world.hold("cable")
+    notice = send(world, draft())
+    lost = world.next_frame("cable")
+    world.sent(lost)
+    cancel = send(world, draft("stop", kind=Kind.CANCEL, reference=notice))
+    frame = world.next_frame("cable")
+    world.heard(frame)
+    assert [p.notice_id for p in world.published(2)] == [cancel]
+    world.crash(2)
+    world.start(2)
+    world.heard(lost)
+    assert world.state_of(notice, 2) == "CANCELLED"
+
+
+def test_a_cancel_whose_notice_came_is_no_early_end() -> None:
+    """After a restart nothing waits for a notice that is held."""
+    world = settled()
+    notice = send(world, draft())
+    reaches(world, notice, RECEIPT, 2 * SECOND)
+    cancel = send(world, draft("stop", kind=Kind.CANCEL, reference=notice))
+    reaches(world, cancel, RECEIPT, 2 * SECOND)
+    world.crash(2)
+    world.start(2)
+    engine = world.posts[Station(2)].engine
+    assert engine is not None
+    assert engine._hearing._early_ends == {}
+
+
+def test_an_epoch_that_is_full_is_followed_by_another() -> None:
+    """Serial 65535 is the last: the next act opens an epoch and names the one before."""
+    world = settled()
+    first = send(world, draft("first"))
+    reaches(world, first, RECEIPT, 2 * SECOND)
+    world.state().speech._tongues[Station(2)].next_serial = 0xFFFF
+    last = send(world, draft("last"))
+    new = send(world, draft("new"))
+    assert (last.serial, last.epoch) == (0xFFFF, first.epoch)
+    assert new.serial == 1
+    assert new.epoch != last.epoch
+    for notice in (last, new):
+        reaches(world, notice, RECEIPT, 5 * SECOND)
+    record = world.state(2).ledger.get(new)
+    assert record is not None
+    assert record.notice.previous is not None
+    assert record.notice.previous.epoch == last.epoch
+    assert record.notice.previous.serial == 0xFFFF
+    assert world.line(2, 1).reception.known()[-1] == (new.epoch, 1)
+    world.crash(1)
+    world.start(1)
+    world.run(10 * SECOND)
+    assert not alarms(world, 1) | alarms(world, 2)
+    assert world.line().standing.epoch not in (first.epoch, new.epoch)
+
+
+def test_the_receipt_of_a_serial_far_beyond_the_bitmap_counts() -> None:
+    """Serials 2 to 499 are still to come: 500 is receipted alone, and FLASH need not wait."""
+    world = settled()
+    first = send(world, draft())
+    reaches(world, first, RECEIPT, 2 * SECOND)
+    world.state().speech._tongues[Station(2)].next_serial = 500
+    beyond = send(world, draft("beyond"))
+    assert beyond.serial == Serial(500)
+    reaches(world, beyond, RECEIPT, 2 * SECOND)
+    reception = world.line(2, 1).reception
+    assert reception._epochs[beyond.epoch].cumulative == 1
+
+
+def test_offsets_leave_numbers_out_at_each_start() -> None:
+    """An offset never means two things; a fresh store begins at 1."""
+    world = settled()
+    reaches(world, send(world, draft()), RECEIPT, 2 * SECOND)
+    assert [p.offset for p in world.published(2)] == [1]
+    world.crash(2)
+    world.start(2)
+    world.run(10 * SECOND)
+    reaches(world, send(world, draft()), RECEIPT, 5 * SECOND)
+    assert [p.offset for p in world.published(2)] == [1, 2 + OFFSET_MARGIN]
+
+
+def test_started_comes_once() -> None:
+    """A second one is a bug of the shell, not a second start."""
+    world = settled()
+    with pytest.raises(AssertionError):
+        world.give(Station(1), Started("again", bytes(256), "sim"))
+
+
+def test_a_clock_that_becomes_trusted_bounds_ages_that_were_unknown() -> None:
+    """After a reboot without a clock: AGE UNKNOWN until UTC is back; then expiry is true again."""
+    world = settled()
+    world.unplug("cable")
+    notice = send(world, draft(lifetime_min=60))
+    unknown = send(world, draft("made without a clock"))
+    world.posts[Station(1)].skew_s = None
+    unclocked = send(world, draft("no clock at all"))
+    world.crash(1)
+    world.run(50 * MINUTE)
+    world.start(1)
+    acts = {act.id: act for act in world.line().outgoing.unreceipted()}
+    assert not acts[notice].age_known
+    world.give(Station(1), ClockStepped(5))  # Stepped, but still nobody trusts it.
+    assert not acts[notice].age_known
+    world.posts[Station(1)].skew_s = 0
+    world.give(Station(1), ClockStepped(5))
+    assert acts[notice].age_known
+    assert acts[unknown].age_known
+    assert not acts[unclocked].age_known, "nobody knows when it was made"
+    world.run(9 * MINUTE)
+    assert world.state_of(notice) != "EXPIRED"
+    world.run(2 * MINUTE)
+    assert world.state_of(notice) == "EXPIRED"
+    assert world.state_of(unclocked) != "EXPIRED"
+
+
+def test_epochs_of_other_incarnations_are_bounded() -> None:
+    """20 starts of the far station: the last 16 of its earlier epochs are remembered."""
+    world = settled()
+    for _ in range(20):
+        reaches(world, send(world, draft(to=1), station=2), RECEIPT, 10 * SECOND)
+        world.crash(2)
+        world.start(2)
+        world.run(10 * SECOND)
+    (peer,) = world.posts[Station(1)].store.recovered().peers
+    assert len(peer.previous) == 16
+    assert peer.previous[-1] == (world.line(2, 1).standing.previous.epoch, 1)

@@ -17,13 +17,16 @@ READY := .venv/.ready
 # Two workers: the tests are made for two cores, and their timings too.
 PYTEST := $(BIN)/python -m pytest -n 2 --dist worksteal -q
 
-.PHONY: help bench test soak lint format lock hooks coverage clean environment mosquitto
+.PHONY: help bench benchmark test soak lint format lock hooks coverage clean environment mosquitto
 
 help: ## this list
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /make \1\t/' | expand -t 16
 
 bench: $(READY) ## two gateways on this machine, joined by a cable and two radios; ends with a table
 	@$(BIN)/hotline bench $(ARGS)
+
+benchmark: $(READY) mosquitto ## every budget measured here, beside the peers'; 40 min, 6 with ARGS=--quick
+	@$(BIN)/hotline benchmark $(ARGS)
 
 test: $(READY) mosquitto lint ## lint, types, import rules and all tests but soak; at most 10 minutes
 	@$(PYTEST) -m "not soak and not hardware" $(ARGS)

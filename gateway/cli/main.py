@@ -37,6 +37,7 @@ COMMANDS: Final = {
     "frame": ("frame", "Expand a captured frame to standard COSE notation."),
     "config": ("config", "Check the configuration file."),
     "bench": ("bench", "Run two gateways with a simulated cable and radios."),
+    "benchmark": ("benchmark", "Measure every budget on this machine."),
     "completion": ("completion", "Print the completion script for a shell."),
 }
 """name: (module under `gateway.cli`, its line in the overview). The test compares them."""

@@ -15,7 +15,7 @@ from types import TracebackType
 from typing import Final, Literal, Self
 
 from gateway.sim.faults import check_share, fork
-from gateway.sim.line import Line, LineRecord, LineTraffic
+from gateway.sim.line import DELIMITER, Line, LineRecord, LineTraffic
 from gateway.sim.pty_end import PtyEnd
 
 CAPTURED_COUNT_MAX: Final = 256
@@ -35,7 +35,8 @@ class Cable:
     """`async with Cable(path_a, path_b, ...)`: two ports, joined until the block ends.
 
     `loss` is the share of whole frames lost each way, `octet_loss` that of single octets,
-    `error_rate` that of flipped bits; each may be changed any time.
+    `error_rate` that of flipped bits; each may be changed any time. `delimiter` ends a frame: 0 in
+    our streams, 0x7E in those of others.
     """
 
     def __init__(
@@ -48,6 +49,7 @@ class Cable:
         *,
         error_rate: float = 0.0,
         octet_loss: float = 0.0,
+        delimiter: int = DELIMITER,
     ) -> None:
         self.bit_rate = bit_rate
         self.captured: deque[bytes] = deque(maxlen=CAPTURED_COUNT_MAX)
@@ -55,8 +57,8 @@ class Cable:
         self.records: deque[CableRecord] = deque(maxlen=RECORD_COUNT_MAX)
         rng = rng or Random(0)
         self._lines: dict[End, Line] = {
-            "a": Line(bit_rate, fork(rng), lambda record: self._note("a", record)),
-            "b": Line(bit_rate, fork(rng), lambda record: self._note("b", record)),
+            "a": Line(bit_rate, fork(rng), lambda record: self._note("a", record), delimiter),
+            "b": Line(bit_rate, fork(rng), lambda record: self._note("b", record), delimiter),
         }
         self._ends: dict[End, PtyEnd] = {
             "a": PtyEnd(Path(path_a), lambda octets: self._feed("a", octets)),
@@ -135,6 +137,14 @@ class Cable:
         """Noise: octets that the end `sender` never sent come out at the other one."""
         self._lines[sender].inject(octets, self._now_ms())
         self._deliver(sender)
+
+    def stall(self, sender: End, duration_ms: float) -> None:
+        """A gap: what `sender` sends comes out so much later, in the middle of a frame or not."""
+        self._lines[sender].stall(duration_ms, self._now_ms())
+        timer = self._timers.pop(sender, None)
+        if timer is not None:
+            timer.cancel()
+        self._plan(sender)
 
     @staticmethod
     def _named(end: End | None) -> tuple[End, ...]:

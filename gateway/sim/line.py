@@ -56,7 +56,13 @@ class _Chunk:
 class Line:
     """Octets in at any time, out at the bit rate. Cut: they are sent and arrive nowhere."""
 
-    def __init__(self, bit_rate: int, rng: Random, on_frame: Callable[[LineRecord], None]) -> None:
+    def __init__(
+        self,
+        bit_rate: int,
+        rng: Random,
+        on_frame: Callable[[LineRecord], None],
+        delimiter: int = DELIMITER,
+    ) -> None:
         if bit_rate <= 0:
             raise ValueError(f"bit rate is {bit_rate}: give bits per second, such as 9600")
         self.bit_rate = bit_rate
@@ -65,6 +71,7 @@ class Line:
         self.bit_error_rate = 0.0
         self.is_cut = False
         self.traffic = LineTraffic()
+        self._delimiter = delimiter
         self._faults = Faults(rng)
         self._on_frame = on_frame
         self._chunks: deque[_Chunk] = deque()
@@ -83,23 +90,24 @@ class Line:
         self._busy_until_ms = max(self._busy_until_ms, now_ms)
         start = 0
         while start < len(octets):
-            delimiter = octets.find(DELIMITER, start, start + CHUNK_SIZE)
+            delimiter = octets.find(self._delimiter, start, start + CHUNK_SIZE)
             end = min(start + CHUNK_SIZE, len(octets)) if delimiter < 0 else delimiter + 1
             self._put(octets[start:end])
             start = end
 
     def _put(self, octets: bytes) -> None:
-        if not self._frame and octets[0] != DELIMITER:
+        if not self._frame and octets[0] != self._delimiter:
             self._is_frame_lost = self._faults.loses_frame(check_share("loss", self.loss))
-        is_stray = not self._frame and octets[0] == DELIMITER
+        is_stray = not self._frame and octets[0] == self._delimiter
         self._frame += octets
         self._busy_until_ms += len(octets) * BITS_PER_OCTET * 1000 / self.bit_rate
         is_lost = self._is_frame_lost and not is_stray
         record: LineRecord | None = None
         if is_stray:
             self._frame.clear()
-        elif octets[-1] == DELIMITER or len(self._frame) > FRAME_SIZE_MAX:
-            frames = StreamDecoder().feed(bytes(self._frame))
+        elif octets[-1] == self._delimiter or len(self._frame) > FRAME_SIZE_MAX:
+            is_ours = self._delimiter == DELIMITER
+            frames = StreamDecoder().feed(bytes(self._frame)) if is_ours else []
             record = LineRecord(
                 self._busy_until_ms, len(self._frame), frames[0] if frames else b"", is_lost
             )
@@ -115,6 +123,12 @@ class Line:
     def inject(self, octets: bytes, now_ms: float) -> None:
         """Noise: octets that nobody sent come out next."""
         self._chunks.appendleft(_Chunk(now_ms, octets, 0, None))
+
+    def stall(self, duration_ms: float, now_ms: float) -> None:
+        """A gap: nothing comes out for so long; what is under way comes after it."""
+        for chunk in self._chunks:
+            chunk.due_ms = max(chunk.due_ms, now_ms) + duration_ms
+        self._busy_until_ms = max(self._busy_until_ms, now_ms) + duration_ms
 
     def next_deadline(self) -> float | None:
         return self._chunks[0].due_ms if self._chunks else None

@@ -1,0 +1,73 @@
+"""Runs the measures in an order in which they do not disturb each other, and collects figures."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Awaitable, Callable, Collection
+from dataclasses import dataclass
+from typing import Final
+
+from gateway.sim.benchmark.bed import Options
+from gateway.sim.benchmark.delivery import measure_delivery
+from gateway.sim.benchmark.fallback import measure_fallback
+from gateway.sim.benchmark.figures import Figure
+from gateway.sim.benchmark.footprint import measure_footprint
+from gateway.sim.benchmark.kills import measure_kills
+from gateway.sim.benchmark.noise import measure_noise
+from gateway.sim.benchmark.octets import measure_octets
+from gateway.sim.benchmark.storing import measure_step, measure_store
+from gateway.sim.benchmark.virtual import measure_idle_octets, measure_speed
+
+Measure = Callable[[Options], Awaitable[list[Figure]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A measure and what it costs: alone on the machine, or beside others that wait for lines."""
+
+    name: str
+    measure: Measure
+    is_alone: bool
+    minutes: float
+    """About, without `--quick`, on two cores."""
+
+
+PARTS: Final = (
+    Part("footprint", measure_footprint, True, 2),
+    Part("speed", measure_speed, True, 0.5),
+    Part("step", measure_step, True, 2),
+    Part("store", measure_store, True, 3),
+    Part("idle", measure_idle_octets, True, 0.1),
+    Part("octets", measure_octets, False, 1.5),
+    Part("delivery", measure_delivery, False, 21),
+    Part("fallback", measure_fallback, False, 8),
+    Part("noise", measure_noise, False, 8),
+    Part("kills", measure_kills, False, 4),
+)
+NAMES: Final = tuple(part.name for part in PARTS)
+
+
+async def run_parts(
+    options: Options, only: Collection[str], say: Callable[[str], None]
+) -> list[Figure]:
+    """All parts, or those in `only`, in the order of the table. Raises `BenchError`."""
+    wanted = [part for part in PARTS if not only or part.name in only]
+    figures: dict[str, list[Figure]] = {}
+    for part in wanted:
+        if part.is_alone:
+            figures[part.name] = await _run(part, options, say)
+    together = [part for part in wanted if not part.is_alone]
+    async with asyncio.TaskGroup() as group:
+        tasks = {part.name: group.create_task(_run(part, options, say)) for part in together}
+    figures |= {name: task.result() for name, task in tasks.items()}
+    return [figure for part in wanted for figure in figures[part.name]]
+
+
+async def _run(part: Part, options: Options, say: Callable[[str], None]) -> list[Figure]:
+    about = "" if options.quick else f", about {part.minutes:g} min"
+    say(f"{part.name}: begins{about} (load {os.getloadavg()[0]:.1f})")
+    figures = await part.measure(options)
+    for figure in figures:
+        say(f"  {figure.measure}: {figure.ours} {figure.verdict}".rstrip())
+    return figures

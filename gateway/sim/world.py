@@ -1,19 +1,18 @@
 """Two or more stations in virtual time: the real engine, codec and crypto over simulated links.
 
-One heap of due actions; nothing sleeps and nothing reads a clock, so the same seed gives the same
-history in any process. The real-time bench is elsewhere (`bench`).
+The same seed gives the same history in any process. Draws for the stations and for the links come
+from generators of their own, so that a fault more or less shifts little else. The real-time bench
+is elsewhere (`bench`).
 """
 
 from __future__ import annotations
 
-import heapq
-from collections.abc import Callable
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from random import Random
 from typing import Final
 
-from gateway.core.airtime import LoraAirtime, SerialAirtime
 from gateway.core.effects import (
     ConfirmAnswer,
     ConfirmSubmission,
@@ -23,6 +22,7 @@ from gateway.core.effects import (
     RequestEntropy,
     ShowStatus,
     Status,
+    Step,
     Transmit,
 )
 from gateway.core.engine import Engine
@@ -30,23 +30,18 @@ from gateway.core.events import (
     AnswerSubmitted,
     EntropyArrived,
     Event,
-    FrameAcknowledged,
     FrameReceived,
-    FrameRefused,
-    FrameSent,
     LinkDown,
-    LinkTraits,
     LinkUp,
     LogHeadCommitted,
     NoticeSubmitted,
     Principal,
-    Refusal,
     Rights,
     Started,
     StoreHealed,
 )
 from gateway.core.policy import Policy
-from gateway.core.records import Publication, Topic
+from gateway.core.records import Publication, Topic, Write
 from gateway.errors import StoreRefusedError
 from gateway.model import (
     ActId,
@@ -72,7 +67,11 @@ from gateway.security.keys import (
     make_card,
     new_station_keys,
 )
+from gateway.sim.channel import Carrier, Path, cable_traits, radio_traits
+from gateway.sim.timeline import Timeline
 from gateway.store.memory import MemoryStore
+
+__all__ = ["OPERATOR", "Path", "Post", "Witness", "World"]
 
 OPERATOR: Final = Principal(
     adapter="api",
@@ -81,33 +80,8 @@ OPERATOR: Final = Principal(
     rights=Rights(submit=frozenset(Operation), precedence=Precedence.FLASH, answer=True),
 )
 UTC_START: Final = UtcTime(1_795_000_000)
-_LONG_FAST: Final = LoraAirtime(spreading_factor=11, bandwidth_khz=250, coding_rate=5)
-_ACK_SIZE: Final = 6
-_RADIO_RETRY_MS: Final = (0, 7_600, 15_100)
-_RADIO_GIVE_UP_MS: Final = 22_800
-
-
-@dataclass(slots=True)
-class Path:
-    """A link between two stations. Losses are drawn a frame and direction."""
-
-    name: LinkName
-    ends: tuple[Station, Station]
-    traits: LinkTraits
-    loss: float = 0.0
-    delay_ms: int = 5
-    repeat: float = 0.0
-    corrupt: float = 0.0
-    deaf: set[Station] = field(default_factory=set)
-    """Stations that hear nothing here: one is a one-way cut, both a silent cut."""
-    unplugged: bool = False
-    is_instant: bool = False
-    """Frames arrive at once, long before their sender's driver reports them sent."""
-    frames: int = 0
-    octets: int = 0
-
-    def far(self, station: Station) -> Station:
-        return self.ends[1] if station == self.ends[0] else self.ends[0]
+BOOT_MS: Final = 8_000
+"""From power to the daemon's first event."""
 
 
 @dataclass(slots=True)
@@ -117,7 +91,13 @@ class Post:
     station: Station
     keys: KeyRing
     store: MemoryStore
+    number: int = 0
+    """0, or which copy of the station this is."""
     boot: int = 0
+    boot_at_ms: int = 0
+    """When this boot's clock was zero; that of the first shows the world's own time."""
+    is_powered: bool = False
+    """False: the next start is a boot."""
     engine: Engine | None = None
     skew_s: int | None = 0
     """Error of its wall clock; None: no trusted clock."""
@@ -128,19 +108,52 @@ class Post:
     answered: dict[int, ActId] = field(default_factory=dict)
     observed: list[Observe] = field(default_factory=list)
     wake_at: int | None = None
+    dies_at_effect: int | None = None
+    """Killed in the next step that writes: before its commit (-1), or after it and k effects."""
+    keeps_normal: bool = True
+    """Whether that death keeps commits that were not flushed."""
 
 
-class World:
+class Witness:
+    """Sees everything that happens; this one looks away."""
+
+    def event(self, post: Post, event: Event | None) -> None:
+        """An event goes to the engine of a post; None: its deadlines."""
+
+    def stepped(self, post: Post, step: Step) -> None:
+        """The engine has taken it."""
+
+    def committed(self, post: Post, writes: tuple[Write, ...]) -> None:
+        """The writes of a step are kept; its effects follow."""
+
+    def effect(self, post: Post, effect: Effect) -> None:
+        """An effect is performed."""
+
+    def started(self, post: Post) -> None:
+        """A new engine is about to see its first event."""
+
+    def crashed(self, post: Post, lost: int) -> None:
+        """A post was killed and lost the last commits."""
+
+
+class World(Timeline):
     """The whole of a simulated line, or several."""
 
     def __init__(self, seed: int, *, stations: int = 2, policy: Policy | None = None) -> None:
+        super().__init__()
         self.rng = Random(seed)
-        self.now_ms = 1_000
         self.policy = policy or Policy()
         self.posts: dict[Station, Post] = {}
+        self.twins: list[Post] = []
+        """Second copies of stations that run beside the first."""
         self.paths: dict[LinkName, Path] = {}
-        self._heap: list[tuple[int, int, Callable[[], None]]] = []
-        self._order = 0
+        self.witness = Witness()
+        self.keeps_observed = True
+        """False: lines for the local log are dropped, for long runs."""
+        self._jitter = Random(f"jitter {seed}")
+        # Looked up at each arrival: a test may listen in.
+        arrive = lambda *arrival: self._arrive(*arrival)  # noqa: E731, PLW0108
+        self._carrier = Carrier(self, Random(f"links {seed}"), arrive)
         self._token = 0
         self._make_posts(stations)
 
@@ -174,10 +187,7 @@ class World:
         loss: float = 0.0,
     ) -> Path:
         """A cable, or a LongFast radio where `bit_rate` is None. PACE order is that of adding."""
-        if bit_rate is None:
-            traits = LinkTraits(200, _LONG_FAST, is_radio=True)
-        else:
-            traits = LinkTraits(1024, SerialAirtime(bit_rate))
+        traits = radio_traits() if bit_rate is None else cable_traits(bit_rate)
         path = Path(LinkName(name), (Station(ends[0]), Station(ends[1])), traits, loss=loss)
         self.paths[path.name] = path
         return path
@@ -188,8 +198,20 @@ class World:
             if station is None or post.station == station:
                 self._start(post)
 
+    def start_twin(self, station: int, store: MemoryStore) -> Post:
+        """A second gateway under the name and keys of a station, from a copy of its store."""
+        first = self.posts[Station(station)]
+        twin = Post(first.station, first.keys, store, number=1 + len(self.twins))
+        self.twins.append(twin)
+        self._start(twin)
+        return twin
+
     def _start(self, post: Post) -> None:
-        post.boot += 1
+        if not post.is_powered:
+            post.boot += 1
+            post.is_powered = True
+            if post.boot > 1:
+                post.boot_at_ms = self.now_ms - BOOT_MS
         post.wake_at = None
         links: dict[Station, list[LinkName]] = {}
         for path in self.paths.values():
@@ -197,48 +219,33 @@ class World:
                 links.setdefault(path.far(post.station), []).append(path.name)
         recovered = post.store.recovered()
         post.refused = recovered.store_refused
-        post.engine = Engine(recovered, self.policy, post.keys, links=links, rng=self.rng)
-        boot_id = f"boot-{post.station}-{post.boot}"
-        self.give(post.station, Started(boot_id, self.rng.randbytes(256), "sim"))
+        post.engine = Engine(recovered, self.policy, post.keys, links=links, rng=self._jitter)
+        self.witness.started(post)
+        copy = f"-copy-{post.number}" if post.number else ""
+        boot_id = f"boot-{post.station}-{post.boot}{copy}"
+        self.give_to(post, Started(boot_id, self.rng.randbytes(256), "sim"))
         for path in self.paths.values():
             if post.station in path.ends and not path.unplugged:
-                self.give(post.station, LinkUp(path.name, path.traits))
+                self.give_to(post, LinkUp(path.name, path.traits))
 
-    def crash(self, station: int, *, keep_normal: bool = True, lose_last: int = 0) -> None:
-        """Kill a station now; its commits stay as asked."""
+    def crash(
+        self, station: int, *, keep_normal: bool = True, lose_last: int = 0, reboot: bool = True
+    ) -> None:
+        """Kill a station now; its commits stay as asked. `reboot`: its power goes too."""
         post = self.posts[Station(station)]
+        self._kill(post, keep_normal=keep_normal, lose_last=lose_last)
+        if reboot:
+            post.is_powered = False
+
+    def _kill(self, post: Post, *, keep_normal: bool, lose_last: int = 0) -> None:
         post.engine = None
         post.wake_at = None
-        post.store.crash(keep_normal=keep_normal, lose_last=lose_last)
-
-    # Time
-
-    def at(self, due_ms: int, action: Callable[[], None]) -> None:
-        self._order += 1
-        heapq.heappush(self._heap, (max(due_ms, self.now_ms), self._order, action))
-
-    def run(self, duration_ms: int) -> None:
-        """Let virtual time pass."""
-        end = self.now_ms + duration_ms
-        while self._heap and self._heap[0][0] <= end:
-            due, _, action = heapq.heappop(self._heap)
-            self.now_ms = due
-            action()
-        self.now_ms = end
-
-    def run_until(self, condition: Callable[[], bool], limit_ms: int) -> int:
-        """Run until the condition holds; the milliseconds it took. Raises `TimeoutError`."""
-        begin = self.now_ms
-        while not condition():
-            if not self._heap or self._heap[0][0] > begin + limit_ms:
-                raise TimeoutError(f"not within {limit_ms} ms of virtual time")
-            due, _, action = heapq.heappop(self._heap)
-            self.now_ms = due
-            action()
-        return self.now_ms - begin
+        post.dies_at_effect = None
+        self.witness.crashed(post, post.store.crash(keep_normal=keep_normal, lose_last=lose_last))
 
     def _now(self, post: Post) -> Now:
-        instant = Instant(self.now_ms)
+        """What a post's clocks show."""
+        instant = Instant(self.now_ms - post.boot_at_ms)
         if post.skew_s is None:
             return Now(instant)
         utc = UtcTime(UTC_START + self.now_ms // 1000 + post.skew_s)
@@ -246,43 +253,73 @@ class World:
 
     # Events and effects
 
+    def posts_of(self, station: Station) -> Iterator[Post]:
+        """The station and its copies."""
+        yield self.posts[station]
+        for twin in self.twins:
+            if twin.station == station:
+                yield twin
+
     def give(self, station: Station, event: Event) -> None:
         """Hand an event to a station's engine, if it runs."""
-        post = self.posts[station]
-        if post.engine is not None:
-            step = post.engine.handle(event, now=self._now(post))
-            self._perform(post, step.writes, step.effects)
+        self.give_to(self.posts[station], event)
+
+    def give_to(self, post: Post, event: Event) -> None:
+        """Hand an event to the engine of this post, if it runs."""
+        engine = post.engine
+        if engine is not None:
+            self.witness.event(post, event)
+            self._perform(post, engine, engine.handle(event, now=self._now(post)))
 
     def _wake(self, post: Post, engine: Engine) -> None:
         if post.engine is not engine or post.wake_at is None or post.wake_at > self.now_ms:
             return
         post.wake_at = None
-        step = engine.handle_timeout(now=self._now(post))
-        self._perform(post, step.writes, step.effects)
+        self.witness.event(post, None)
+        self._perform(post, engine, engine.handle_timeout(now=self._now(post)))
 
-    def _perform(self, post: Post, writes: tuple, effects: tuple[Effect, ...]) -> None:  # type: ignore[type-arg]
-        engine = post.engine
-        assert engine is not None
-        try:
-            head = post.store.apply(writes)
-        except StoreRefusedError:
-            self._start(post)
+    def _perform(self, post: Post, engine: Engine, step: Step) -> None:
+        """Commit, then every effect in order; a death that waits strikes here."""
+        self.witness.stepped(post, step)
+        dies_at = post.dies_at_effect if step.writes else None
+        if dies_at == -1:
+            self._kill(post, keep_normal=post.keeps_normal)
             return
-        for effect in effects:
+        head = None
+        if step.writes:
+            try:
+                head = post.store.apply(step.writes)
+            except StoreRefusedError:
+                self._start(post)
+                return
+            self.witness.committed(post, step.writes)
+        for index, effect in enumerate(step.effects):
+            if index == dies_at:
+                break
+            self.witness.effect(post, effect)
             self._effect(post, effect)
+        if dies_at is not None:
+            self._kill(post, keep_normal=post.keeps_normal)
+            return
         if head is not None:
-            self.give(post.station, LogHeadCommitted(head))
+            self.give_to(post, LogHeadCommitted(head))
         deadline = engine.next_deadline()
         if post.engine is not engine or deadline is None:
             return
-        if post.wake_at is None or deadline < post.wake_at:
-            post.wake_at = max(int(deadline), self.now_ms)
+        due = deadline + post.boot_at_ms
+        if post.wake_at is None or due < post.wake_at:
+            post.wake_at = max(due, self.now_ms)
             self.at(post.wake_at, partial(self._wake, post, engine))
 
     def _effect(self, post: Post, effect: Effect) -> None:
         match effect:
             case Transmit():
                 self._transmit(post, effect)
+            case ShowStatus(status):
+                post.status = status
+            case Observe():
+                if self.keeps_observed:
+                    post.observed.append(effect)
             case ConfirmSubmission(token, notice_id):
                 post.confirmed[token] = notice_id
             case ConfirmAnswer(token, answer_id):
@@ -291,67 +328,26 @@ class World:
                 post.rejected[token] = effect
             case RequestEntropy(size):
                 octets = self.rng.randbytes(size)
-                self.at(self.now_ms, lambda: self.give(post.station, EntropyArrived(octets)))
-            case ShowStatus(status):
-                post.status = status
-            case Observe():
-                post.observed.append(effect)
+                self.at(self.now_ms, lambda: self.give_to(post, EntropyArrived(octets)))
             case _:
                 pass
 
     def _transmit(self, post: Post, frame: Transmit) -> None:
         path = self.paths[frame.link]
         engine = post.engine
-        airtime = round(path.traits.airtime.of(len(frame.octets)))
-        path.frames += 1
-        path.octets += len(frame.octets)
 
         def report(event: Event) -> None:
             if post.engine is engine:
-                self.give(post.station, event)
+                self.give_to(post, event)
 
-        if path.unplugged:
-            refused = FrameRefused(frame.link, frame.transmission, Refusal.LINK_LOST)
-            self.at(self.now_ms, lambda: report(refused))
-            return
-        sent = FrameSent(frame.link, frame.transmission)
-        self.at(self.now_ms + airtime, lambda: report(sent))
-        tries = _RADIO_RETRY_MS if frame.want_ack and path.traits.is_radio else (0,)
-        acked = False
-        for wait in tries:
-            if acked:
-                break
-            arrives = self.now_ms + wait + path.delay_ms
-            arrives += 0 if path.is_instant else airtime
-            heard = self._carry(path, post.station, frame, arrives)
-            if heard and self.rng.random() >= path.loss:
-                acked = True
-                ack = FrameAcknowledged(frame.link, frame.transmission)
-                ack_ms = round(path.traits.airtime.of(_ACK_SIZE))
-                if frame.want_ack and path.traits.is_radio:
-                    self.at(arrives + ack_ms, partial(report, ack))
-        if frame.want_ack and path.traits.is_radio and not acked:
-            nak = FrameRefused(frame.link, frame.transmission, Refusal.NO_ACK)
-            self.at(self.now_ms + _RADIO_GIVE_UP_MS, lambda: report(nak))
-
-    def _carry(self, path: Path, sender: Station, frame: Transmit, arrives: int) -> bool:
-        """Draw the fate of one transmission; True if the far device hears it."""
-        far = path.far(sender)
-        if self.rng.random() < path.loss or far in path.deaf:
-            return False
-        octets = frame.octets
-        if self.rng.random() < path.corrupt:
-            index = self.rng.randrange(len(octets))
-            octets = octets[:index] + bytes([octets[index] ^ 0x40]) + octets[index + 1 :]
-        received = FrameReceived(path.name, octets)
-        copies = 2 if self.rng.random() < path.repeat else 1
-        for copy in range(copies):
-            self.at(arrives + copy * 50, lambda: self._arrive(path, far, received))
-        return True
+        self._carrier.carry(path, post.station, frame, report)
 
     def _arrive(self, path: Path, far: Station, received: FrameReceived) -> None:
         if not path.unplugged:
             self.give(far, received)
+            if self.twins:
+                for twin in list(self.posts_of(far))[1:]:
+                    self.give_to(twin, received)
 
     # What people do
 
@@ -377,14 +373,17 @@ class World:
     def unplug(self, name: str) -> None:
         path = self.paths[LinkName(name)]
         path.unplugged = True
+        path.plugs += 1
         for station in path.ends:
-            self.give(station, LinkDown(path.name, "unplugged"))
+            for post in self.posts_of(station):
+                self.give_to(post, LinkDown(path.name, "unplugged"))
 
     def plug(self, name: str) -> None:
         path = self.paths[LinkName(name)]
         path.unplugged = False
         for station in path.ends:
-            self.give(station, LinkUp(path.name, path.traits))
+            for post in self.posts_of(station):
+                self.give_to(post, LinkUp(path.name, path.traits))
 
     def fill_disk(self, station: int) -> None:
         self.posts[Station(station)].store.is_refusing = True

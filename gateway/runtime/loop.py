@@ -125,7 +125,10 @@ class EngineLoop:
 
     async def start(self) -> None:
         """Recover the store and give the engine its first event. Raises the store's errors."""
-        self._engine = self._make_engine(await self._store.recover())
+        recovered = await self._store.recover()
+        self._engine = self._make_engine(recovered)
+        # A start on a full disk asks again like any other refusal, else it would never end.
+        self._is_refused = recovered.store_refused
         await self._turn([Entry(self._started())])
 
     async def run(self) -> None:

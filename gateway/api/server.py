@@ -69,7 +69,7 @@ class ApiServer:
     def open(self) -> None:
         """Take the socket; after this, clients can connect. Raises `ConfigError`.
 
-        The caller holds the lock of the state folder: a socket that lies there is a dead one's.
+        A dead gateway's socket is taken over; a living one's, of another state folder, never.
         """
         self._listener = _listen(self._path, self._group)
 
@@ -227,4 +227,14 @@ def _remove_dead_socket(path: Path) -> None:
         return
     if not stat.S_ISSOCK(mode):
         raise ConfigError([f"{path}: is there and is no socket; move it away"])
-    path.unlink()
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:
+        client.setblocking(False)
+        try:
+            client.connect(os.fspath(path))
+        except ConnectionRefusedError:
+            path.unlink()
+            return
+        except BlockingIOError:
+            pass  # Its queue is full: someone listens.
+    what = f"{path}: another gateway listens there"
+    raise ConfigError([f"{what}; give this one a runtime_folder of its own, or stop the other"])

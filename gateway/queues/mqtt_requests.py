@@ -168,6 +168,7 @@ class Requests:
         problem: Document = {
             "request_id": request_id,
             "topic": message.topic,
+            "detail": str(error),
             "code": error.code,
             "field": error.field,
             "problem": error.problem,

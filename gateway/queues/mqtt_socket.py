@@ -88,7 +88,7 @@ async def connected_socket(broker: Broker, tls: Tls) -> socket.socket:
         reason = error.reason or str(error)
         raise UnreachableError(f"refuses TLS ({reason}); check ca_file and host") from error
     except OSError as error:
-        raise UnreachableError(f"cannot be reached ({_reason(error)}); is it up?") from error
+        raise UnreachableError(f"cannot be reached ({_reason(error)})") from error
     except UnicodeError as error:  # from IDNA, before anyone is asked
         raise UnreachableError("has no possible host name; correct mqtt.url") from error
 

@@ -31,7 +31,7 @@ MEANINGS: Final = {
     ExitCode.USAGE: "wrong command, option or value; nothing was sent",
     ExitCode.REFUSED: "the gateway refused the request",
     ExitCode.UNREACHABLE: "the gateway does not run or does not answer",
-    ExitCode.NOT_FOUND: "no such notice, file or entry",
+    ExitCode.NOT_FOUND: "no such station, notice, file or entry",
     ExitCode.FORBIDDEN: "this user may not do that",
     ExitCode.CONFLICT: "conflict: closed, answered or used already",
     ExitCode.NOT_ACKNOWLEDGED: "--wait: ended or timed out without the acknowledgement",

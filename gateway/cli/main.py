@@ -145,8 +145,8 @@ def _explain(error: Exception) -> ExitCode:
         click.echo(error.format_message(), err=True)
         return ExitCode.USAGE
     if isinstance(error, click.UsageError):
-        where = f" Try `{error.ctx.command_path} --help`." if error.ctx else ""
-        return _fail(ExitCode.USAGE, error.format_message() + where)
+        where = f"; see `{error.ctx.command_path} --help`" if error.ctx else ""
+        return _fail(ExitCode.USAGE, error.format_message().rstrip(".") + where)
     if isinstance(error, click.ClickException):
         return _fail(ExitCode.USAGE, error.format_message())
     if isinstance(error, FieldError):

@@ -65,8 +65,6 @@ class Prober:
 
     def schedule(self, lane: Lane, draft: Draft) -> None:
         """Set the next test, up to an eighth later, so that two ends do not keep colliding."""
-        if lane.health.traits is None:
-            return
         settled = self._session.is_settled
         wait = lane.health.beat_interval_ms() if settled else lane.hello_interval_ms
         jitter = int(wait * self._rng.random() / 8)

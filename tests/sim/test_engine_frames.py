@@ -255,6 +255,8 @@ def test_acts_that_are_unsigned_or_nameless_are_refused() -> None:
     signed = world.signed(NOTICE)
     world.say([ActItem(0, signed.octets, None)])
     assert world.notes("act_refused", 2)[-1].fields["problem"] == "unsigned"
+    world.say([ActItem(0, signed.octets, bytes(64))])
+    assert world.notes("act_refused", 2)[-1].fields["problem"] == "bad signature"
     assert not world.line(2, 1).reception.holds(9, 5)
     void = Void(
         id=id_of(1, 9, 6),

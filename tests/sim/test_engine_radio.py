@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import pytest
 
+from gateway.core.draft import Draft
+from gateway.core.effects import AlarmCode
 from gateway.core.events import FrameAcknowledged, FrameSent, LinkUp, Refusal
-from gateway.model import Kind, LinkName, LinkState, Precedence, Station
+from gateway.model import Instant, Kind, LinkName, LinkState, Now, Precedence, Station
 from gateway.wire.items import BeatItem, FragmentReceiptItem, ReceiptItem
 from tests.sim.by_hand import ByHand, settled
-from tests.sim.scenes import MINUTE, SECOND, draft, reaches, send
+from tests.sim.scenes import MINUTE, SECOND, alarms, draft, reaches, send
 
 RECEIPT = "MACHINE RECEIPT"
 RADIO, CABLE = LinkName("radio"), LinkName("cable")
@@ -233,21 +235,24 @@ def test_a_notice_that_no_longer_fits_one_frame_is_cut() -> None:
     world = settled(radio=True, cable=False)
     world.hold("radio")
     send(world, draft("first"))
-    size = 40
-    session = world.line().session
-    long = send(world, draft("x" * size))
-    while (act := world.line().outgoing.get(long)) is not None and (
-        len(act.octets) + 64 + 6 + session.overhead() < 199
-    ):
-        size += 1
-        long = send(world, draft("x" * size))
-    assert act is not None
-    assert act.fragments
-    world.run(100)
-    session.is_confirmed = False
+    outgoing = world.line().outgoing
+    other = outgoing.get(send(world, draft("x" * 40)))
+    assert other is not None
+    long = outgoing.get(send(world, draft("x" * (40 + 112 - len(other.octets)))))
+    assert long is not None
+    assert len(long.octets) == 112
+    lane = world.line().lanes[RADIO]
+    assert [part.index for _, _, part in lane.jobs if part.act_id == long.id] == [-1]
+    world.line().session.is_confirmed = False
+    while lane.busy is not None and not any(p.act_id == long.id for p in lane.busy.parts):
+        world.sent(world.next_frame("radio"))
+    assert lane.busy is not None
+    assert lane.busy.parts[0].index == 0
     world.release("radio")
-    world.sent(world.next_frame("radio"))
-    reaches(world, long, RECEIPT, 10 * MINUTE)
+    frame = world.next_frame("radio")
+    world.sent(frame)
+    world.heard(frame)
+    reaches(world, long.id, RECEIPT, 10 * MINUTE)
 
 
 def test_a_flood_of_beats_gets_four_replies() -> None:
@@ -281,3 +286,77 @@ def test_receipts_are_evidence_for_the_link_that_carried_the_frame() -> None:
     assert health.state is LinkState.DEGRADED
     assert world.state_of(notice) == RECEIPT
     assert world.posts[Station(2)].engine is not None
+
+
+def test_what_a_peer_misses_goes_at_once_when_nothing_is_queued() -> None:
+    """A fragment receipt after the whole round with its acks: the lost one needs no timer."""
+    world = settled(radio=True, cable=False)
+    world.hold("radio")
+    notice = send(world, draft("f" * 500))
+    act = world.line().outgoing.get(notice)
+    assert act is not None
+    while world.frames:
+        frame = world.next_frame("radio")
+        world.sent(frame)
+        world.acknowledged(frame)
+    all_but_one = (1 << len(act.fragments)) - 1 - 0b10
+    receipt = FragmentReceiptItem(notice.epoch, 1, len(act.fragments), all_but_one)
+    world.say([receipt], sender=2, to=1, link="radio")
+    frame = world.next_frame("radio")
+    assert world.frames == []
+    lane = world.line().lanes[RADIO]
+    assert lane.busy is not None
+    assert [part.index for part in lane.busy.parts] == [1]
+
+
+def test_a_refused_fragment_waits_for_the_end_of_its_round() -> None:
+    """The others go first; then only what is missing is sent again."""
+    world = settled(radio=True, cable=False)
+    world.hold("radio")
+    notice = send(world, draft("f" * 500))
+    act = world.line().outgoing.get(notice)
+    assert act is not None
+    world.refused(world.next_frame("radio"), Refusal.NO_ACK)
+    lane = world.line().lanes[RADIO]
+    assert lane.busy is not None
+    assert lane.busy.parts[0].index == 1
+    assert world.line().totals.retransmissions == 0
+
+
+def test_a_dead_link_gives_an_act_up_to_a_better_one() -> None:
+    """It is under way by the radio; the silent cable, once DOWN, does not repeat it for ever."""
+    world = settled(radio=True)
+    world.hold("radio")
+    world.paths[CABLE].deaf.update((Station(1), Station(2)))
+    act = world.line().outgoing.get(send(world, draft(precedence=Precedence.FLASH)))
+    assert act is not None
+    assert set(act.attempts) == {RADIO, CABLE}
+    world.sent(world.next_frame("radio"))
+    lane = world.line().lanes[CABLE]
+    lane.health.state = LinkState.DOWN
+    world.run_until(lambda: CABLE not in act.attempts, 5 * SECOND)
+    assert RADIO in act.attempts
+    assert lane.acts == {}
+
+
+def test_a_timer_of_a_link_without_a_device_does_nothing() -> None:
+    """It may come in the very step in which the device went."""
+    world = settled()
+    world.unplug("cable")
+    line = world.line()
+    draft_ = Draft(Now(Instant(world.now_ms)))
+    for kind in ("probe", "beat", "lane"):
+        line.handle_timer(kind, CABLE, draft_)
+    assert draft_.step().effects == ()
+
+
+def test_a_link_that_comes_back_does_not_light_the_silence_twice() -> None:
+    """The far gateway is silent still: one alarm, one line in the log book."""
+    world = settled()
+    world.paths[CABLE].deaf.update((Station(1), Station(2)))
+    world.run(40 * SECOND)
+    world.unplug("cable")
+    world.plug("cable")
+    world.run(40 * SECOND)
+    assert len(world.notes("far_gateway_silent")) == 1
+    assert AlarmCode.FAR_GATEWAY_SILENT in alarms(world, 1)

@@ -1,0 +1,152 @@
+"""The public JSON form of the status: complete, in words, with ages for times."""
+
+from __future__ import annotations
+
+from gateway.core.effects import (
+    Alarm,
+    AlarmCode,
+    LinkStatus,
+    PeerStatus,
+    PendingNotice,
+    Status,
+)
+from gateway.core.status_document import line_document, line_stations, status_document
+from gateway.model import (
+    ActId,
+    DeliveryState,
+    Epoch,
+    Instant,
+    LinkName,
+    LinkState,
+    Operation,
+    Precedence,
+    Serial,
+    Station,
+    UtcTime,
+)
+
+NAMES = {Station(1): "NORTH", Station(2): "SOUTH"}
+NOTICE = ActId(Station(2), Epoch(0x3F2A), Serial(17))
+STATUS = Status(
+    station=Station(1),
+    links=(
+        LinkStatus(
+            LinkName("radio"), Station(2), LinkState.UP, True, "LongFast", 900, 40, 0.12345, 2
+        ),
+        LinkStatus(LinkName("east"), Station(3), LinkState.DOWN, False, "", None, None, None, 0),
+    ),
+    peers=(PeerStatus(Station(2), True, 40, False),),
+    pending_in=(
+        PendingNotice(
+            NOTICE,
+            Precedence.FLASH,
+            Operation.OPERATION,
+            DeliveryState.RECEIPTED,
+            Instant(1_000),
+            displayed=True,
+            overdue=False,
+        ),
+    ),
+    pending_in_count=1,
+    pending_out=(),
+    pending_out_count=0,
+    alarms=(
+        Alarm(AlarmCode.NO_LINK, "no link", Station(3), None),
+        Alarm(AlarmCode.OVERDUE, "late", None, NOTICE),
+    ),
+    store_refused=False,
+    stopping=False,
+    buzzer_silenced=True,
+    button_refused_at=None,
+    lamp_test_until=None,
+    utc=UtcTime(0),
+)
+
+
+def test_the_status_in_full() -> None:
+    """Every key and word, as programs read it; a station without a name by its number."""
+    pending = {
+        "id": "2-3f2a-17",
+        "precedence": "FLASH",
+        "operation": "OPERATION",
+        "state": "MACHINE RECEIPT",
+        "waiting_s": 4,
+        "displayed": True,
+        "overdue": False,
+    }
+    document = status_document(STATUS, NAMES, instant=Instant(5_999))
+    assert document == {
+        "station": "NORTH",
+        "time": "1970-01-01T00:00:00Z",
+        "dtg": "010000Z JAN 70",
+        "lines": [
+            {
+                "line": "SOUTH",
+                "station": "NORTH",
+                "far_station": "SOUTH",
+                "far_gateway": {"confirmed": True, "busy": False, "heard_ms_ago": 40},
+                "links": [
+                    {
+                        "name": "radio",
+                        "state": "UP",
+                        "device_up": True,
+                        "detail": "LongFast",
+                        "queued": 2,
+                        "round_trip_ms": 900,
+                        "heard_ms_ago": 40,
+                        "loss": 0.123,
+                    }
+                ],
+            },
+            {
+                "line": "STATION 3",
+                "station": "NORTH",
+                "far_station": "STATION 3",
+                "far_gateway": None,
+                "links": [
+                    {
+                        "name": "east",
+                        "state": "DOWN",
+                        "device_up": False,
+                        "detail": "",
+                        "queued": 0,
+                        "round_trip_ms": None,
+                        "heard_ms_ago": None,
+                        "loss": None,
+                    }
+                ],
+            },
+        ],
+        "pending_in": [pending],
+        "pending_in_count": 1,
+        "pending_out": [],
+        "pending_out_count": 0,
+        "alarms": [
+            {
+                "code": "no usable link",
+                "text": "no link",
+                "station": "STATION 3",
+                "notice_id": None,
+            },
+            {"code": "overdue", "text": "late", "station": None, "notice_id": "2-3f2a-17"},
+        ],
+        "store_refused": False,
+        "stopping": False,
+        "buzzer_silenced": True,
+    }
+
+
+def test_without_an_instant_ages_are_not_known() -> None:
+    """And an instant before the notice's is no negative age."""
+    pending = status_document(STATUS, NAMES)["pending_in"]
+    assert isinstance(pending, list)
+    assert pending[0]["waiting_s"] is None
+    early = status_document(STATUS, NAMES, instant=Instant(0))["pending_in"]
+    assert isinstance(early, list)
+    assert early[0]["waiting_s"] == 0
+
+
+def test_lines_are_named_by_peers_first() -> None:
+    """Each far station once."""
+    assert line_stations(STATUS) == [2, 3]
+    assert line_document(STATUS, NAMES, Station(2))["far_station"] == "SOUTH"

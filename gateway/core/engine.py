@@ -187,11 +187,12 @@ class Engine:
 
     def _time(self, name: TimerName, draft: Draft) -> None:
         match name:
-            case ("rtx", ActId() as act_id, str() as link):
+            case ("rtx" | "hedge" as kind, ActId() as act_id, str() as link):
                 line = self._line(LinkName(link))
                 act = line.outgoing.get(act_id)
                 if act is not None:
-                    line.handle_retransmission(act, LinkName(link), draft)
+                    handle = line.handle_hedge if kind == "hedge" else line.handle_retransmission
+                    handle(act, LinkName(link), draft)
             case ("probe" | "beat" | "lane" as kind, int() as peer, str() as link):
                 self._state.lines[Station(peer)].handle_timer(kind, LinkName(link), draft)
             case ("expire", ActId() as act_id):

@@ -159,10 +159,11 @@ class Line:
         now = draft.now.instant
         for act, attempt in self._composer.attempts_of(lane, flight):
             attempt.unresolved = max(attempt.unresolved - 1, 0)
+            due = self._after(now, lane.health.timer_ms(flight.size))
             if attempt.queued == 0 and attempt.unresolved == 0:
-                self._timers.set(
-                    ("rtx", act.id, name), self._after(now, lane.health.timer_ms(flight.size))
-                )
+                self._timers.set(("rtx", act.id, name), due)
+            elif self._timers.is_set(("hedge", act.id, name)):
+                self._timers.set(("hedge", act.id, name), due)
 
     def frame_relayed(self, name: LinkName, transmission: int, draft: Draft) -> None:
         flight = self.lanes[name].flights.get(transmission)
@@ -302,6 +303,13 @@ class Line:
             self.frame_refused(name, lane.busy.transmission, Refusal.LINK_LOST, None, draft)
         self._pump(lane, draft)
 
+    def handle_hedge(self, act: OutAct, name: LinkName, draft: Draft) -> None:
+        """No fragment was acknowledged for one timer: the next link gets the act as well."""
+        attempt = act.attempts.get(name)
+        if attempt is not None and attempt.unresolved > 0:
+            self._prober.missed(self.lanes[name], draft)
+            self._dispatcher.hedge(act, self.lanes[name], draft)
+
     def handle_retransmission(self, act: OutAct, name: LinkName, draft: Draft) -> None:
         """No receipt in time on this link: hedge on the next one, and repeat here."""
         lane = self.lanes[name]
@@ -360,10 +368,16 @@ class Line:
         attempt.size_last = flight.size
         if not flight.want_ack:
             attempt.unresolved = max(attempt.unresolved - 1, 0)
+        wait = lane.health.timer_ms(flight.size)
         if attempt.queued == 0:
             attempt.count += 1
-            wait = lane.health.timer_ms(flight.size)
             self._timers.set(("rtx", act.id, lane.name), self._jittered(draft.now.instant, wait))
+        elif flight.want_ack:
+            # The last fragment may leave long after the first was lost: a radio that nobody hears
+            # is busy with its own retransmissions.
+            self._timers.set_earlier(
+                ("hedge", act.id, lane.name), self._after(draft.now.instant, wait)
+            )
 
     def _prove(self, lane: Lane, sample_ms: int | None, draft: Draft) -> None:
         if lane.health.traits is None:

@@ -109,7 +109,8 @@ class SerialPort:
                 termios.tcflush(self._descriptor, termios.TCOFLUSH)
         with contextlib.suppress(OSError, TimeoutError):
             # A wedged USB device can block in close as it can in open.
-            await asyncio.wait_for(asyncio.to_thread(self._device.close), CLOSE_DEADLINE_S)
+            async with asyncio.timeout(CLOSE_DEADLINE_S):
+                await asyncio.to_thread(self._device.close)
 
     def _lost(self, error: OSError) -> LinkLostError:
         return LinkLostError(f"{self.name} is gone: {error.strerror or error}")
@@ -215,7 +216,8 @@ class TcpPort:
         else:
             self._writer.close()
         with contextlib.suppress(OSError, TimeoutError):
-            await asyncio.wait_for(self._writer.wait_closed(), CLOSE_DEADLINE_S)
+            async with asyncio.timeout(CLOSE_DEADLINE_S):
+                await self._writer.wait_closed()
         self._writer.transport.abort()
 
 

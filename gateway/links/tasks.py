@@ -19,6 +19,10 @@ async def run_together(*coroutines: Coroutine[object, object, NoReturn]) -> NoRe
             for coroutine in coroutines:
                 tasks.create_task(coroutine)
     except BaseExceptionGroup as group:
+        task = asyncio.current_task()
+        if task is not None and task.cancelling():
+            # Before Python 3.13 a group drops a cancel from outside that meets a child's error.
+            raise asyncio.CancelledError from None
         lost, ours = group.split(LinkLostError)
         if lost is None or ours is not None:
             raise

@@ -35,6 +35,10 @@ class QueueSupervisor:
             try:
                 await self._make_adapter().run(self._emit)
             except QueueUnavailableError as error:
+                task = asyncio.current_task()
+                if task is not None and task.cancelling():
+                    # Before Python 3.13 a task group drops a stop that meets an outage.
+                    raise asyncio.CancelledError from None
                 if self._reason is None:
                     delay_s = BACKOFF_FIRST_S
                 if self._reason != str(error):

@@ -230,3 +230,23 @@ async def test_far_end_that_stops_reading_ends_the_link_not_the_daemon(tmp_path:
     assert bench.count(FrameRefused) >= 1
     down = next(event for event in bench.events if isinstance(event, LinkDown))
     assert "took no octets" in down.reason
+
+
+@pytest.mark.parametrize("turns", range(0, 40, 2))
+async def test_a_stop_while_a_pulled_cable_is_closed_is_not_lost(
+    tmp_path: Path, turns: int
+) -> None:
+    """Cancelled at any turn of the loop after the unplug, the supervisor ends and tries no more."""
+    bench = Bench(tmp_path, 921_600)
+    bench.plug()
+    task = asyncio.create_task(bench.supervisor.run())
+    await bench.until(lambda: bench.events)
+    bench.unplug()
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    await asyncio.sleep(turns / 20_000)
+    task.cancel()
+    done, _ = await asyncio.wait([task], timeout=5)
+    if not done:
+        task.cancel()
+    assert done, "the stop was swallowed"

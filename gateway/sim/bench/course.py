@@ -21,6 +21,7 @@ from gateway.sim.bench.scenario import (
     Restore,
     Scenario,
     Send,
+    Settle,
     Step,
     far_station,
 )
@@ -71,6 +72,7 @@ class Course:
     async def run(self) -> None:
         """Both links UP, all steps, then everything answered. Raises `BenchError`."""
         for link in LINKS:
+            self.doing = f"both gateways to say that the {link} is UP"
             await self._until_up(link)
         self._say(f"{' and '.join(LINKS)} are UP at both ends")
         async with asyncio.TaskGroup() as answering:
@@ -86,6 +88,9 @@ class Course:
                 await self._cut(step)
             case Restore():
                 await self._restore(step)
+            case Settle():
+                self.doing = f"the {step.link} to be UP for {step.seconds:g} s"
+                await self._until_up(step.link, for_s=step.seconds)
             case Kill():
                 await self._kill(step)
             case Pause():
@@ -158,14 +163,22 @@ class Course:
     async def _restore(self, step: Restore) -> None:
         self._media.restore(step.link)
         self._say(f"the {step.link} is given back")
+        self.doing = f"both gateways to say that the {step.link} is UP"
         await self._until_up(step.link)
         self._say(f"both gateways say that the {step.link} is UP")
 
-    async def _until_up(self, link: str) -> None:
-        for process in self._processes.values():
-            self.doing = f"{process.name} to say that the {link} is UP"
-            while await self._link_state(process, link) != "UP":  # noqa: ASYNC110 (remote)
-                await asyncio.sleep(STATUS_POLL_S)
+    async def _until_up(self, link: str, *, for_s: float = 0.0) -> None:
+        """Wait until both gateways say so, and have said so for that long."""
+        time = asyncio.get_running_loop().time
+        since_s: float | None = None
+        while since_s is None or time() - since_s < for_s:
+            states = [await self._link_state(one, link) for one in self._processes.values()]
+            if states != ["UP", "UP"]:
+                since_s = None
+            elif since_s is None:
+                since_s = time()
+                continue
+            await asyncio.sleep(STATUS_POLL_S)
 
     @staticmethod
     async def _link_state(process: GatewayProcess, link: str) -> str:

@@ -57,6 +57,13 @@ class Restore(_Step, tag="restore", frozen=True, kw_only=True):
     link: LinkWord
 
 
+class Settle(_Step, tag="settle", frozen=True, kw_only=True):
+    """Wait until both gateways say without a break for `seconds` that the link is UP."""
+
+    link: LinkWord
+    seconds: float = 2.0
+
+
 class Kill(_Step, tag="kill", frozen=True, kw_only=True):
     """SIGKILL a gateway and start it again; done when it is ready."""
 
@@ -73,7 +80,7 @@ class Finish(_Step, tag="finish", frozen=True, kw_only=True):
     """Wait until every notice sent so far has all its answers."""
 
 
-Step = Send | Cut | Restore | Kill | Pause | Finish
+Step = Send | Cut | Restore | Settle | Kill | Pause | Finish
 
 
 class Scenario(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
@@ -165,7 +172,7 @@ def _step_problems(step: Step, sent: set[str]) -> list[str]:
                 problems.append(f"during: {step.during!r} was not sent before; name a sent notice")
             if not 1 <= step.after_frames <= 32:
                 problems.append(f"after_frames: {step.after_frames} is out of range; give 1 to 32")
-        case Pause():
+        case Pause() | Settle():
             if not 0 <= step.seconds <= 600:
                 problems.append(f"seconds: {step.seconds} is out of range; give 0 to 600")
         case Restore() | Kill() | Finish():

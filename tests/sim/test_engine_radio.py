@@ -360,3 +360,26 @@ def test_a_link_that_comes_back_does_not_light_the_silence_twice() -> None:
     world.run(40 * SECOND)
     assert len(world.notes("far_gateway_silent")) == 1
     assert AlarmCode.FAR_GATEWAY_SILENT in alarms(world, 1)
+
+
+def test_a_reply_to_a_beat_that_finds_no_room_goes_with_the_next_frame() -> None:
+    """A full radio frame leaves none; the reply is not lost and does not cut the act."""
+    world = settled(radio=True, cable=False)
+    world.hold("radio")
+    outgoing = world.line().outgoing
+    send(world, draft("busy"))
+    other = outgoing.get(send(world, draft("x" * 40)))
+    assert other is not None
+    full = outgoing.get(send(world, draft("x" * (40 + 116 - len(other.octets)))))
+    assert full is not None
+    lane = world.line().lanes[RADIO]
+    for _ in range(2):
+        world.sent(world.next_frame("radio"))
+        if lane.busy is not None and any(p.act_id == other.id for p in lane.busy.parts):
+            beat = BeatItem(7, is_reply=False, busy=False, entry_number=1 << 30)
+            world.say([beat], sender=2, to=1, link="radio")
+    assert lane.busy is not None
+    assert [part.act_id for part in lane.busy.parts] == [full.id]
+    assert list(lane.beat_replies) == [7]
+    world.sent(world.next_frame("radio"))
+    assert lane.beat_replies == {}

@@ -157,11 +157,21 @@ TRANSITIONS: Final = {
     (state, given): result for state, row in _ROWS.items() for given, result in row.items()
 }
 
+ROGER_CLOSES: Final = {(_S.STANDBY, _I.ROGER): _S.ROGER, (_S.ROGER, _I.STANDBY): _S.ROGER}
+"""Instead, where ROGER is all that is expected: it ends a STANDBY, even one that comes later."""
+
 _BY_ANSWER: Final = {code: DeliveryInput[code.name] for code in AnswerCode}
 
 
-def advance(state: DeliveryState, given: DeliveryInput) -> DeliveryState:
-    """The state after `given`. Raises `InvalidTransitionError` for a pair outside the table."""
+def advance(
+    state: DeliveryState, given: DeliveryInput, *, roger_closes: bool = False
+) -> DeliveryState:
+    """The state after `given`. Raises `InvalidTransitionError` for a pair outside the table.
+
+    `roger_closes`: the notice expects a ROGER and nothing more.
+    """
+    if roger_closes and (state, given) in ROGER_CLOSES:
+        return ROGER_CLOSES[state, given]
     try:
         return TRANSITIONS[state, given]
     except KeyError as error:

@@ -85,7 +85,14 @@ class Dispatcher:
         count = self._policy.window_radio_count if radio else self._policy.window_serial_count
         if act.precedence <= Precedence.IMMEDIATE:
             count += self._policy.window_urgent_count
-        return len(lane.acts) < count
+        if len(lane.acts) < count:
+            return True
+        # What is slower takes no place from FLASH: it would wait for their receipts.
+        return act.precedence is Precedence.FLASH and self._flash_count(lane) < count
+
+    def _flash_count(self, lane: Lane) -> int:
+        acts = (self._outgoing.get(act_id) for act_id in lane.acts)
+        return sum(act is not None and act.precedence is Precedence.FLASH for act in acts)
 
     def start(self, act: OutAct, lane: Lane, draft: Draft) -> None:
         act.attempts[lane.name] = Attempt()

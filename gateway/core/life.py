@@ -143,7 +143,7 @@ class Ledger:
         True if it moved.
         """
         before = record.state
-        record.state = advance(before, given)
+        record.state = advance(before, given, roger_closes=record.response is Response.ROGER)
         moved = record.state is not before
         if link is not None:
             record.link = link

@@ -38,6 +38,7 @@ COMMANDS: Final = {
     "config": ("config", "Check the configuration file."),
     "bench": ("bench", "Run two gateways with a simulated cable and radios."),
     "benchmark": ("benchmark", "Measure every budget on this machine."),
+    "simulate": ("simulate", "Run drawn histories of faults in virtual time and judge them."),
     "completion": ("completion", "Print the completion script for a shell."),
 }
 """name: (module under `gateway.cli`, its line in the overview). The test compares them."""

@@ -391,6 +391,7 @@ class World(Timeline):
     def free_disk(self, station: int) -> None:
         post = self.posts[Station(station)]
         post.store.is_refusing = False
+        post.refused = False
         post.store._was_refused = False  # noqa: SLF001 - the probe is a coroutine of the runtime
         self.give(post.station, StoreHealed())
 

@@ -231,6 +231,13 @@ class MemoryStore:
                 self._live.apply(commit)
         return lost
 
+    def copy(self) -> MemoryStore:
+        """An image of it as it is now: for restored and copied cards."""
+        image = MemoryStore()
+        image._live = self._live.copy()  # noqa: SLF001 - another of the same class
+        image._base = self._live.copy()  # noqa: SLF001 - as above
+        return image
+
     def recovered(self) -> Recovered:
         """What a restart finds now. See `Store.recover`."""
         state = self._live

@@ -1,0 +1,240 @@
+"""`hotline simulate`: drawn histories of faults in virtual time, judged by what must hold."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import secrets
+import shlex
+import sys
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from contextlib import AbstractContextManager, nullcontext
+from typing import TYPE_CHECKING, Final
+
+import click
+
+from gateway.cli.exits import CommandError, ExitCode
+from gateway.cli.options import Common, plain_options
+from gateway.cli.output import print_json, say, warn
+
+if TYPE_CHECKING:
+    from gateway.sim.simulate import Result
+
+HOURS_DEFAULT: Final = 24.0
+SEED_COUNT_MAX: Final = 1_000_000
+_SHOWN_COUNT: Final = 12
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Order:
+    """What is simulated, as plain values that another process understands."""
+
+    profile: str
+    hours: float
+    loss: float | None
+    only: tuple[int, ...] | None = None
+
+
+@click.command("simulate")
+@click.option("--seed", type=click.IntRange(0), help="One history.  [default: a new one]")
+@click.option("--seeds", metavar="A-B", help="All histories from A to B, on every processor.")
+@click.option(
+    "--hours",
+    type=click.FloatRange(0.01, 10_000),
+    default=HOURS_DEFAULT,
+    show_default=True,
+    help="Virtual time with faults; the healing comes on top.",
+)
+@click.option("--loss", type=click.FloatRange(0, 0.9), help="Share of frames lost on every link.")
+@click.option(
+    "--profile",
+    metavar="NAME",
+    default="everything",
+    show_default=True,
+    help="Links and faults; `--profile list` tells all.",
+)
+@click.option("--only", metavar="PLACES", help="Perform these actions of the plan only (0-3,7).")
+@click.option("--plan", "show_plan", is_flag=True, help="Print the plan, and run nothing.")
+@click.option("--no-shrink", is_flag=True, help="Do not look for a smaller plan that fails.")
+@plain_options
+def command(
+    common: Common,
+    seed: int | None,
+    seeds: str | None,
+    profile: str,
+    hours: float,
+    loss: float | None,
+    only: str | None,
+    show_plan: bool,
+    no_shrink: bool,
+) -> None:
+    """Run the real engine, codec and crypto against drawn faults, in virtual time.
+
+    Safety is checked at every step, liveness after the faults stop. The same seed gives the same
+    trace in any process. Exit code 1: something did not hold; the command that repeats it is told.
+    """
+    from gateway.sim.profile import PROFILES
+
+    if profile == "list":
+        for known in PROFILES.values():
+            say(f"{known.name:<16}{known.about}")
+        return
+    if profile not in PROFILES:
+        names = ", ".join(PROFILES)
+        raise click.BadParameter(f"{profile!r} is none of {names}", param_hint="--profile")
+    order = Order(profile, hours, loss, _places(only))
+    chosen = _seeds(seed, seeds)
+    if show_plan:
+        _print_plan(chosen[0], order)
+        return
+    failed = 0
+    with _progress(common, chosen, order) as step:
+        for result in _results(chosen, order, step):
+            failed += bool(result.violations)
+            _report(common, result, order, shrinks=not no_shrink)
+    if len(chosen) > 1:
+        warn(f"{len(chosen)} seeds, {failed} with violations")
+    if failed:
+        raise CommandError(ExitCode.FAILED, f"{failed} of {len(chosen)} histories broke a promise")
+
+
+def _places(only: str | None) -> tuple[int, ...] | None:
+    from gateway.sim.shrink import parse_ranges
+
+    try:
+        return None if only is None else parse_ranges(only)
+    except ValueError as error:
+        raise click.BadParameter("give places such as 0-3,7", param_hint="--only") from error
+
+
+def _seeds(seed: int | None, seeds: str | None) -> range:
+    if seed is not None and seeds is not None:
+        raise click.UsageError("--seed and --seeds exclude each other")
+    if seeds is None:
+        first = secrets.randbelow(2**31) if seed is None else seed
+        return range(first, first + 1)
+    low, dash, high = seeds.partition("-")
+    if not (dash and low.isdecimal() and high.isdecimal() and int(low) <= int(high)):
+        raise click.BadParameter("give a range such as 1-1000", param_hint="--seeds")
+    chosen = range(int(low), int(high) + 1)
+    if len(chosen) > SEED_COUNT_MAX:
+        raise click.BadParameter(f"at most {SEED_COUNT_MAX} seeds", param_hint="--seeds")
+    return chosen
+
+
+# Running
+
+
+def run_one(seed: int, order: Order) -> Result:
+    """One history, with its speed by the processor's clock; runs in any process."""
+    from gateway.sim.speed import simulate_timed
+
+    return simulate_timed(seed, order.profile, order.hours, order.loss, order.only)
+
+
+def _progress(
+    common: Common, chosen: range, order: Order
+) -> AbstractContextManager[Callable[[], None]]:
+    """What to call after each seed: a progress bar on a terminal, nothing elsewhere."""
+    if common.json or not sys.stderr.isatty():
+        return nullcontext(lambda: None)
+    from gateway.cli.progress import progress_bar
+
+    return progress_bar(f"{order.profile}, {order.hours:g} h", len(chosen))
+
+
+def _results(chosen: range, order: Order, step: Callable[[], None]) -> Iterator[Result]:
+    """Each result as soon as it is there; the order of seeds is kept only with one processor."""
+    if len(chosen) == 1:
+        yield run_one(chosen[0], order)
+        step()
+        return
+    with ProcessPoolExecutor(max_workers=os.cpu_count()) as pool:
+        waiting = {pool.submit(run_one, seed, order) for seed in chosen}
+        for future in as_completed(waiting):
+            step()
+            yield future.result()
+
+
+# Telling
+
+
+def _report(common: Common, result: Result, order: Order, *, shrinks: bool) -> None:
+    if common.json:
+        print_json(
+            {
+                "seed": result.seed,
+                "profile": result.profile,
+                "hours": result.hours,
+                "notices": result.notices,
+                "frames": result.frames,
+                "violations": result.violations,
+                "heal_s": result.heal_s,
+                "trace": result.trace,
+                "speed": result.speed,
+            }
+        )
+    else:
+        outcome = f"{len(result.violations)} VIOLATIONS" if result.violations else "holds"
+        say(
+            f"seed {result.seed}: {outcome}; {result.profile}, {result.hours:.2f} h,"
+            f" {result.notices} notices, {result.frames} frames, healed in"
+            f" {'never' if result.heal_s is None else f'{result.heal_s:.0f} s'},"
+            f" {result.speed or 0:,.0f} x real time, trace {result.trace[:16]}"
+        )
+    if not result.violations:
+        return
+    for violation in result.violations[:_SHOWN_COUNT]:
+        warn(f"  {violation}")
+    warn(f"  repeat it: {_repeat(result.seed, order)}")
+    if shrinks:
+        _shrink(result, order)
+
+
+def _repeat(seed: int, order: Order) -> str:
+    from gateway.sim.shrink import as_ranges
+
+    words = ["hotline", "simulate", "--seed", str(seed), "--profile", order.profile]
+    words += ["--hours", f"{order.hours:g}"]
+    if order.loss is not None:
+        words += ["--loss", f"{order.loss:g}"]
+    if order.only is not None:
+        words += ["--only", as_ranges(order.only)]
+    return shlex.join(words)
+
+
+def _shrink(result: Result, order: Order) -> None:
+    """Leave actions out while it still fails in the same way."""
+    from gateway.sim.plan import sentence
+    from gateway.sim.shrink import shrink
+    from gateway.sim.speed import plan_of
+
+    plan = plan_of(result.seed, order.profile, order.hours)
+    wanted = _gist(result.violations[0])
+
+    def fails(places: tuple[int, ...]) -> bool:
+        again = run_one(result.seed, dataclasses.replace(order, only=places))
+        return any(_gist(violation) == wanted for violation in again.violations)
+
+    places = range(len(plan)) if order.only is None else order.only
+    small = shrink(places, fails)
+    warn(f"  {len(small)} of {len(places)} actions are enough:")
+    for place in small[:_SHOWN_COUNT]:
+        warn(f"    {place:>4} {sentence(plan[place])}")
+    warn(f"  repeat it: {_repeat(result.seed, dataclasses.replace(order, only=small))}")
+
+
+def _gist(violation: str) -> str:
+    """A violation without its numbers, so that the same fault is known at another time."""
+    words = violation.partition(" s: ")[2].split()
+    return " ".join(word for word in words if not any(letter.isdigit() for letter in word))
+
+
+def _print_plan(seed: int, order: Order) -> None:
+    from gateway.sim.plan import sentence
+    from gateway.sim.speed import plan_of
+
+    for place, action in enumerate(plan_of(seed, order.profile, order.hours)):
+        if order.only is None or place in order.only:
+            say(f"{place:>4} {sentence(action)}")

@@ -1,0 +1,142 @@
+"""Checks of what leaves by the links: nonces, precedence, airtime, and the engine's bounds.
+
+These look inside the engine, since a sealed frame does not show what it carries.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from gateway.core.effects import AlarmCode, Transmit
+from gateway.core.engine import Engine
+from gateway.core.events import Event, FrameRefused, Refusal
+from gateway.core.session import INCARNATION_COUNT_MAX
+from gateway.core.watch import ALARM_COUNT_MAX
+from gateway.model import LinkName, Precedence, Station
+from gateway.sim.safety import Blame
+from gateway.sim.world import Post, World
+from gateway.wire.frame import parse_frame
+
+BOUNDS_EVERY: Final = 512
+"""Steps between two looks at the bounds of an engine."""
+_FLIGHT_COUNT_MAX: Final = 256
+_TIMER_SPARE: Final = 256
+
+
+@dataclass(slots=True)
+class _Key:
+    """A frame key in use: who owns it and the last counter that it sealed."""
+
+    owner: Engine
+    counter: int = -1
+
+
+class Frames:
+    """Watches every frame that is handed to a driver."""
+
+    def __init__(self, world: World, blame: Blame, *, has_governor: bool = False) -> None:
+        """`has_governor`: the engine keeps its own airtime budget, so no radio may refuse it."""
+        self._world = world
+        self._blame = blame
+        self._has_governor = has_governor
+        self._keys: dict[tuple[Station, Station, int, bytes], _Key] = {}
+        self._passed: dict[tuple[Station, int, LinkName], int] = {}
+        self._steps = 0
+        self.duty_refusals = 0
+
+    def event(self, post: Post, event: Event | None) -> None:
+        if not isinstance(event, FrameRefused):
+            return
+        # A link that refuses is not free.
+        self._passed.pop((post.station, post.number, event.link), None)
+        if event.reason is Refusal.DUTY_CYCLE:
+            self.duty_refusals += 1
+            if self._has_governor:
+                self._blame(f"the radio of {event.link} refused a frame: duty cycle spent")
+
+    def transmit(self, post: Post, frame: Transmit) -> None:
+        engine = post.engine
+        assert engine is not None
+        self._sealed(post, engine, frame)
+        if frame.precedence is not Precedence.FLASH:
+            self._overtakes(post, engine, frame)
+        elif self._passed:
+            self._passed.pop((post.station, post.number, frame.link), None)
+
+    def _sealed(self, post: Post, engine: Engine, frame: Transmit) -> None:
+        """No (key, nonce) twice: a key is of one engine, and its counters only rise."""
+        header, _, _ = parse_frame(frame.octets)
+        incarnation = header.incarnation
+        if incarnation is None:
+            incarnation = engine._state.lines[frame.to].session.incarnation  # noqa: SLF001 - see above
+        name = (post.station, frame.to, header.generation, incarnation)
+        key = self._keys.get(name)
+        if key is None:
+            key = self._keys[name] = _Key(engine)
+        if key.owner is not engine:
+            self._blame(f"an incarnation of station {post.station} is used by two engines")
+            key.owner = engine
+        if header.counter <= key.counter:
+            self._blame(f"counter {header.counter} of station {post.station} was used twice")
+        key.counter = header.counter
+
+    def _overtakes(self, post: Post, engine: Engine, frame: Transmit) -> None:
+        """A FLASH that could go by this link waits for one frame at most."""
+        line = engine._state.lines[frame.to]  # noqa: SLF001 - see above
+        lane = line.lanes[frame.link]
+        head = line.outgoing.next_waiting()
+        first = line.outgoing.get(lane.jobs[0][2].act_id) if lane.jobs else None
+        waits = first is not None and first.precedence is Precedence.FLASH
+        waits = waits or (head is not None and head.precedence is Precedence.FLASH)
+        name = (post.station, post.number, frame.link)
+        if not waits:
+            self._passed.pop(name, None)
+            return
+        self._passed[name] = self._passed.get(name, 0) + 1
+        if self._passed[name] == 3:
+            self._blame(
+                f"FLASH waits at station {post.station} while {frame.link} carries a third frame of"
+                f" {frame.precedence.name}"
+            )
+
+    # Bounds
+
+    def stepped(self, post: Post) -> None:
+        self._steps += 1
+        if self._steps % BOUNDS_EVERY == 0 and post.engine is not None:
+            self._look(post, post.engine)
+
+    def _look(self, post: Post, engine: Engine) -> None:
+        state = engine._state  # noqa: SLF001 - see above
+        policy = state.policy
+        sizes = [
+            ("records", len(state.ledger.records), 2 * policy.open_notice_count),
+            ("timers", len(state.timers), 8 * len(state.ledger.records) + _TIMER_SPARE),
+            ("alarms", 0 if post.status is None else len(post.status.alarms), ALARM_COUNT_MAX),
+        ]
+        for line in state.lines.values():
+            session, reception = line.session, line.reception
+            sizes += [
+                ("incarnations", len(session._inbound), INCARNATION_COUNT_MAX),  # noqa: SLF001
+                (
+                    "reassemblies",
+                    len(reception._reassemblies),  # noqa: SLF001
+                    policy.reassembly_count,
+                ),
+                ("seen", reception.seen, policy.seen_count + 1),
+            ]
+            sizes += [
+                ("flights", len(lane.flights), _FLIGHT_COUNT_MAX) for lane in line.lanes.values()
+            ]
+        for what, count, limit in sizes:
+            if count > limit:
+                self._blame(f"station {post.station} holds {count} {what}, above {limit}")
+
+
+def is_far_silent(post: Post) -> bool:
+    """Whether a station says that it hears nothing of a far gateway."""
+    return post.status is not None and any(
+        alarm.code in (AlarmCode.FAR_GATEWAY_SILENT, AlarmCode.NO_LINK)
+        for alarm in post.status.alarms
+    )

@@ -21,6 +21,10 @@ from gateway.model import Instant, Precedence, Previous
 from gateway.wire.items import ActItem, BeatItem, FragmentItem, Item, encoded_size
 from gateway.wire.limits import CHALLENGE_SIZE, INCARNATION_SIZE
 
+_FRAGMENT_COST: Final = 36
+"""Octets around a fragment on a radio: item, header, tag; an upper estimate for the governor."""
+_ACT_COST: Final = 70
+"""Octets of an act item around its map: signature, age."""
 ITEM_COUNT_MAX: Final = 24
 """Items in one frame, below the format's limit; what is left over goes with the next."""
 
@@ -95,6 +99,28 @@ class Composer:
         fits = encoded_size(item) + self._session.overhead() <= traits.frame_size_max
         indexes = [WHOLE] if fits or not act.fragments else act.missing() or [0]
         self._push(act, lane, act.attempts[lane.name], indexes)
+
+    def round_size(self, act: OutAct, lane: Lane) -> int:
+        """Octets of payload that a round of this act takes on a lane, frames' overhead included."""
+        traits = lane.health.traits
+        assert traits is not None
+        overhead = self._session.overhead()
+        whole = encoded_size(ActItem(0xFFFF, act.octets, act.signature)) + overhead
+        if whole <= traits.frame_size_max or not act.fragments:
+            return whole
+        return sum(len(act.fragments[index]) + _FRAGMENT_COST for index in act.missing() or [0])
+
+    def governed_until(self, lane: Lane, draft: Draft) -> Instant:
+        """When the governor lets the fastest part that waits on this lane go."""
+        now = draft.now.instant
+        act = self._outgoing.get(lane.jobs[0][2].act_id) if lane.jobs else None
+        traits = lane.health.traits
+        if act is None or traits is None:
+            return now
+        index = lane.jobs[0][2].index
+        octets = len(act.octets) + _ACT_COST if index == WHOLE else len(act.fragments[index])
+        airtime_ms = traits.airtime.of(octets + _FRAGMENT_COST)
+        return lane.governor.fits_at(now, airtime_ms, act.precedence)
 
     def compose(self, lane: Lane, traits: LinkTraits, draft: Draft) -> Composed | None:
         """The next frame for a free lane; None: nothing is due."""
@@ -203,6 +229,8 @@ class Composer:
                 # It fitted when it was queued; the header has grown since (no longer confirmed).
                 self._split_job(lane, act, attempt)
                 continue
+            if not parts and self.governed_until(lane, draft) > draft.now.instant:
+                break
             heapq.heappop(lane.jobs)
             attempt.queued -= 1
             act.has_left = True

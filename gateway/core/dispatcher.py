@@ -6,6 +6,7 @@ Starts and ends attempts; sends nothing itself: a lane that got work is pumped b
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import Protocol
 
 from gateway.core.composer import Composer
 from gateway.core.draft import Draft
@@ -14,13 +15,29 @@ from gateway.core.outgoing import Attempt, OutAct, Outgoing
 from gateway.core.policy import Policy
 from gateway.core.routing import best_links
 from gateway.core.timers import Timers
-from gateway.model import LinkName, LinkState, Precedence
+from gateway.model import Instant, LinkName, LinkState, Precedence, Station
+
+
+class HoldsActs(Protocol):
+    """Hears that an act must wait for airtime."""
+
+    def act_held(self, act: OutAct, until: Instant, draft: Draft) -> None: ...
 
 
 class Dispatcher:
     """Gives acts to the lanes of one line."""
 
-    __slots__ = ("_composer", "_lanes", "_outgoing", "_policy", "_pump", "_timers", "_totals")
+    __slots__ = (
+        "_composer",
+        "_lanes",
+        "_listener",
+        "_outgoing",
+        "_peer",
+        "_policy",
+        "_pump",
+        "_timers",
+        "_totals",
+    )
 
     def __init__(
         self,
@@ -31,6 +48,8 @@ class Dispatcher:
         policy: Policy,
         timers: Timers,
         totals: Totals,
+        peer: Station,
+        listener: HoldsActs,
         pump: Callable[[Lane, Draft], None],
     ) -> None:
         self._lanes = lanes
@@ -39,6 +58,8 @@ class Dispatcher:
         self._policy = policy
         self._timers = timers
         self._totals = totals
+        self._peer = peer
+        self._listener = listener
         self._pump = pump
 
     def replace(self, act: OutAct, draft: Draft) -> None:
@@ -70,6 +91,11 @@ class Dispatcher:
             ranked = best_links(list(self._lanes.values()), self._policy, now)
             if not ranked:
                 return
+            ranked = [lane for lane in ranked if self._airtime_at(lane, act, now) <= now] or ranked
+            due = self._airtime_at(ranked[0], act, now)
+            if due > now:
+                self._hold(act, ranked, draft)
+                return
             chosen = ranked if act.precedence is Precedence.FLASH else ranked[:1]
             if not self._has_room(chosen[0], act):
                 return
@@ -78,6 +104,20 @@ class Dispatcher:
                 self.start(act, lane, draft)
             for lane in chosen:
                 self._pump(lane, draft)
+
+    def _airtime_at(self, lane: Lane, act: OutAct, now: Instant) -> Instant:
+        """When the governor lets this act go by this lane."""
+        traits = lane.health.traits
+        assert traits is not None
+        airtime_ms = traits.airtime.of(self._composer.round_size(act, lane))
+        return lane.governor.fits_at(now, airtime_ms, act.precedence)
+
+    def _hold(self, act: OutAct, ranked: list[Lane], draft: Draft) -> None:
+        """Nothing has airtime for the fastest act that waits: say until when, and look then."""
+        now = draft.now.instant
+        until = min(self._airtime_at(lane, act, now) for lane in ranked)
+        self._timers.set(("hold", self._peer), until)
+        self._listener.act_held(act, until, draft)
 
     def _has_room(self, lane: Lane, act: OutAct) -> bool:
         traits = lane.health.traits
@@ -110,9 +150,14 @@ class Dispatcher:
 
     def hedge(self, act: OutAct, lane: Lane, draft: Draft) -> None:
         """The best other link gets it as soon as this one missed one timer."""
-        others = best_links(
-            list(self._lanes.values()), self._policy, draft.now.instant, exclude=list(act.attempts)
-        )
+        now = draft.now.instant
+        others = [
+            other
+            for other in best_links(
+                list(self._lanes.values()), self._policy, now, exclude=list(act.attempts)
+            )
+            if self._airtime_at(other, act, now) <= now
+        ]
         if others:
             self.start(act, others[0], draft)
             self._pump(others[0], draft)

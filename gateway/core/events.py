@@ -98,6 +98,8 @@ class LinkTraits:
     frame_size_max: int
     airtime: Airtime
     is_radio: bool = False
+    duty_share: float | None = None
+    """Share of a rolling hour that the region allows on air, 0 to 1; None: no limit."""
     detail: str = ""
     """For people: the port, the radio's name and region."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import heapq
 from dataclasses import dataclass, field
 
+from gateway.core.governor import Governor
 from gateway.core.link_health import LinkHealth
 from gateway.core.reception import Owed
 from gateway.model import ActId, Instant, LinkName, Precedence
@@ -39,6 +40,7 @@ class Lane:
 
     name: LinkName
     health: LinkHealth
+    governor: Governor
     busy: Flight | None = None
     flights: dict[int, Flight] = field(default_factory=dict)
     """Sent, with the radio's verdict pending; bounded by the window."""

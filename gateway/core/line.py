@@ -16,6 +16,7 @@ from gateway.core.draft import Draft
 from gateway.core.effects import Level, Transmit
 from gateway.core.entropy import EntropyPool
 from gateway.core.events import LinkTraits, Refusal
+from gateway.core.governor import Governor
 from gateway.core.lane import Flight, Lane, Part, Totals
 from gateway.core.link_health import LinkHealth
 from gateway.core.outgoing import OutAct, Outgoing
@@ -42,6 +43,9 @@ _BLOCKED_MS: Final = {
 """How long a link rests after a refusal that names no time of its own."""
 
 
+FIRMWARE_RETRY_COUNT: Final = 2
+FIRMWARE_RETRY_MS: Final = 7_000
+"""A radio transmits a packet that wants an ack three times, at 0.2, 7.8 and 15.3 s (measured)."""
 BEAT_REPLY_COUNT_MAX: Final = 4
 """Beats of the peer that wait for a reply on one link; above it one goes unanswered."""
 
@@ -51,6 +55,10 @@ class LineListener(TellsAge, Protocol):
 
     def act_left(self, act: OutAct, link: LinkName, draft: Draft) -> None:
         """A frame with it left our device for the first time."""
+        ...
+
+    def act_held(self, act: OutAct, until: Instant, draft: Draft) -> None:
+        """No link has airtime left for it before `until`."""
         ...
 
     def act_relayed(self, act: OutAct, link: LinkName, draft: Draft) -> None: ...
@@ -80,7 +88,10 @@ class Line:
             reassembly_count=policy.reassembly_count,
             seen_count=policy.seen_count,
         )
-        self.lanes = {name: Lane(name, LinkHealth(policy)) for name in links}
+        reserve = policy.airtime_reserve_percent / 100
+        self.lanes = {
+            name: Lane(name, LinkHealth(policy), Governor(reserve=reserve)) for name in links
+        }
         self.totals = Totals()
         self.standing = Standing()
         self.is_peer_busy = False
@@ -106,6 +117,8 @@ class Line:
             policy=policy,
             timers=timers,
             totals=self.totals,
+            peer=self.peer,
+            listener=listener,
             pump=self._pump,
         )
         self._echoes: dict[int, tuple[LinkName, Instant]] = {}
@@ -117,6 +130,7 @@ class Line:
         self._dispatcher.drop_attempts(lane)
         lane.clear()
         lane.health.device_up(traits)
+        lane.governor.limit(traits.duty_share)
         self._prober.begin(lane, draft)
         self._dispatcher.dispatch(draft)
         self._pump(lane, draft)
@@ -157,6 +171,9 @@ class Line:
         if flight is None:
             return
         now = draft.now.instant
+        self._spend_acks(lane, draft)
+        waited_ms = now - (flight.sent_at or now)
+        self._spend_again(lane, flight, waited_ms // FIRMWARE_RETRY_MS, draft)
         for act, attempt in self._composer.attempts_of(lane, flight):
             attempt.unresolved = max(attempt.unresolved - 1, 0)
             due = self._after(now, lane.health.timer_ms(flight.size))
@@ -187,6 +204,8 @@ class Line:
                 return
             flight, lane.busy = lane.busy, None
             self._timers.drop(("lane", self.peer, name))
+        if reason is Refusal.NO_ACK:
+            self._spend_again(lane, flight, FIRMWARE_RETRY_COUNT, draft)
         draft.observe(
             Level.WARNING, "frame_refused", link=name, reason=reason.value, retry_ms=retry_after_ms
         )
@@ -206,7 +225,8 @@ class Line:
     # What the peer says
 
     def heard(self, name: LinkName, draft: Draft) -> None:
-        """An authentic frame came in by this link."""
+        """An authentic frame came in by this link; a radio acknowledged it, at our cost."""
+        self._spend_acks(self.lanes[name], draft)
         self.standing.heard_at = draft.now.instant
         self.lanes[name].health.heard(draft.now.instant)
 
@@ -338,6 +358,10 @@ class Line:
         self.outgoing.add(act)
         self._dispatcher.dispatch(draft)
 
+    def release(self, draft: Draft) -> None:
+        """Airtime is free again for what was HELD."""
+        self._dispatcher.dispatch(draft)
+
     def replace(self, act: OutAct, draft: Draft) -> None:
         """A VOID takes the place of an act that never left."""
         self._dispatcher.replace(act, draft)
@@ -379,6 +403,18 @@ class Line:
                 ("hedge", act.id, lane.name), self._after(draft.now.instant, wait)
             )
 
+    def _spend_acks(self, lane: Lane, draft: Draft) -> None:
+        traits = lane.health.traits
+        if traits is not None and traits.is_radio:
+            lane.governor.spend(draft.now.instant, traits.airtime.of(0))
+
+    def _spend_again(self, lane: Lane, flight: Flight, count: int, draft: Draft) -> None:
+        """Charge what the firmware retransmitted by itself."""
+        traits = lane.health.traits
+        if traits is not None and traits.is_radio and count > 0:
+            airtime_ms = traits.airtime.of(flight.size) * min(count, FIRMWARE_RETRY_COUNT)
+            lane.governor.spend(draft.now.instant, airtime_ms)
+
     def _prove(self, lane: Lane, sample_ms: int | None, draft: Draft) -> None:
         if lane.health.traits is None:
             # It left before the device went: no evidence of a link that is gone.
@@ -405,11 +441,15 @@ class Line:
             lane.blocked_until = None
         composed = self._composer.compose(lane, traits, draft)
         if composed is None:
+            due = self._composer.governed_until(lane, draft)
+            if due > now:
+                self._timers.set_earlier(("lane", self.peer, lane.name), due)
             return
         flight, octets, precedence = composed
         lane.busy = flight
         self._prober.handed(lane, flight)
         airtime_ms = round(traits.airtime.of(len(octets)))
+        lane.governor.spend(now, airtime_ms)
         if not flight.is_hello:
             # Until the driver says when it left: a receipt may be here before that.
             self._echoes[flight.counter & 0xFF] = (lane.name, self._after(now, airtime_ms))

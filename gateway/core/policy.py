@@ -61,6 +61,9 @@ class Policy:
     """Silence of the far gateway on every link until the alarm, where a cable is there."""
     far_silent_radio_ms: int = 1_200_000
 
+    airtime_reserve_percent: int = 20
+    """Part of a radio's airtime budget that only FLASH and IMMEDIATE may use; 0 to 90."""
+
     hello_interval_ms: int = 2_000
     """Between hellos that nobody answered, doubling to `hello_interval_max_ms`."""
     hello_interval_max_ms: int = 60_000

@@ -16,7 +16,7 @@ from gateway.core.effects import Transmit
 from gateway.core.events import FrameReceived, LinkTraits, LinkUp
 from gateway.errors import LinkLostError
 from gateway.links.base import LinkEvent
-from gateway.links.meshtastic.identity import Handshake, RadioIdentity
+from gateway.links.meshtastic.identity import DUTY_SHARES, Handshake, RadioIdentity
 from gateway.links.meshtastic.protobuf import ProtobufError, mesh_pb2, portnums_pb2
 from gateway.links.meshtastic.stream import WAKE, StreamParser, encode_frame
 from gateway.links.meshtastic.transmissions import SendTimes, Transmissions
@@ -212,6 +212,7 @@ class Conversation:
             FRAME_SIZE_MAX_RADIO,
             identity.airtime,
             is_radio=True,
+            duty_share=DUTY_SHARES.get(identity.region),
             detail=identity.detail(self._port, self._far_node),
         )
         self._events.append(LinkUp(self._link, traits))

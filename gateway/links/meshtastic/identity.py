@@ -50,6 +50,10 @@ _BANDWIDTH_BY_CODE: Final = {
 """Kilohertz for the whole numbers that stand for broken ones in the configuration."""
 
 
+DUTY_SHARES: Final = {"EU_433": 0.10, "EU_868": 0.10, "UA_433": 0.10, "UA_868": 0.01}
+"""Share of a rolling hour that the firmware allows on air, by region; elsewhere it has no limit."""
+
+
 @dataclass(frozen=True, slots=True)
 class RadioIdentity:
     """A radio as the handshake showed it."""

@@ -1,0 +1,89 @@
+"""The airtime governor: time on air of one link in the rolling hour, against its duty cycle.
+
+A reserve is kept for FLASH and IMMEDIATE. What does not fit is HELD, and `fits_at` says until when.
+Counts in whole minutes, rounded up, so that the radio, which counts too, never refuses first.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Final
+
+from gateway.model import Instant, Precedence
+
+HOUR_MS: Final = 3_600_000
+MINUTE_MS: Final = 60_000
+_MINUTES: Final = 60
+
+
+class Governor:
+    """Spent airtime by minute. A `share` of None means no limit: then it only counts."""
+
+    __slots__ = ("_reserve", "_share", "_spent", "_total_ms")
+
+    def __init__(self, *, reserve: float) -> None:
+        """`reserve` is the part of the budget, 0 to 1, that only urgent precedences may use."""
+        self._reserve = reserve
+        self._share: float | None = None
+        self._spent: deque[tuple[int, int]] = deque()
+        """(minute, milliseconds), oldest first."""
+        self._total_ms = 0
+
+    @property
+    def is_limited(self) -> bool:
+        return self._share is not None
+
+    def limit(self, share: float | None) -> None:
+        """The duty cycle of the region that the radio is set to, 0 to 1; None: none."""
+        self._share = share
+
+    def spend(self, now: Instant, airtime_ms: float) -> None:
+        """Charge time on air, ours or made for us (acks, firmware retransmissions), rounded up."""
+        minute = now // MINUTE_MS
+        whole = int(-(-airtime_ms // 1))
+        self._forget(minute)
+        if self._spent and self._spent[-1][0] == minute:
+            self._spent[-1] = (minute, self._spent[-1][1] + whole)
+        else:
+            self._spent.append((minute, whole))
+        self._total_ms += whole
+
+    def spent_ms(self, now: Instant) -> int:
+        """Charged in the rolling hour."""
+        self._forget(now // MINUTE_MS)
+        return self._total_ms
+
+    def minutes(self) -> tuple[tuple[int, int], ...]:
+        """(minute, milliseconds) of the rolling hour, for the store."""
+        return tuple(self._spent)
+
+    def fits(self, now: Instant, airtime_ms: float, precedence: Precedence) -> bool:
+        """Whether a frame of this airtime may go now."""
+        budget = self._budget_ms(precedence)
+        return budget is None or self.spent_ms(now) + airtime_ms <= budget
+
+    def fits_at(self, now: Instant, airtime_ms: float, precedence: Precedence) -> Instant:
+        """The first instant at which it will, if nothing else is sent meanwhile; `now` if it does.
+
+        A frame that no empty hour has room for is let go when the hour is empty.
+        """
+        budget = self._budget_ms(precedence)
+        if budget is None or self.fits(now, airtime_ms, precedence):
+            return now
+        left = self._total_ms
+        for minute, spent in self._spent:
+            left -= spent
+            if left + airtime_ms <= budget or not left:
+                return Instant((minute + _MINUTES + 1) * MINUTE_MS)
+        return now
+
+    def _budget_ms(self, precedence: Precedence) -> float | None:
+        if self._share is None:
+            return None
+        whole = self._share * HOUR_MS
+        return whole if precedence <= Precedence.IMMEDIATE else whole * (1 - self._reserve)
+
+    def _forget(self, minute: int) -> None:
+        # A minute counts until the last of its 60 s is an hour old.
+        while self._spent and self._spent[0][0] < minute - _MINUTES:
+            self._total_ms -= self._spent.popleft()[1]

@@ -1,0 +1,92 @@
+"""The airtime governor on a line: HELD with a forecast, the reserve, the next link, a restart."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from gateway.core.governor import HOUR_MS
+from gateway.model import LinkName, Precedence
+from gateway.sim.world import World
+from tests.sim.scenes import MINUTE, SECOND, draft, reaches, send
+
+RADIO = LinkName("radio")
+RECEIPT = "MACHINE RECEIPT"
+
+
+def spent_line(*, cable: bool = False) -> World:
+    """A LongFast radio with 1 % duty cycle, of which ROUTINE traffic has used its part."""
+    world = World(3)
+    path = world.add_path("radio", bit_rate=None)
+    path.traits = dataclasses.replace(path.traits, duty_share=0.01)
+    world.start()
+    world.run(30 * SECOND)
+    while True:
+        notice = send(world, draft(precedence=Precedence.ROUTINE))
+        world.run(20 * SECOND)
+        if world.state_of(notice) == "HELD":
+            break
+    if cable:
+        world.add_path("cable")
+    return world
+
+
+def test_what_does_not_fit_is_held_and_goes_when_it_said() -> None:
+    """HELD names the time; within the hour it is there; FLASH uses the reserve meanwhile."""
+    world = spent_line()
+    held = send(world, draft(precedence=Precedence.ROUTINE))
+    flash = send(world, draft(precedence=Precedence.FLASH))
+    reaches(world, flash, RECEIPT, 30 * SECOND)
+    assert world.state_of(held) in ("HELD", "QUEUED")
+    text = [o for o in world.posts[1].observed if o.fields.get("state") == "HELD"]  # type: ignore[index]
+    assert "goes in" in str(text[-1].fields["evidence"])
+    reaches(world, held, RECEIPT, 2 * HOUR_MS)
+
+
+def test_no_rolling_hour_exceeds_the_duty_cycle() -> None:
+    """Six hours of more traffic than fits: what each radio sends stays within 36 s an hour."""
+    world = World(5)
+    path = world.add_path("radio", bit_rate=None)
+    path.traits = dataclasses.replace(path.traits, duty_share=0.01)
+    sent: dict[int, list[tuple[int, float]]] = {1: [], 2: []}
+    transmit = world._transmit
+
+    def tap(post: object, frame: object) -> None:
+        airtime = path.traits.airtime.of(len(frame.octets))  # type: ignore[attr-defined]
+        sent[post.station].append((world.now_ms, airtime))  # type: ignore[attr-defined]
+        transmit(post, frame)  # type: ignore[arg-type]
+
+    world._transmit = tap  # type: ignore[method-assign]
+    world.start()
+    world.run(30 * SECOND)
+    for _ in range(6 * 60):
+        world.submit(draft(precedence=Precedence.ROUTINE))
+        world.run(MINUTE)
+    for frames in sent.values():
+        for end, _ in frames:
+            spent = sum(ms for at, ms in frames if end - HOUR_MS < at <= end)
+            assert spent <= 0.01 * HOUR_MS + 4_000, "beats and receipts may use what is left"
+
+
+def test_the_next_link_takes_what_the_radio_may_not_send() -> None:
+    """With a cable beside it a spent radio holds nothing up."""
+    world = World(7)
+    path = world.add_path("radio", bit_rate=None)
+    path.traits = dataclasses.replace(path.traits, duty_share=0.0001)
+    world.add_path("cable")
+    world.start()
+    world.run(30 * SECOND)
+    for _ in range(5):
+        notice = send(world, draft(precedence=Precedence.ROUTINE))
+        reaches(world, notice, RECEIPT, 10 * SECOND)
+
+
+def test_spent_airtime_survives_a_restart() -> None:
+    """A kill does not give the budget back."""
+    world = spent_line()
+    world.crash(1)
+    world.run(5 * SECOND)
+    world.start(1)
+    world.run(30 * SECOND)
+    notice = send(world, draft(precedence=Precedence.ROUTINE))
+    world.run(MINUTE)
+    assert world.state_of(notice) in ("HELD", "QUEUED")

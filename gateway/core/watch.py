@@ -109,7 +109,9 @@ class Watch:
             return False
         record.overdue = True
         self._ledger.keep(record, draft)
-        self._ledger.publish_state(record, draft, evidence=f"OVERDUE: {kind}", link=record.link)
+        self._ledger.publish_state(
+            record, draft, evidence=self._lapse(kind, record), link=record.link
+        )
         draft.observe(
             Level.WARNING,
             "overdue",
@@ -120,6 +122,16 @@ class Watch:
         log_station(draft, "overdue", ("notice", str(record.notice.id)), ("limit", kind))
         self._raise_overdue(record)
         return True
+
+    def _lapse(self, kind: str, record: Record) -> str:
+        """Which limit was broken, in plain words."""
+        precedence = record.notice.precedence
+        if kind == "receipt_due":
+            limit_s = self._policy.receipt_limit_ms(precedence) // 1000
+            return f"no machine receipt within {limit_s} s"
+        if kind == "reply_due":
+            return f"the reply-by of {record.notice.reply_by_min} min passed"
+        return f"no answer within {self._policy.answer_limit_ms(precedence) // 1000} s"
 
     def _raise_overdue(self, record: Record) -> None:
         # A TEST or EXERCISE must never raise the alarm of an OPERATION.

@@ -242,9 +242,10 @@ def _text(fields: Mapping[str, object]) -> Text | None:
     if len(text) > 4 * BODY_SIZE_MAX:
         # Before normalising: NFC never shrinks a text this long to the limit, and its cost grows
         # with the square of a run of combining marks.
+        size = len(text.encode(errors="surrogatepass"))
         raise FieldError(
             "text",
-            f"has {len(text)} characters, the limit is {BODY_SIZE_MAX} octets of UTF-8",
+            f"has {size} octets of UTF-8, the limit is {BODY_SIZE_MAX}",
             "shorten it or send it as two notices",
             code="text_too_long",
         )

@@ -213,9 +213,16 @@ class ApiClient:
 
     def _no_permission(self) -> str:
         try:
-            group = grp.getgrgid(self._path.stat().st_gid).gr_name
+            group_id = self._path.stat().st_gid
+            group = grp.getgrgid(group_id).gr_name
         except (OSError, KeyError):
             return f"you may not use {self._path}; ask the technician for the gateway's group"
+        if group_id == 0:
+            # Membership of root's group opens far more than this socket.
+            return (
+                f"you may not use {self._path}; run it as root, or set [api] group in the "
+                "gateway's configuration and join that group"
+            )
         return (
             f"you may not use {self._path}; join its group with "
             f"`sudo usermod -aG {group} {_own_name()}` and log in again"

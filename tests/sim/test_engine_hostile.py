@@ -11,7 +11,7 @@ from gateway.sim.world import World
 from gateway.store.memory import MemoryStore
 from gateway.wire.items import ActItem
 from gateway.wire.notice import encode_act
-from tests.sim.scenes import MINUTE, SECOND, alarms, draft, line, reaches, send
+from tests.sim.scenes import SECOND, alarms, draft, line, reaches, send
 
 RECEIPT = "MACHINE RECEIPT"
 CABLE = LinkName("cable")
@@ -191,25 +191,6 @@ def test_an_act_that_cannot_be_read_is_answered_cantpro() -> None:
     world.plug("cable")
     reaches(world, later, "CANTPRO", 10 * SECOND)
     assert len(world.published(2)) == 1
-
-
-def test_a_bad_signature_is_refused_without_a_receipt() -> None:
-    """Sealed by the peer's frame key, signed by another: refused, and the hole stays open."""
-    world = line()
-    notice = send(world, draft())
-    world.run(5)
-    post = world.posts[Station(1)]
-    assert post.engine is not None
-    state = post.engine._state
-    reaches(world, notice, RECEIPT, 2 * SECOND)
-    record_ = state.ledger.get(notice)
-    assert record_ is not None
-    octets = encode_act(record_.notice)[:-1] + b"!"
-    frame, _ = state.lines[Station(2)].session.seal([ActItem(0, octets, bytes(64))])
-    before = len(world.posts[Station(2)].store.recovered().seen)
-    world.give(Station(2), FrameReceived(CABLE, frame))
-    world.run(MINUTE)
-    assert len(world.posts[Station(2)].store.recovered().seen) == before
 
 
 def test_a_key_is_renewed_before_its_frames_are_spent() -> None:

@@ -8,7 +8,6 @@ import socket
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
 from gateway.core.events import Principal, Rights
@@ -37,8 +36,6 @@ class Users:
     def __init__(self, configured: Mapping[str, Principal]) -> None:
         self._configured = dict(configured)
         self._own_uid = os.getuid()
-        # In a user namespace (systemd's PrivateUsers=) every foreign user looks like this one.
-        self._overflow_uid = _overflow_uid()
 
     def peer(self, connection: socket.socket) -> Peer:
         """The user of a connected Unix socket."""
@@ -48,7 +45,7 @@ class Users:
 
     def of_uid(self, uid: int) -> Peer:
         name = _user_name(uid)
-        principal = None if uid == self._overflow_uid else self._configured.get(name)
+        principal = self._configured.get(name)
         if principal is not None:
             return Peer(principal, is_known=True, may_name_any_role=False)
         if uid in (0, self._own_uid):
@@ -63,10 +60,3 @@ def _user_name(uid: int) -> str:
         return pwd.getpwuid(uid).pw_name
     except KeyError:
         return f"uid {uid}"
-
-
-def _overflow_uid() -> int:
-    try:
-        return int(Path("/proc/sys/kernel/overflowuid").read_text(encoding="ascii"))
-    except (OSError, ValueError):
-        return 65534

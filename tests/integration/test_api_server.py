@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import pwd
 import socket
 import stat
 from collections.abc import AsyncIterator, Callable
@@ -384,7 +385,7 @@ async def test_users_have_the_rights_of_the_configuration(tmp_path: Path) -> Non
 
 
 def test_rights_by_user_id() -> None:
-    """Root and the own user may do everything, strangers and foreign name spaces nothing."""
+    """Root and the own user may do everything, strangers nothing, others what is configured."""
     users = Users({"nobody": principal({Operation.TEST})})
     assert users.of_uid(0).principal.rights.answer
     assert users.of_uid(0).may_name_any_role
@@ -392,8 +393,9 @@ def test_rights_by_user_id() -> None:
     stranger = users.of_uid(4_000_000)
     assert (stranger.principal.user, stranger.is_known) == ("uid 4000000", False)
     assert not stranger.principal.rights.submit
-    # 65534 is also what every foreign user looks like in a user namespace.
-    assert not users.of_uid(65534).is_known
+    configured = users.of_uid(pwd.getpwnam("nobody").pw_uid)
+    assert configured.principal.rights.submit == {Operation.TEST}
+    assert not configured.may_name_any_role
 
 
 def test_the_socket_is_for_its_group(tmp_path: Path) -> None:

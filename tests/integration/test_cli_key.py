@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import pwd
 import stat
+import tempfile
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -77,7 +80,7 @@ class Side:
 
 
 def make_side(run: Run, folder: Path, station: int, name: str) -> Side:
-    folder.mkdir()
+    folder.mkdir(exist_ok=True)
     config = folder / "hotline.toml"
     config.write_text(
         f'[station]\nname = "{name}"\nkey_file = "{folder}/station.key"\n'
@@ -119,6 +122,45 @@ def joined(run: Run, sides: tuple[Side, Side], tmp_path: Path) -> tuple[Side, Si
 
 def mode(path: Path) -> int:
     return stat.S_IMODE(path.stat().st_mode)
+
+
+@contextmanager
+def as_user(user: pwd.struct_passwd) -> Iterator[None]:
+    groups = os.getgroups()
+    os.setgroups([])
+    os.setegid(user.pw_gid)
+    os.seteuid(user.pw_uid)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+        os.setegid(0)
+        os.setgroups(groups)
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can become another user")
+def test_keys_that_root_makes_are_the_service_users(run: Run) -> None:
+    """As with sudo: files get the owner of their folder, who can then start the gateway."""
+    service = pwd.getpwnam("daemon")
+    with tempfile.TemporaryDirectory() as outer:
+        Path(outer).chmod(0o755)
+        folder = Path(outer) / "etc"
+        folder.mkdir(mode=0o750)
+        os.chown(folder, service.pw_uid, service.pw_gid)
+        side = make_side(run, folder, 1, "NORTH")
+        other = make_side(run, Path(outer) / "south", 2, "SOUTH")
+        trusted = run(
+            "key", "trust", other.card, "--config", side.config, "--new-secret", "--carry",
+            Path(outer) / "line.secret", "--yes", "--cable", "/dev/null", "9600", "--add",
+        )  # fmt: skip
+        assert trusted.code == 0, trusted.err
+        for name, expected in (("station.key", 0o600), ("SOUTH.secret", 0o600)):
+            made = folder / name
+            assert (made.stat().st_uid, made.stat().st_gid) == (service.pw_uid, service.pw_gid)
+            assert mode(made) == expected
+        with as_user(service):
+            checked = run("config", "check", "--config", side.config)
+        assert checked.code == 0, checked.err
 
 
 def test_new_keys_are_private_and_never_overwritten(run: Run, sides: tuple[Side, Side]) -> None:

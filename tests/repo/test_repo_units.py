@@ -55,6 +55,21 @@ def test_the_clock_can_be_asked() -> None:
     assert "ProtectClock" not in service()
 
 
+def test_users_of_the_socket_keep_their_names() -> None:
+    """In a user namespace SO_PEERCRED says nobody for all of [[api.user]]: no rights left."""
+    assert not {"PrivateUsers", "DynamicUser"} & service().keys()
+
+
+def test_the_folder_of_keys_belongs_to_the_service() -> None:
+    """As root `hotline key` gives files to the folder's owner, who must be the unit's user."""
+    lines = (ROOT / "systemd/hotline-gateway.tmpfiles").read_text().splitlines()
+    (line,) = [line for line in lines if line and not line.startswith("#")]
+    kind, folder, mode, user, group, _age = line.split()
+    assert (kind, Path(folder)) == ("d", StationSettings(name="NORTH").key_file.parent)
+    assert (mode, user, group) == ("0750", service()["User"], service()["Group"])
+    assert service()["ProtectSystem"] == "strict"
+
+
 def test_systemd_has_no_complaint_and_little_exposure(tmp_path: Path) -> None:
     """`systemd-analyze verify` is silent; the exposure is that of well-kept services."""
     if not (tool := shutil.which("systemd-analyze")):

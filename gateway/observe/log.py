@@ -21,7 +21,7 @@ from pythonjsonlogger.json import JsonFormatter
 
 from gateway.core.effects import Level, Observe
 from gateway.errors import ConfigError
-from gateway.model import Now, TimeQuality
+from gateway.model import Now, TimeQuality, UtcTime
 from gateway.wire.document import iso_time
 
 LINE_COUNT_MAX: Final = 10_000
@@ -53,12 +53,14 @@ class LocalLog:
 
     `folder` gets `gateway.log`, `gateway.log.1` ... up to `file_count` old ones of `file_size_max`
     octets; None: no file. `journal` gets lines with a priority in front. Raises `ConfigError`.
+    `wall` gives seconds since 1970 for lines written while `clock` trusts no time.
     """
 
     def __init__(
         self,
         *,
         clock: Callable[[], Now],
+        wall: Callable[[], float],
         level: str = "info",
         folder: Path | None = None,
         file_size_max: int = 1_000_000,
@@ -66,6 +68,7 @@ class LocalLog:
         journal: IO[str] | None = None,
     ) -> None:
         self._clock = clock
+        self._wall = wall
         self._level = _LEVELS[Level(level)]
         handlers: list[logging.Handler] = []
         if folder is not None:
@@ -116,9 +119,11 @@ class LocalLog:
     ) -> None:
         now = self._clock()
         quality = now.quality or TimeQuality.NONE
+        # A technician needs some time to go by; the quality says when it may be wrong.
+        utc = UtcTime(int(self._wall())) if now.utc is None else now.utc
         line: dict[str, Value] = {
             "level": logging.getLevelName(level).lower(),
-            "time": iso_time(now.utc),
+            "time": iso_time(utc),
             "time_quality": quality.name,
             "instant_ms": now.instant,
             "event": event,

@@ -112,6 +112,10 @@ class Clock:
             return Now(instant, None, TimeQuality.NONE)
         return Now(instant, UtcTime(utc), self._seen.quality)
 
+    def wall(self) -> float:
+        """Seconds since 1970 as the wall clock says, trusted or not: for the local log only."""
+        return self._sources.wall_ms() / 1000
+
     def poll(self) -> ClockStepped | None:
         """Look for a jump of the wall clock or a change of its quality since the last call."""
         seen = _Seen(self._offset_ms(), self._quality())

@@ -318,6 +318,7 @@ def _open_log(settings: Settings, clock: Clock) -> LocalLog:
     folder = settings.log_folder if journal is None else settings.log.folder
     log = LocalLog(
         clock=clock.now,
+        wall=clock.wall,
         level=settings.log.level,
         folder=folder,
         file_size_max=settings.log.file_size_max,

@@ -22,13 +22,18 @@ from gateway.observe.log import LINE_COUNT_MAX, LocalLog, is_journal
 NOW = Now(Instant(12_345), UtcTime(1_795_360_000), TimeQuality.SYNCHRONISED)
 
 
+def wall() -> float:
+    """A wall clock that nobody vouches for."""
+    return 1_795_000_000.9
+
+
 def lines(folder: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in (folder / "gateway.log").read_text("ascii").splitlines()]
 
 
 def test_a_line_has_level_time_quality_event_and_fields(tmp_path: Path) -> None:
     """What the issue asks of a line, in the order in which a person reads it."""
-    log = LocalLog(clock=lambda: NOW, folder=tmp_path / "log")
+    log = LocalLog(clock=lambda: NOW, wall=wall, folder=tmp_path / "log")
     log.observe(
         Observe(Level.WARNING, "frame_refused", {"notice_id": "1-3f2a-17", "link": "radio"})
     )
@@ -46,17 +51,18 @@ def test_a_line_has_level_time_quality_event_and_fields(tmp_path: Path) -> None:
     assert stat.S_IMODE((tmp_path / "log").stat().st_mode) & 0o007 == 0
 
 
-def test_an_untrusted_clock_gives_no_time(tmp_path: Path) -> None:
-    """A wrong wall clock is not written down as if it were right."""
-    log = LocalLog(clock=lambda: Now(Instant(5)), folder=tmp_path)
+def test_an_untrusted_clock_is_written_as_such(tmp_path: Path) -> None:
+    """A technician finds the line by some time; the quality says that it may be wrong."""
+    log = LocalLog(clock=lambda: Now(Instant(5)), wall=wall, folder=tmp_path)
     log.observe(Observe(Level.INFO, "ready", {}))
     log.close()
-    assert (lines(tmp_path)[0]["time"], lines(tmp_path)[0]["time_quality"]) == (None, "NONE")
+    (line,) = lines(tmp_path)
+    assert (line["time"], line["time_quality"]) == ("2026-11-18T11:06:40Z", "NONE")
 
 
 def test_lines_below_the_level_are_not_written(tmp_path: Path) -> None:
     """The configured level is the least that is kept."""
-    log = LocalLog(clock=lambda: NOW, folder=tmp_path, level="warning")
+    log = LocalLog(clock=lambda: NOW, wall=wall, folder=tmp_path, level="warning")
     for level in Level:
         log.observe(Observe(level, level.value, {}))
     log.close()
@@ -65,7 +71,7 @@ def test_lines_below_the_level_are_not_written(tmp_path: Path) -> None:
 
 def test_key_material_and_control_characters_stay_out(tmp_path: Path) -> None:
     """A secret by name is hidden, text cannot forge a line or turn the screen, size is bounded."""
-    log = LocalLog(clock=lambda: NOW, folder=tmp_path)
+    log = LocalLog(clock=lambda: NOW, wall=wall, folder=tmp_path)
     fields = {"secret": "ab" * 32, "text": 'a\n{"level": "info"}\u202e\x1b[2J', "long": "x" * 9_000}
     log.observe(Observe(Level.INFO, "noted", fields))
     log.close()
@@ -80,7 +86,7 @@ def test_key_material_and_control_characters_stay_out(tmp_path: Path) -> None:
 
 def test_files_rotate_within_their_bound(tmp_path: Path) -> None:
     """The log never fills the card: so many files of so many octets."""
-    log = LocalLog(clock=lambda: NOW, folder=tmp_path, file_size_max=2_000, file_count=2)
+    log = LocalLog(clock=lambda: NOW, wall=wall, folder=tmp_path, file_size_max=2_000, file_count=2)
     for number in range(100):
         log.observe(Observe(Level.INFO, "noted", {"number": number}))
     log.close()
@@ -105,7 +111,7 @@ class SlowStream(io.StringIO):
 def test_a_hanging_card_holds_nobody_and_what_was_lost_is_said() -> None:
     """At the bound new lines are dropped, counted, and the count is in the next line."""
     stream = SlowStream()
-    log = LocalLog(clock=lambda: NOW, journal=stream)
+    log = LocalLog(clock=lambda: NOW, wall=wall, journal=stream)
     for number in range(LINE_COUNT_MAX + 500):
         log.observe(Observe(Level.INFO, "noted", {"number": number}))
     stream.let_go.set()
@@ -124,7 +130,7 @@ def test_a_hanging_card_holds_nobody_and_what_was_lost_is_said() -> None:
 def test_closing_waits_for_what_was_taken() -> None:
     """A stop with a full queue writes every line that was not counted as dropped."""
     stream = SlowStream()
-    log = LocalLog(clock=lambda: NOW, journal=stream)
+    log = LocalLog(clock=lambda: NOW, wall=wall, journal=stream)
     for number in range(LINE_COUNT_MAX + 10):
         log.observe(Observe(Level.INFO, "noted", {"number": number}))
     threading.Timer(0.1, stream.let_go.set).start()
@@ -135,7 +141,7 @@ def test_closing_waits_for_what_was_taken() -> None:
 def test_the_journal_reads_the_priority_in_front() -> None:
     """Errors are errors for journalctl too (sd-daemon(3))."""
     stream = io.StringIO()
-    log = LocalLog(clock=lambda: NOW, level="debug", journal=stream)
+    log = LocalLog(clock=lambda: NOW, wall=wall, level="debug", journal=stream)
     for level in Level:
         log.observe(Observe(level, "noted", {}))
     log.close()
@@ -155,7 +161,7 @@ def test_the_journal_is_told_by_device_and_inode() -> None:
 
 def test_what_libraries_say_becomes_a_line(tmp_path: Path) -> None:
     """A library's warning is not lost and has the form of all lines; after close it is let go."""
-    log = LocalLog(clock=lambda: NOW, folder=tmp_path)
+    log = LocalLog(clock=lambda: NOW, wall=wall, folder=tmp_path)
     log.capture_libraries()
     count = len(logging.getLogger().handlers)
     logging.getLogger("asyncio").warning("slow %s", "callback")
@@ -170,7 +176,7 @@ def test_a_crash_keeps_its_traceback_in_the_log_only(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Whoever mends it finds where; the operator's terminal stays clean."""
-    log = LocalLog(clock=lambda: NOW, folder=tmp_path)
+    log = LocalLog(clock=lambda: NOW, wall=wall, folder=tmp_path)
     try:
         raise ZeroDivisionError("here")
     except ZeroDivisionError as error:
@@ -185,7 +191,7 @@ def test_a_crash_keeps_its_traceback_in_the_log_only(
 def test_a_full_disk_stops_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     """Every write fails: no exception, no traceback on the terminal."""
     with Path("/dev/full").open("w", buffering=1, encoding="ascii") as stream:
-        log = LocalLog(clock=lambda: NOW, journal=stream)
+        log = LocalLog(clock=lambda: NOW, wall=wall, journal=stream)
         log.observe(Observe(Level.INFO, "noted", {}))
         log.close()
         assert capsys.readouterr() == ("", "")
@@ -196,4 +202,4 @@ def test_a_folder_that_cannot_be_written_is_one_sentence(tmp_path: Path) -> None
     """The operator learns the path and what to do."""
     (tmp_path / "log").write_text("a file in the way")
     with pytest.raises(ConfigError, match=r"\[log\] folder: .* cannot be written"):
-        LocalLog(clock=lambda: NOW, folder=tmp_path / "log")
+        LocalLog(clock=lambda: NOW, wall=wall, folder=tmp_path / "log")

@@ -46,6 +46,12 @@ def test_clock_nobody_vouches_for_gives_no_utc() -> None:
     assert (now.utc, now.quality) == (None, TimeQuality.NONE)
 
 
+def test_the_untrusted_wall_clock_is_told_apart() -> None:
+    """The local log may ask what the wall clock says, whatever it is worth."""
+    clock = Clock(Table(wall=1_500, synchronised=False))
+    assert (clock.wall(), clock.now().utc) == (1.5, None)
+
+
 def test_operator_may_vouch() -> None:
     """`is_manual` trusts an unsynchronised clock as MANUAL."""
     now = Clock(Table(synchronised=False), is_manual=True).now()

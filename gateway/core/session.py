@@ -222,6 +222,9 @@ class Session:
         if hello.response is not None and hello.response == self._challenge:
             self._challenge = None
             if inbound.is_retired:
+                # It lives, so it counts again: the other may be the one that is switched off.
+                inbound.is_retired = False
+                self._make_current(inbound)
                 return HelloOutcome.TWO_INCARNATIONS
             if not inbound.is_proven:
                 outcome = HelloOutcome.PROVEN

@@ -161,7 +161,7 @@ def test_a_challenge_is_answered_once_and_by_the_words_said() -> None:
 
 
 def test_two_live_incarnations_of_one_station_are_told() -> None:
-    """A new one retires the old; the old one that answers a challenge still is a copy."""
+    """A new one retires the old; the old one that answers a challenge still counts again."""
     one, two, copy = session(ONE, 1), session(TWO, 2), session(TWO, 3)
     prove(one, two, 10)
     receive(one, hello(copy)[0])
@@ -169,7 +169,8 @@ def test_two_live_incarnations_of_one_station_are_told() -> None:
     assert not one.is_proven(two.incarnation)
     assert prove(one, two, 12) is HelloOutcome.TWO_INCARNATIONS
     assert one.current is not None
-    assert one.current.incarnation == copy.incarnation
+    assert one.current.incarnation == two.incarnation, "the copy may be switched off by now"
+    assert not one.is_proven(copy.incarnation)
 
 
 def test_incarnations_kept_are_bounded_and_the_current_one_stays() -> None:

@@ -203,7 +203,7 @@ class _Drawing:
         return Restore(self._at(), station, self._span(60, 20_000), self._span(5, 300))
 
     def _twin(self) -> Twin:
-        return Twin(self._at(), self._rng.choice(self._stations), self._span(300, 3_600))
+        return Twin(self._at(), self._rng.choice(self._stations), self._span(30, 600))
 
     def _fill_disk(self) -> FillDisk:
         return FillDisk(self._at(), self._rng.choice(self._stations), self._span(1, 1_800))

@@ -86,8 +86,8 @@ class Frames:
         line = engine._state.lines[frame.to]  # noqa: SLF001 - see above
         lane = line.lanes[frame.link]
         head = line.outgoing.next_waiting()
-        first = line.outgoing.get(lane.jobs[0][2].act_id) if lane.jobs else None
-        waits = first is not None and first.precedence is Precedence.FLASH
+        waiting = (line.outgoing.get(job[2].act_id) for job in lane.jobs)
+        waits = any(act is not None and act.precedence is Precedence.FLASH for act in waiting)
         waits = waits or (head is not None and head.precedence is Precedence.FLASH)
         name = (post.station, post.number, frame.link)
         if not waits:

@@ -93,8 +93,10 @@ class People:
         """A notice is published at a station."""
         if act_id in self.cases or post.number:
             return
-        stored = post.store._live.rows[act_id].act  # noqa: SLF001 - the store's queries are coroutines
-        assert stored is not None
+        row = post.store._live.rows.get(act_id)  # noqa: SLF001 - the store's queries are coroutines
+        if row is None or row.act is None:
+            return
+        stored = row.act
         notice = decode_act(stored.octets, originator=act_id.originator, to=post.station)
         assert isinstance(notice, Notice)
         rng = Random(f"watch {self._seed} {self._places.get(act_id, act_id)}")

@@ -56,6 +56,8 @@ class Performer:
         self._note = note
         self._accepted: dict[int, ActId] = {}
         self.recorded: dict[LinkName, list[FrameReceived]] = {name: [] for name in world.paths}
+        self.is_injecting = False
+        """What an attacker plays arrives now."""
         self._is_over = False
         self._clear_bursts = {name: path.burst for name, path in world.paths.items()}
         self._images: dict[int, MemoryStore] = {}
@@ -265,4 +267,6 @@ class Performer:
 
     def _inject(self, path: Path, to: Station, received: FrameReceived) -> None:
         if not path.unplugged:
+            self.is_injecting = True
             self._world.give(to, received)
+            self.is_injecting = False

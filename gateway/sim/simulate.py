@@ -11,10 +11,11 @@ from gateway.core.effects import ConfirmSubmission, Effect, Publish, ShowStatus,
 from gateway.core.events import Event, FrameReceived
 from gateway.core.policy import Policy
 from gateway.core.records import Topic, Write
-from gateway.model import ActId
+from gateway.model import ActId, DeliveryState
 from gateway.sim.channel import SHORT_FAST, Burst, cable_traits, radio_traits
 from gateway.sim.drawing import HOUR_MS, draw_plan
 from gateway.sim.frames import Frames, is_far_silent
+from gateway.sim.lamps import Lamps
 from gateway.sim.people import People
 from gateway.sim.perform import RECORDED_COUNT_MAX, Performer
 from gateway.sim.plan import Plan
@@ -29,6 +30,19 @@ VIOLATION_COUNT_MAX: Final = 20
 _SETTLE_MS: Final = 60_000
 """After the last receipt: time for answers and states to be the same on both sides."""
 _SLICE_MS: Final = 600_000
+
+
+_ENDED: Final = frozenset({DeliveryState.CANCELLED, DeliveryState.SUPERSEDED})
+_CLOSED: Final = frozenset(
+    {
+        DeliveryState.HAVCO,
+        DeliveryState.CANTCO,
+        DeliveryState.AFFIRM,
+        DeliveryState.NEGATIVE,
+        DeliveryState.CANTPRO,
+    }
+)
+"""Nothing moves these any more."""
 
 
 class StoppedError(Exception):
@@ -138,8 +152,10 @@ class Run:
         self.safety = Safety(self.world, self.blame)
         self.frames = Frames(self.world, self.blame)
         self.promises = Promises(self.world, options.policy, self.blame)
+        self.lamps = Lamps(self.world, options.policy, self.blame)
         self.people = People(self.world, seed, self.notices)
         self.performer = Performer(self.world, self.plan, self.people, self.notices, self._noted)
+        self.promises.is_played = lambda: self.performer.is_injecting
         self._keeps_frames = profile.attacks > 0
         self.world.witness = Watching(self)
 
@@ -215,6 +231,7 @@ class Run:
         heal_s: float | None = None
         try:
             self.world.start()
+            self.lamps.begin()
             places = self.options.only
             self.performer.schedule(range(len(self.plan)) if places is None else places)
             self._pass(max(round(self.options.hours * HOUR_MS), self.performer.end_ms()))
@@ -311,6 +328,12 @@ class Run:
                 problems.append(f"{act_id} is not at its addressee")
             elif far.act.octets != row.act.octets:
                 problems.append(f"{act_id} says another thing at its addressee")
+            elif row.delivery is not None and far.delivery is not None:
+                states = row.delivery.state, far.delivery.state
+                if states[0] in _ENDED and states[1] not in _ENDED | _CLOSED:
+                    problems.append(
+                        f"{act_id} is {states[0].value} but {states[1].value} at its addressee"
+                    )
         return problems
 
 

@@ -33,7 +33,7 @@ def test_a_standby_that_comes_late_does_not_open_it_again() -> None:
 
 
 def test_flash_finds_a_place_where_slower_ones_fill_the_window() -> None:
-    """The window of a dead line is full of IMMEDIATE ones: FLASH leaves all the same (clockless 1)."""
+    """A dead line with its window full of IMMEDIATE ones: FLASH leaves all the same."""
     world: World = line(radio=True, cable=False)
     world.paths[LinkName("radio")].deaf.update((Station(1), Station(2)))
     world.run(30 * MINUTE)

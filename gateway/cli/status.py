@@ -85,7 +85,9 @@ def gateway_text(peer: Document | None) -> str:
     """Does the far gateway answer, and does it take what we send?"""
     if peer is None or peer.get("heard_ms_ago") is None:
         return "nothing heard yet"
-    answers = "answers" if peer.get("confirmed") else "HEARD, BUT HAS NOT SHOWN THAT IT HEARS US"
+    answers = "HEARD, BUT HAS NOT SHOWN THAT IT HEARS US"
+    if peer.get("confirmed"):
+        answers = "answers" if peer.get("answers") else "DOES NOT ANSWER"
     busy = ", BUT CANNOT STORE NOW (busy)" if peer.get("busy") else ""
     return f"{answers}{busy}; heard {milliseconds(peer['heard_ms_ago'])} ago"
 

@@ -94,7 +94,8 @@ class Counter:
                     f"{reference} went to {station_text(state.names, target.notice.to)}",
                     "send the change to the same station",
                 )
-        elif reference is not None and reference.originator not in (state.own, wanted.to):
+            return self._check_is_in_force(event, target)
+        if reference is not None and reference.originator not in (state.own, wanted.to):
             return reject(
                 event.token,
                 RejectCode.INVALID,
@@ -103,6 +104,32 @@ class Counter:
                 "refer to a notice of this line",
             )
         return None
+
+    def _check_is_in_force(self, event: NoticeSubmitted, target: Record) -> RejectRequest | None:
+        """A CANCEL or UPDATE of what is over would look done and do nothing."""
+        if target.state not in (DeliveryState.CANCELLED, DeliveryState.SUPERSEDED):
+            return None
+        ending = next(
+            (
+                record.notice
+                for record in reversed(self._state.ledger.records.values())
+                if record.notice.reference == target.notice.id
+                and record.notice.kind in (Kind.CANCEL, Kind.UPDATE)
+                and record.direction is Direction.OUT
+            ),
+            None,
+        )
+        by = "" if ending is None else f" by {ending.id}"
+        remedy = "there is nothing left to change"
+        if ending is not None and ending.kind is Kind.UPDATE:
+            remedy = f"name {ending.id}, which is in force now"
+        return reject(
+            event.token,
+            RejectCode.CONFLICT,
+            "reference",
+            f"{target.notice.id} is {target.state.value}{by}",
+            remedy,
+        )
 
     def _accept(self, event: NoticeSubmitted, sha256: bytes, draft: Draft) -> None:
         state, wanted = self._state, event.draft

@@ -145,8 +145,8 @@ class LinkStatus:
     device_up: bool
     detail: str
     round_trip_ms: int | None
-    heard_ms_ago: int | None
-    """Since an authentic frame came in by this link; None: never in this run."""
+    heard_at: Instant | None
+    """When an authentic frame last came in by this link; None: never in this run."""
     loss: float | None
     """Estimated share of our frames lost, 0 to 1."""
     queued: int
@@ -158,7 +158,7 @@ class PeerStatus:
 
     station: Station
     confirmed: bool
-    heard_ms_ago: int | None
+    heard_at: Instant | None
     busy: bool
     """It said STORE REFUSED."""
 
@@ -174,6 +174,8 @@ class PendingNotice:
     since: Instant
     displayed: bool
     overdue: bool
+    born: Instant | None = None
+    """When its age was zero, on this boot's clock; None while its age is not known."""
     is_check: bool = False
     """A comm check: it pends on the exercise lamp whatever its operation indicator says."""
 

@@ -86,6 +86,7 @@ class Frames:
 
     def _alive(self, line: Line, link: LinkName, draft: Draft) -> None:
         line.heard(link, draft)
+        self._state.watch.note_heard(draft)
         if self._state.watch.clear_alarm(AlarmCode.FAR_GATEWAY_SILENT, station=line.peer):
             draft.status_changed = True
             name = self._state.names[line.peer]

@@ -6,9 +6,10 @@ Times are told as ages, since an `Instant` says nothing to another program.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Final
 
 from gateway.core.effects import Alarm, LinkStatus, PeerStatus, PendingNotice, Status
-from gateway.model import Instant, Station
+from gateway.model import Instant, LinkState, Station
 from gateway.wire.document import dtg, iso_time, station_text
 
 
@@ -21,7 +22,10 @@ def status_document(
         "time": iso_time(status.utc),
         "dtg": dtg(status.utc),
         "lines": [
-            {"line": station_text(names, station), **line_document(status, names, station)}
+            {
+                "line": station_text(names, station),
+                **line_document(status, names, station, instant=instant),
+            }
             for station in line_stations(status)
         ],
         "pending_in": [_pending(pending, instant) for pending in status.pending_in],
@@ -41,24 +45,44 @@ def line_stations(status: Status) -> list[Station]:
     return list(dict.fromkeys(stations))
 
 
+_USABLE: Final = frozenset({LinkState.UP, LinkState.DEGRADED})
+
+
 def line_document(
-    status: Status, names: Mapping[Station, str], station: Station
+    status: Status,
+    names: Mapping[Station, str],
+    station: Station,
+    *,
+    instant: Instant | None = None,
 ) -> dict[str, object]:
-    """One line as it is: the far gateway, and each link to it in PACE order."""
+    """One line as it is: the far gateway, and each link to it in PACE order.
+
+    `instant` is now, for ages; without it they are null.
+    """
     peers = [peer for peer in status.peers if peer.station == station]
+    links = [link for link in status.links if link.station == station]
     return {
         "station": station_text(names, status.station),
         "far_station": station_text(names, station),
-        "far_gateway": _peer(peers[0]) if peers else None,
-        "links": [_link(link) for link in status.links if link.station == station],
+        "far_gateway": _peer(peers[0], links, instant) if peers else None,
+        "links": [_link(link, instant) for link in links],
     }
 
 
-def _peer(peer: PeerStatus) -> dict[str, object]:
-    return {"confirmed": peer.confirmed, "busy": peer.busy, "heard_ms_ago": peer.heard_ms_ago}
+def _peer(peer: PeerStatus, links: list[LinkStatus], instant: Instant | None) -> dict[str, object]:
+    return {
+        "confirmed": peer.confirmed,
+        "answers": peer.confirmed and any(link.state in _USABLE for link in links),
+        "busy": peer.busy,
+        "heard_ms_ago": _age_ms(peer.heard_at, instant),
+    }
 
 
-def _link(link: LinkStatus) -> dict[str, object]:
+def _age_ms(at: Instant | None, instant: Instant | None) -> int | None:
+    return None if at is None or instant is None else max(0, instant - at)
+
+
+def _link(link: LinkStatus, instant: Instant | None) -> dict[str, object]:
     return {
         "name": link.name,
         "state": link.state.value,
@@ -66,13 +90,14 @@ def _link(link: LinkStatus) -> dict[str, object]:
         "detail": link.detail,
         "queued": link.queued,
         "round_trip_ms": link.round_trip_ms,
-        "heard_ms_ago": link.heard_ms_ago,
+        "heard_ms_ago": _age_ms(link.heard_at, instant),
         "loss": None if link.loss is None else round(link.loss, 3),
     }
 
 
 def _pending(pending: PendingNotice, instant: Instant | None) -> dict[str, object]:
-    waited_s = None if instant is None else max(0, (instant - pending.since) // 1000)
+    born = pending.born
+    waited_s = None if instant is None or born is None else max(0, (instant - born) // 1000)
     return {
         "id": str(pending.notice_id),
         "precedence": pending.precedence.name,

@@ -34,6 +34,7 @@ from gateway.model import (
 )
 
 PENDING_COUNT_MAX: Final = 32
+HEARD_SHOWN_MS: Final = 1_000
 ALARM_COUNT_MAX: Final = 64
 """Alarms listed at once; the oldest of OVERDUE makes room."""
 
@@ -70,6 +71,7 @@ class Watch:
         self._is_silenced = False
         self._button_refused_at: Instant | None = None
         self._lamp_test_until: Instant | None = None
+        self._shown_at = Instant(0)
 
     # Limits in time
 
@@ -262,18 +264,15 @@ class Watch:
         """Everything that is shown. Its cost does not grow with how many notices are open."""
         now = draft.now.instant
         self._track_candidate(now)
+        self._shown_at = now
         return Status(
             station=self._station,
-            links=tuple(
-                chain.from_iterable(self._links(line, now) for line in self._lines.values())
-            ),
+            links=tuple(chain.from_iterable(self._links(line) for line in self._lines.values())),
             peers=tuple(
                 PeerStatus(
                     station=line.peer,
                     confirmed=line.session.is_settled,
-                    heard_ms_ago=None
-                    if line.standing.heard_at is None
-                    else now - line.standing.heard_at,
+                    heard_at=line.standing.heard_at,
                     busy=line.is_peer_busy,
                 )
                 for line in self._lines.values()
@@ -292,6 +291,11 @@ class Watch:
             buzzer_until=self._buzzer_until,
         )
 
+    def note_heard(self, draft: Draft) -> None:
+        """A frame came in: the status tells so, once a second at most."""
+        if draft.now.instant - self._shown_at >= HEARD_SHOWN_MS:
+            draft.status_changed = True
+
     def _pending(self, direction: Direction) -> tuple[PendingNotice, ...]:
         levels = self._ledger.open_records(direction)
         records: Iterable[Record] = islice(
@@ -309,12 +313,13 @@ class Watch:
                 since=record.since,
                 displayed=record.displayed,
                 overdue=record.overdue,
+                born=record.born if record.age_known else None,
                 is_check=record.notice.kind is Kind.CHECK,
             )
             for record in islice(records, PENDING_COUNT_MAX)
         )
 
-    def _links(self, line: Line, now: Instant) -> list[LinkStatus]:
+    def _links(self, line: Line) -> list[LinkStatus]:
         links = []
         for lane in line.lanes.values():
             health = lane.health
@@ -326,7 +331,7 @@ class Watch:
                     device_up=health.traits is not None,
                     detail=health.traits.detail if health.traits else "",
                     round_trip_ms=health.round_trip_ms,
-                    heard_ms_ago=None if health.heard_at is None else now - health.heard_at,
+                    heard_at=health.heard_at,
                     loss=health.loss,
                     queued=len(lane.acts),
                 )

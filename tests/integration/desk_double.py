@@ -84,7 +84,7 @@ def status(**changes: object) -> Status:
             device_up=True,
             detail="/dev/ttyUSB0",
             round_trip_ms=1200,
-            heard_ms_ago=500,
+            heard_at=Instant(500),
             loss=0.1234,
             queued=0,
         )
@@ -93,7 +93,7 @@ def status(**changes: object) -> Status:
     plain = Status(
         station=OWN,
         links=links,
-        peers=(PeerStatus(FAR, confirmed=True, heard_ms_ago=500, busy=False),),
+        peers=(PeerStatus(FAR, confirmed=True, heard_at=Instant(500), busy=False),),
         pending_in=(),
         pending_in_count=0,
         pending_out=(),

@@ -456,7 +456,7 @@ async def test_status_answers_the_four_questions(north: Station) -> None:
         replace(
             plain,
             links=(
-                replace(plain.links[0], device_up=False, detail="port is gone", heard_ms_ago=None),
+                replace(plain.links[0], device_up=False, detail="port is gone", heard_at=None),
                 plain.links[1],
             ),
             pending_out=(pending,),
@@ -471,8 +471,7 @@ async def test_status_answers_the_four_questions(north: Station) -> None:
         "line to SOUTH",
         "DOES NOT WORK: port is gone",
         "nothing heard yet",
-        "heard 500 ms ago",
-        "far gateway  answers; heard 500 ms ago",
+        "far gateway  answers; heard ",
         "far watch    1 notice waits for a person there, 1 OVERDUE",
         "MACHINE RECEIPT OVERDUE",
         "RECEIPT IS NOT CONSENT",

@@ -359,3 +359,31 @@ def test_answers_that_overtake_the_drivers_report_count() -> None:
         assert post.status.links[0].state.value == "UP"
         assert (post.status.links[0].loss or 0) < 0.05
     reaches(world, send(world, draft()), RECEIPT, 5 * SECOND)
+
+
+def test_a_change_of_what_is_over_is_refused_with_what_is_in_force() -> None:
+    """CANCEL of a superseded notice names the UPDATE; of a cancelled one, that nothing is left."""
+    world = line()
+    notice = send(world, draft())
+    reaches(world, notice, RECEIPT, 2 * SECOND)
+    update = send(world, draft("five lorries", kind=Kind.UPDATE, reference=notice))
+    refused = world.submit(draft("stop", kind=Kind.CANCEL, reference=notice))
+    rejection = world.posts[Station(1)].rejected[refused]
+    assert rejection.code is RejectCode.CONFLICT
+    assert str(update) in rejection.remedy
+    send(world, draft("stop", kind=Kind.CANCEL, reference=update))
+    again = world.submit(draft("stop", kind=Kind.CANCEL, reference=update))
+    assert world.posts[Station(1)].rejected[again].code is RejectCode.CONFLICT
+
+
+def test_the_status_keeps_when_the_far_side_was_heard() -> None:
+    """An age is counted when it is asked for: on a dead line it grows."""
+    world = line()
+    world.paths[LinkName("cable")].deaf.update((Station(1), Station(2)))
+    cut_at = world.now_ms
+    world.run(MINUTE)
+    status = world.posts[Station(1)].status
+    assert status is not None
+    heard = status.peers[0].heard_at
+    assert heard is not None
+    assert cut_at - 10 * SECOND < heard <= cut_at + SECOND

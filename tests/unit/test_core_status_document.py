@@ -31,11 +31,19 @@ STATUS = Status(
     station=Station(1),
     links=(
         LinkStatus(
-            LinkName("radio"), Station(2), LinkState.UP, True, "LongFast", 900, 40, 0.12345, 2
+            LinkName("radio"),
+            Station(2),
+            LinkState.UP,
+            True,
+            "LongFast",
+            900,
+            Instant(5_959),
+            0.12345,
+            2,
         ),
         LinkStatus(LinkName("east"), Station(3), LinkState.DOWN, False, "", None, None, None, 0),
     ),
-    peers=(PeerStatus(Station(2), True, 40, False),),
+    peers=(PeerStatus(Station(2), True, Instant(5_959), False),),
     pending_in=(
         PendingNotice(
             NOTICE,
@@ -45,6 +53,7 @@ STATUS = Status(
             Instant(1_000),
             displayed=True,
             overdue=False,
+            born=Instant(1_000),
         ),
     ),
     pending_in_count=1,
@@ -84,7 +93,12 @@ def test_the_status_in_full() -> None:
                 "line": "SOUTH",
                 "station": "NORTH",
                 "far_station": "SOUTH",
-                "far_gateway": {"confirmed": True, "busy": False, "heard_ms_ago": 40},
+                "far_gateway": {
+                    "confirmed": True,
+                    "answers": True,
+                    "busy": False,
+                    "heard_ms_ago": 40,
+                },
                 "links": [
                     {
                         "name": "radio",

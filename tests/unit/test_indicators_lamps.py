@@ -51,7 +51,7 @@ def link(name: str, state: LinkState, *, station: Station = FAR) -> LinkStatus:
         device_up=state is not LinkState.DOWN,
         detail="",
         round_trip_ms=None,
-        heard_ms_ago=None,
+        heard_at=None,
         loss=None,
         queued=0,
     )

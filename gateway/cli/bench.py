@@ -72,6 +72,9 @@ def command(
     finally:
         if bench.kept_folder is not None:
             warn(f"stores and logs are in {bench.kept_folder}")
+        if bench.kept_frames is not None:
+            config, frames = bench.kept_frames
+            warn(f"captured frames: hotline frame --config {config} {frames}")
     if not hold:
         _report(record, common, options)
     if record.all_problems():

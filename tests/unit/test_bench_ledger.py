@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from gateway.model import (
@@ -122,3 +124,28 @@ def test_what_does_not_open_is_counted_apart(keys: dict[Station, LineKeys]) -> N
     ledger.feed("radio", frame(keys, SOUTH, 0, answer_item(), named=False), 90)
     assert (ledger.unopened_count, ledger.other_octets) == (3, 200)
     assert not ledger.traffic
+
+
+def test_a_frame_of_each_type_and_link_is_kept(
+    keys: dict[Station, LineKeys], tmp_path: Path
+) -> None:
+    """The first of each; those that name the incarnations come first, none stands there twice."""
+    ledger = Ledger(keys)
+    hello = frame(keys, NORTH, 0, BeatItem(1, False, False, 0))
+    notice = frame(keys, NORTH, 1, notice_item(), ReceiptItem(9, 1, 0), named=False)
+    answer = frame(keys, SOUTH, 0, answer_item())
+    beat = frame(keys, NORTH, 2, BeatItem(1, False, False, 0), named=False)
+    for link, octets in (("radio", hello), ("radio", notice), ("cable", answer), ("cable", beat)):
+        ledger.feed(link, octets, 100)
+        ledger.feed(link, beat, 100)
+    assert set(ledger.samples) == {
+        ("radio", "BeatItem"),
+        ("radio", "Notice"),
+        ("radio", "ReceiptItem"),
+        ("cable", "Answer"),
+        ("cable", "BeatItem"),
+    }
+    path = tmp_path / "frames.hex"
+    assert ledger.write_samples(path) == 4
+    lines = [bytes.fromhex(line) for line in path.read_text().splitlines()]
+    assert lines == [hello, answer, notice, beat]

@@ -13,7 +13,7 @@ from random import Random
 from typing import Final
 
 from gateway.sim.bench.course import Course
-from gateway.sim.bench.files import STATIONS, LineOptions, write_line
+from gateway.sim.bench.files import STATIONS, LineOptions, StationFiles, write_line
 from gateway.sim.bench.hold import hold
 from gateway.sim.bench.lamp_watch import LampWatch
 from gateway.sim.bench.ledger import Ledger
@@ -28,6 +28,8 @@ from gateway.sim.bench.watch import FeedWatch
 DARK_S: Final = 10.0
 """The lamps must be dark this soon after the last answer."""
 
+FRAMES_NAME: Final = "frames.hex"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BenchOptions:
@@ -38,7 +40,7 @@ class BenchOptions:
     """Of losses, corruption and contention. Keys and incarnations never come from it."""
     mqtt_url: str | None = None
     keep: bool = False
-    """Leave the folder with configurations, stores and logs; a bench that fails always does."""
+    """Leave the folder with configurations, stores, logs, frames; always when it fails."""
     hold: bool = False
     """Send nothing: people and programs use the line until they end it."""
 
@@ -54,7 +56,17 @@ class Bench:
         self.lamps: dict[str, LampWatch] = {}
         """By station, once it runs."""
         self.kept_folder: Path | None = None
-        """Where stores and logs are left, after the end."""
+        """Where stores, logs and frames are left, after the end."""
+
+    @property
+    def kept_frames(self) -> tuple[Path, Path] | None:
+        """What `hotline frame` needs: a configuration with keys, and captured frames if any."""
+        if self.kept_folder is None:
+            return None
+        frames = self.kept_folder / FRAMES_NAME
+        if not frames.exists() or not frames.stat().st_size:
+            return None
+        return StationFiles("NORTH", self.kept_folder / "north").config, frames
 
     async def run(self) -> BenchRecord:
         """Everything, the cleaning up included. Raises `BenchError` if it cannot even start."""
@@ -100,8 +112,8 @@ class Bench:
                 await self._use(Rig(processes, feeds, media, ledger, queue))
             finally:
                 await self._stop(processes)
-                if self._options.keep:
-                    ledger.write_samples(folder)
+                media.drain()
+                ledger.write_samples(folder / FRAMES_NAME)
 
     async def _start(self, processes: Mapping[str, GatewayProcess]) -> None:
         for process in processes.values():

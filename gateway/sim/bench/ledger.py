@@ -59,8 +59,8 @@ class Ledger:
         """Beats, hellos and what did not open."""
         self.unopened_count = 0
         self.frame_count = 0
-        self.samples: dict[str, bytes] = {}
-        """The first frame of each link that carried a notice."""
+        self.samples: dict[tuple[str, str], bytes] = {}
+        """The first frame of each link that carried an item of each type; acts by their type."""
         self._naming: dict[bytes, bytes] = {}
 
     def feed(self, link: str, frame: bytes, wire_size: int) -> None:
@@ -77,6 +77,7 @@ class Ledger:
         (receiver,) = set(self._keys) - {sender}
         total = sum(encoded_size(item) for item in items) or 1
         for item in items:
+            self.samples.setdefault((link, _type_name(item, sender, receiver)), frame)
             share = wire_size * encoded_size(item) / total
             notice = self._notice(item, sender, receiver)
             if notice is None:
@@ -86,15 +87,15 @@ class Ledger:
             if isinstance(item, ActItem | FragmentItem) and notice.originator == sender:
                 frames = self.traffic[notice].frames
                 frames[link] = frames.get(link, 0) + 1
-                self.samples.setdefault(link, frame)
 
-    def write_samples(self, folder: Path) -> None:
-        """Leave frames for `hotline frame`, one in hexadecimal a line: first those that name the
-        incarnations, then one of each link that carried a notice.
+    def write_samples(self, path: Path) -> int:
+        """Leave frames for `hotline frame`, one in hexadecimal a line, and give their number.
+
+        First those that name the incarnations, then the samples: all of them can be opened.
         """
-        frames = [*self._naming.values(), *self.samples.values()]
-        text = "".join(f"{frame.hex()}\n" for frame in frames)
-        (folder / "frames.hex").write_text(text, encoding="ascii")
+        frames = dict.fromkeys([*self._naming.values(), *self.samples.values()])
+        path.write_text("".join(f"{frame.hex()}\n" for frame in frames), encoding="ascii")
+        return len(frames)
 
     def _open(self, frame: bytes) -> bytes:
         header, _, _ = parse_frame(frame)
@@ -157,3 +158,13 @@ class Ledger:
             self._notice_of[act_id] = act.reference
             return act.reference
         return act_id
+
+
+def _type_name(item: Item, sender: Station, receiver: Station) -> str:
+    """The item's type; of an act its own (a notice, an answer, a void)."""
+    if isinstance(item, ActItem):
+        try:
+            return type(decode_act(item.octets, originator=sender, to=receiver)).__name__
+        except DecodeError:
+            pass
+    return type(item).__name__

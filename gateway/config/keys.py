@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TypeVar
 
 from gateway.config.document import Problem
 from gateway.config.files import FileProblemError, read_private, read_public
-from gateway.config.settings import LineSettings, Settings
+from gateway.config.settings import LineSettings, MqttSettings, StationSettings
 from gateway.errors import FieldError
 from gateway.model import Station
 from gateway.security.cards import parse_card, parse_key_file, parse_secret
@@ -18,32 +18,40 @@ T = TypeVar("T")
 Read = Callable[[str, Path], bytes]
 
 
-def read_keyring(settings: Settings, problems: list[Problem]) -> KeyRing | None:
-    """Read the key, cards and secrets; None when anything is wrong, which `problems` then says."""
+def read_keyring(
+    station: StationSettings | None,
+    settings_lines: Iterable[LineSettings | None],
+    problems: list[Problem],
+) -> KeyRing | None:
+    """Read the key, cards and secrets; None when anything is wrong, which `problems` then says.
+
+    None stands for a table that could not be read: its files are left out.
+    """
     count = len(problems)
-    station = settings.station
-    own = _parsed("[station] key_file", station.key_file, read_private, parse_key_file, problems)
-    if own and own[1].name != station.name:
-        what = f"the key file is of the station {own[1].name}, not {station.name}"
-        problems.append(Problem("[station] name", what, "correct the one that is wrong"))
+    own = None if station is None else _read_own(station, problems)
     lines: dict[Station, Line] = {}
-    for number, settings_line in enumerate(settings.line, start=1):
+    cards: set[Path] = set()
+    for number, settings_line in enumerate(settings_lines, start=1):
+        if settings_line is None:
+            continue
         line = _read_line(f"[[line]] {number}", settings_line, own, problems)
         if line is not None and own is not None:
-            problems += _clashes(f"[[line]] {number} card", line.card, own[1], lines)
+            if settings_line.card not in cards:  # Else `checks` says that one file stands twice.
+                problems += _clashes(f"[[line]] {number} card", line.card, own[1], lines)
             lines[line.card.station] = line
+        cards.add(settings_line.card)
     if len(problems) > count or own is None:
         return None
     return KeyRing(own[0], own[1], lines)
 
 
-def check_other_files(settings: Settings, problems: list[Problem]) -> None:
+def check_other_files(mqtt: MqttSettings | None, problems: list[Problem]) -> None:
     """Read what adapters will need, so that it is missed now and not at night."""
-    if settings.mqtt is None:
+    if mqtt is None:
         return
     for where, path, read in (
-        ("[mqtt] password_file", settings.mqtt.password_file, read_private),
-        ("[mqtt] ca_file", settings.mqtt.ca_file, read_public),
+        ("[mqtt] password_file", mqtt.password_file, read_private),
+        ("[mqtt] ca_file", mqtt.ca_file, read_public),
     ):
         if path is not None:
             _parsed(where, path, read, str, problems)
@@ -52,6 +60,14 @@ def check_other_files(settings: Settings, problems: list[Problem]) -> None:
 def read_password(path: Path) -> str:
     """Read the one line of a password file. Raises `FileProblemError`."""
     return read_private("password_file", path).decode(errors="replace").strip("\r\n")
+
+
+def _read_own(station: StationSettings, problems: list[Problem]) -> tuple[StationKeys, Card] | None:
+    own = _parsed("[station] key_file", station.key_file, read_private, parse_key_file, problems)
+    if own and own[1].name != station.name:
+        what = f"the key file is of the station {own[1].name}, not {station.name}"
+        problems.append(Problem("[station] name", what, "correct the one that is wrong"))
+    return own
 
 
 def _read_line(

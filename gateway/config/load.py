@@ -25,19 +25,18 @@ def load_settings(path: Path, *, check_files: bool = True) -> Settings:
     problems: list[Problem] = []
     fields: Fields = read_fields(Settings, _read_toml(path), "", problems)
     problems += check_fields(fields)
-    _raise(path, problems)
-    settings = Settings(**fields)
     if check_files:
-        read_keyring(settings, problems)
-        check_other_files(settings, problems)
-        _raise(path, problems)
-    return settings
+        # Also with problems above: the tables that could be read name files that may be missing.
+        read_keyring(fields.get("station"), fields.get("line") or (), problems)
+        check_other_files(fields.get("mqtt"), problems)
+    _raise(path, problems)
+    return Settings(**fields)
 
 
 def load_keyring(settings: Settings) -> KeyRing:
     """Give the keys, card and lines of the station. Raises `ConfigError`."""
     problems: list[Problem] = []
-    keyring = read_keyring(settings, problems)
+    keyring = read_keyring(settings.station, settings.line, problems)
     if keyring is None:
         raise ConfigError([str(problem) for problem in problems])
     return keyring

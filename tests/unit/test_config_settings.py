@@ -352,6 +352,18 @@ def test_the_name_must_be_that_of_the_key_file(folder: Path) -> None:
     assert sentence.startswith("[station] name: the key file is of the station NORTH, not WEST")
 
 
+def test_wrong_values_hide_no_missing_files(folder: Path) -> None:
+    """One run names the bad value of one table and the missing files of the others."""
+    (folder / "NORTH.key").unlink()
+    (folder / "SOUTH.secret").chmod(0o644)
+    path = write(folder, replace={'factory = "mock"': 'factory = "steam"'})
+    assert [sentence.split(":", 1)[0] for sentence in problems(path)] == [
+        "[indicators] factory",
+        "[station] key_file",
+        "[[line]] 1 secret_file",
+    ]
+
+
 def test_two_lines_share_neither_files_nor_stations(folder: Path) -> None:
     """The same card twice, or two cards of one number, would be one station with two keys."""
     again = f"""

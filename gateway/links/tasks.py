@@ -12,22 +12,28 @@ from gateway.errors import LinkLostError
 async def run_together(*coroutines: Coroutine[object, object, NoReturn]) -> NoReturn:
     """Run until one fails, end the others, and raise its `LinkLostError` bare.
 
-    Anything else that was raised is a bug of ours and leaves as the group that it came in.
+    Anything else that was raised is a bug of ours and leaves as a group. A cancel from outside
+    always leaves as one: before Python 3.13 a task group loses it when a child fails too, and says
+    `cancelling()` for ever after a child alone has failed; so there is none here.
     """
+    tasks = [asyncio.ensure_future(one) for one in coroutines]
     try:
-        async with asyncio.TaskGroup() as tasks:
-            for coroutine in coroutines:
-                tasks.create_task(coroutine)
-    except BaseExceptionGroup as group:
-        task = asyncio.current_task()
-        if task is not None and task.cancelling():
-            # Before Python 3.13 a group drops a cancel from outside that meets a child's error.
-            raise asyncio.CancelledError from None
-        lost, ours = group.split(LinkLostError)
-        if lost is None or ours is not None:
-            raise
-        first: BaseException = lost
-        while isinstance(first, BaseExceptionGroup):
-            first = first.exceptions[0]
-        raise first from None
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.add_done_callback(_heard)
+            task.cancel()
+        await asyncio.wait(tasks)
+    errors = [error for task in tasks if not task.cancelled() and (error := task.exception())]
+    ours = [error for error in errors if not isinstance(error, LinkLostError)]
+    if ours:
+        raise BaseExceptionGroup("a driver failed by a fault of ours", ours)
+    if errors:
+        raise errors[0]
     raise AssertionError("a part of a driver ended without an error")
+
+
+def _heard(task: asyncio.Future[NoReturn]) -> None:
+    """What a part says after a second cancel concerns nobody."""
+    if not task.cancelled():
+        task.exception()

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from random import Random
-from typing import Final, NoReturn
+from typing import Any, Final, NoReturn
 
 from gateway.core.events import QueueDown, QueueUp
 from gateway.errors import QueueUnavailableError
@@ -33,12 +33,8 @@ class QueueSupervisor:
         delay_s = BACKOFF_FIRST_S
         while True:
             try:
-                await self._make_adapter().run(self._emit)
+                await _apart(self._make_adapter().run(self._emit))
             except QueueUnavailableError as error:
-                task = asyncio.current_task()
-                if task is not None and task.cancelling():
-                    # Before Python 3.13 a task group drops a stop that meets an outage.
-                    raise asyncio.CancelledError from None
                 if self._reason is None:
                     delay_s = BACKOFF_FIRST_S
                 if self._reason != str(error):
@@ -53,3 +49,20 @@ class QueueSupervisor:
         if isinstance(event, QueueUp):
             self._reason = None
             self._emit_outside(event)
+
+
+async def _apart(serving: Coroutine[Any, Any, None]) -> None:
+    """Run the adapter in a task of its own, so that a stop is ours alone.
+
+    Before Python 3.13 the adapter's task group would drop a stop that meets an outage.
+    """
+    task = asyncio.ensure_future(serving)
+    try:
+        await asyncio.wait([task])
+    except asyncio.CancelledError:
+        task.cancel()
+        await asyncio.wait([task])
+        if not task.cancelled():
+            task.exception()  # it is ended, and so is what it had to say
+        raise
+    await task

@@ -16,6 +16,11 @@ def command(common: Common) -> int:
     uses the state folder. A missing radio or cable is no such fault: the gateway waits for it.
     """
     from gateway.config.load import load_settings
+    from gateway.runtime.openssl import leave_out_openssl
+
+    settings = load_settings(common.config_path)
+    if not settings.needs_tls:
+        leave_out_openssl()
     from gateway.runtime.daemon import run_daemon
 
-    return run_daemon(load_settings(common.config_path))
+    return run_daemon(settings)

@@ -281,6 +281,11 @@ class Settings(Table, frozen=True, kw_only=True):
         return self.station.state_folder / "lock"
 
     @property
+    def needs_tls(self) -> bool:
+        """Whether a broker is reached by TLS."""
+        return self.mqtt is not None and self.mqtt.url.startswith("mqtts:")
+
+    @property
     def links(self) -> tuple[LinkSettings, ...]:
         """Every link of every line, in the order of the file: the order of the link lamps."""
         return tuple(link for line in self.line for link in line.link)

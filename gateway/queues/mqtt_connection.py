@@ -80,11 +80,23 @@ class Limits:
     """Messages that the broker may have with us without our PUBACK."""
 
 
+class _NoTls:
+    """What paho names at each error of a socket, even where Python has no `ssl` (paho 2.1)."""
+
+    class SSLWantReadError(OSError):
+        pass
+
+    class SSLWantWriteError(OSError):
+        pass
+
+
 class _Client(paho.Client):
     """paho's client on a socket that is connected already."""
 
     def __init__(self, connected: socket.socket, client_id: str) -> None:
         self._connected = connected
+        if paho.ssl is None:  # type: ignore[attr-defined]
+            paho.ssl = _NoTls
         super().__init__(
             CallbackAPIVersion.VERSION2,
             client_id=client_id,

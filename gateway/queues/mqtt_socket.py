@@ -5,14 +5,12 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-import ssl
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from gateway.errors import ConfigError, QueueUnavailableError
+from gateway.errors import ConfigError
 
 _PORTS: Final = {"mqtt": 1883, "mqtts": 8883}
 
@@ -66,27 +64,11 @@ class Tls:
     cert_file: Path | None = None
     key_file: Path | None = None
 
-    def context(self) -> ssl.SSLContext:
-        """Raises `QueueUnavailableError` when a file cannot be used: it may come back."""
-        try:
-            context = ssl.create_default_context(cafile=self.ca_file)
-            if self.cert_file is not None:
-                context.load_cert_chain(self.cert_file, self.key_file)
-        except (OSError, ssl.SSLError) as error:
-            reason = error.strerror or str(error)
-            raise QueueUnavailableError(
-                f"the certificate files of MQTT cannot be used ({reason}); check their paths"
-            ) from error
-        return context
-
 
 async def connected_socket(broker: Broker, tls: Tls) -> socket.socket:
     """Connect and shake hands. Raises `UnreachableError`; the caller sets the deadline."""
     try:
         return await _connected(broker, tls)
-    except ssl.SSLError as error:
-        reason = error.reason or str(error)
-        raise UnreachableError(f"refuses TLS ({reason}); check ca_file and host") from error
     except OSError as error:
         raise UnreachableError(f"cannot be reached ({_reason(error)})") from error
     except UnicodeError as error:  # from IDNA, before anyone is asked
@@ -108,8 +90,18 @@ async def _connected(broker: Broker, tls: Tls) -> socket.socket:
             failure = error
             continue
         connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        return await _shake_hands(connected, broker.host, tls) if broker.is_tls else connected
+        return await _secured(connected, broker.host, tls) if broker.is_tls else connected
     raise failure
+
+
+async def _secured(connected: socket.socket, host: str, tls: Tls) -> socket.socket:
+    # The system's OpenSSL costs 5 MB: it is loaded for mqtts:// alone.
+    from gateway.queues.mqtt_tls import TlsRefusedError, shake_hands
+
+    try:
+        return await shake_hands(connected, host, tls)
+    except TlsRefusedError as error:
+        raise UnreachableError(f"refuses TLS ({error}); check ca_file and host") from error
 
 
 async def _connect(family: int, address: Any) -> socket.socket:  # noqa: ANN401 (per family)
@@ -123,47 +115,8 @@ async def _connect(family: int, address: Any) -> socket.socket:  # noqa: ANN401 
     return connecting
 
 
-async def _shake_hands(connected: socket.socket, host: str, tls: Tls) -> socket.socket:
-    loop = asyncio.get_running_loop()
-    try:
-        secured = tls.context().wrap_socket(
-            connected, server_hostname=host, do_handshake_on_connect=False
-        )
-    except BaseException:
-        connected.close()
-        raise
-    try:
-        while True:
-            try:
-                secured.do_handshake()
-                return secured
-            except ssl.SSLWantReadError:
-                await _ready(loop.add_reader, loop.remove_reader, secured)
-            except ssl.SSLWantWriteError:
-                await _ready(loop.add_writer, loop.remove_writer, secured)
-    except BaseException:
-        secured.close()
-        raise
-
-
-async def _ready(
-    add: Callable[..., None], remove: Callable[..., bool], subject: socket.socket
-) -> None:
-    ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-    add(subject, _wake, ready)
-    try:
-        await ready
-    finally:
-        remove(subject)
-
-
 def _reason(error: OSError) -> str:
     """Without the address that asyncio puts into it."""
     if isinstance(error, socket.gaierror) or not error.errno:
         return error.strerror or str(error)
     return os.strerror(error.errno)
-
-
-def _wake(ready: asyncio.Future[None]) -> None:
-    if not ready.done():
-        ready.set_result(None)

@@ -205,3 +205,19 @@ async def test_wrong_pins_end_with_a_sentence() -> None:
         assert ended.returncode == 78
         assert b"Traceback" not in errors
         assert errors.startswith(b"hotline: [indicators] factory: ")
+
+
+@needs_mosquitto
+async def test_openssl_is_loaded_for_mqtts_alone(tmp_path: Path) -> None:
+    """5 MB that a gateway without TLS does not spend; one with a mqtts broker finds it."""
+    broker = Mosquitto(tmp_path)
+    await broker.start()
+    try:
+        for url, is_there in ((broker.url, False), ("mqtts://127.0.0.1:1", True)):
+            async with north(mqtt_url=url) as process:
+                await process.start()
+                maps = Path(f"/proc/{process.process_id}/maps").read_text()
+                assert ("libssl" in maps or "_ssl.c" in maps) is is_there
+                assert await process.stop() == 0
+    finally:
+        await broker.kill()

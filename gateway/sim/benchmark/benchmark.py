@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass
 from typing import Final
 
+from gateway.sim.bench.process import BenchError
 from gateway.sim.benchmark.bed import Options
 from gateway.sim.benchmark.delivery import measure_delivery
 from gateway.sim.benchmark.fallback import measure_fallback
@@ -51,7 +52,7 @@ NAMES: Final = tuple(part.name for part in PARTS)
 async def run_parts(
     options: Options, only: Collection[str], say: Callable[[str], None]
 ) -> list[Figure]:
-    """All parts, or those in `only`, in the order of the table. Raises `BenchError`."""
+    """All parts, or those in `only`, in the order of the table. One that fails is said."""
     wanted = [part for part in PARTS if not only or part.name in only]
     figures: dict[str, list[Figure]] = {}
     for part in wanted:
@@ -64,10 +65,22 @@ async def run_parts(
     return [figure for part in wanted for figure in figures[part.name]]
 
 
+def first(group: BaseExceptionGroup[BenchError]) -> str:
+    """The sentence of the first error of a group."""
+    error: BaseException = group
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return str(error)
+
+
 async def _run(part: Part, options: Options, say: Callable[[str], None]) -> list[Figure]:
     about = "" if options.quick else f", about {part.minutes:g} min"
     say(f"{part.name}: begins{about} (load {os.getloadavg()[0]:.1f})")
-    figures = await part.measure(options)
+    try:
+        figures = await part.measure(options)
+    except* BenchError as group:
+        # The others go on: what one part cannot measure is a figure that was missed.
+        figures = [Figure(name=part.name, measure=part.name, ours=first(group), is_met=False)]
     for figure in figures:
         say(f"  {figure.measure}: {figure.ours} {figure.verdict}".rstrip())
     return figures

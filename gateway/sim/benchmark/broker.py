@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import pwd
 import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -22,7 +24,10 @@ async def mosquitto(folder: Path) -> AsyncIterator[str]:
     if program is None:
         raise BenchError("the memory measure needs a broker: apt-get install mosquitto")
     socket, config = folder / "broker.sock", folder / "mosquitto.conf"
-    config.write_text(f"allow_anonymous true\nlistener 0 {socket}\n", encoding="utf-8")
+    # Started by root it would change its user, who may not write here.
+    user = pwd.getpwuid(os.getuid()).pw_name
+    lines = (f"user {user}", "allow_anonymous true", f"listener 0 {socket}", "")
+    config.write_text("\n".join(lines), encoding="utf-8")
     nothing = asyncio.subprocess.DEVNULL
     process = await asyncio.create_subprocess_exec(
         program, "-c", str(config), stdout=nothing, stderr=nothing, start_new_session=True

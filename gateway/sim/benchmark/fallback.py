@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import statistics
+from collections.abc import Mapping
 from dataclasses import dataclass
 from random import Random
 from typing import Final
@@ -43,7 +45,7 @@ async def measure_fallback(options: Options) -> list[Figure]:
     rounds = 2 if options.quick else 6
     extra: dict[str, list[float]] = {fault.name: [] for fault in FAULTS}
     receipts: dict[str, list[float]] = {fault.name: [] for fault in FAULTS}
-    back: list[float] = []
+    back: dict[str, list[float]] = {fault.name: [] for fault in FAULTS}
     async with make_bed(options, links=(CABLE, SPARE)) as bed:
         rng = Random(options.seed)
         usual = await _usual(bed)
@@ -52,27 +54,32 @@ async def measure_fallback(options: Options) -> list[Figure]:
                 received_s, receipt_s = await _one(bed, fault, rng)
                 extra[fault.name].append(received_s - usual[0])
                 receipts[fault.name].append(receipt_s - usual[1])
-                back.append(await _return(bed, fault))
+                back[fault.name].append(await _return(bed, fault))
         lost = sum(bed.count_of(sent) == 0 for sent in bed.sent)
         doubled = sum(bed.count_of(sent) > 1 for sent in bed.sent)
     figures = [_figure(fault, extra[fault.name], receipts[fault.name], usual) for fault in FAULTS]
-    is_met = lost == doubled == 0 and max(back) < RETURN_S
-    figures.append(
-        Figure(
-            name="fallback-return",
-            measure=f"back to the healed first link, {len(back)} times: seconds; lost, doubled",
-            ours=f"{statistics.median(back):.1f} s (longest {max(back):.1f}), {lost}, {doubled}",
-            goal="0 lost, 0 doubled",
-            is_met=is_met,
-            values={
-                "median_s": statistics.median(back),
-                "longest_s": max(back),
-                "lost": lost,
-                "doubled": doubled,
-            },
-        )
-    )
+    figures.append(_back_figure(back, lost, doubled))
     return figures
+
+
+def _back_figure(back: Mapping[str, list[float]], lost: int, doubled: int) -> Figure:
+    spent = [seconds for one in back.values() for seconds in one]
+    failed = [name for name, one in back.items() if math.inf in one]
+    longest = max(spent)
+    away = f"; NOT after {', '.join(failed)}" if failed else ""
+    return Figure(
+        name="fallback-return",
+        measure=f"back to the healed first link, {len(spent)} times: seconds; lost, doubled",
+        ours=f"{statistics.median(spent):.1f} s (longest {longest:.1f}), {lost}, {doubled}{away}",
+        goal="0 lost, 0 doubled",
+        is_met=lost == doubled == 0 and not failed,
+        values={
+            "median_s": statistics.median(spent),
+            "longest_s": longest,
+            "lost": lost,
+            "doubled": doubled,
+        },
+    )
 
 
 def _figure(
@@ -127,7 +134,10 @@ async def _one(bed: Bed, fault: Fault, rng: Random) -> tuple[float, float]:
 
 
 async def _return(bed: Bed, fault: Fault) -> float:
-    """Heal the first link and send until it carries a notice again; the seconds it took."""
+    """Heal the first link and send until it carries a notice again; the seconds it took.
+
+    Infinite: it was not used again, though it was UP or not.
+    """
     loop = asyncio.get_running_loop()
     words = {} if fault.sender is None or fault.order == "cut" else {"sender": fault.sender}
     await bed.cables.order(CABLE, "replug" if fault.order == "unplug" else "restore", **words)
@@ -141,7 +151,7 @@ async def _return(bed: Bed, fault: Fault) -> float:
             await asyncio.sleep(1.0)
             return spent_s
         await asyncio.sleep(RETURN_INTERVAL_S)
-    raise BenchError(f"{CABLE} was not used again within {RETURN_S:g} s")
+    return math.inf
 
 
 def _links(bed: Bed, sent: Sent) -> dict[str, int]:

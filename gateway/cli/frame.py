@@ -70,6 +70,11 @@ def _frames(captured: str, *, stream: bool) -> list[bytes]:
         octets = sys.stdin.buffer.read(INPUT_SIZE_MAX + 1)
     elif not stream and _is_hex(captured):
         return [_from_hex(captured)]
+    elif not stream and set(captured) <= _HEX and not Path(captured).exists():
+        raise CommandError(
+            ExitCode.USAGE,
+            f"{captured!r} is hexadecimal, but too short for a frame; copy the frame again, whole",
+        )
     else:
         octets = _read(Path(captured))
     if len(octets) > INPUT_SIZE_MAX:

@@ -15,6 +15,7 @@ from gateway.cli.cards import card_document, load_keys, print_card
 from gateway.cli.exits import CommandError, ExitCode
 from gateway.cli.keyfiles import (
     FILE_SIZE_MAX,
+    KEY_FILE_DEFAULT,
     PRIVATE_MODE,
     PUBLIC_MODE,
     configured_key_file,
@@ -24,6 +25,7 @@ from gateway.cli.keyfiles import (
 )
 from gateway.cli.options import Common, file_options
 from gateway.cli.output import can_ask, print_json, say, warn
+from gateway.errors import GatewayError
 
 if TYPE_CHECKING:
     from gateway.security.cards import Card
@@ -102,12 +104,13 @@ def trust(common: Common, **options: Any) -> None:  # noqa: ANN401 (click's opti
     wish.check()
     card_line = read_argument(wish.card_argument, prefix=CARD_PREFIX)
     card = parse_card(card_line)
-    own = _own_card(common)
+    folder = (wish.folder or common.config_path.parent).absolute()
+    own = _own_card(common, folder, wish.card_argument)
     _refuse_ourselves(own, card)
     _compare(common, own, card, words=wish.words, yes=wish.yes)
-    folder = (wish.folder or common.config_path.parent).absolute()
     card_path, secret_path = folder / f"{card.name}.card", folder / f"{card.name}.secret"
     stanza = _stanza(card_path, secret_path, wish)
+    _refuse_collision(card, folder)
     _check_known(card, card_path, secret_path, replace=wish.replace)
     _write_secret(secret_path, wish)
     text = "".join(card_line.split()).upper() + "\n"
@@ -121,12 +124,36 @@ def trust(common: Common, **options: Any) -> None:  # noqa: ANN401 (click's opti
     _tell(common, card_path, secret_path, stanza, wish)
 
 
-def _own_card(common: Common) -> Card | None:
-    """Our own card, to show its words; None where the keys are not on this machine."""
-    path = configured_key_file(common)
-    if not os.access(path, os.R_OK):
-        return None
-    return load_keys(path)[1]
+def _own_card(common: Common, folder: Path, card_argument: str) -> Card | None:
+    """Our own card, to show its words; None where the keys are not on this machine.
+
+    Before there is a configuration, the station's key lies in the folder of its files or beside
+    the card that `key new` wrote with it.
+    """
+    paths = [configured_key_file(common), folder / KEY_FILE_DEFAULT.name]
+    if card_argument != "-" and not card_argument.upper().startswith(CARD_PREFIX):
+        paths.append(Path(card_argument).absolute().with_name(KEY_FILE_DEFAULT.name))
+    for path in paths:
+        if os.access(path, os.R_OK):
+            return load_keys(path)[1]
+    return None
+
+
+def _refuse_collision(card: Card, folder: Path) -> None:
+    """Two cards with one number in a folder: no gateway could tell their stations apart."""
+    from gateway.security.cards import parse_card
+
+    for path in sorted(folder.glob("*.card")):
+        try:
+            other = parse_card(read_text_file(path))
+        except (CommandError, GatewayError):
+            continue  # no card of ours to judge
+        if other.station == card.station and other.name != card.name:
+            raise CommandError(
+                ExitCode.CONFLICT,
+                f"{path} of {other.name} has the number {card.station} too; one of the two must "
+                "make new keys with another number, or move that card away if it is void",
+            )
 
 
 def _refuse_ourselves(own: Card | None, card: Card) -> None:

@@ -353,6 +353,33 @@ def test_trust_refuses_what_would_confuse_the_line(run: Run, sides: tuple[Side, 
     assert trust(run, north, south.card, "--secret-file", bad, "--yes").code == 2
 
 
+def test_trust_knows_its_own_card_before_there_is_a_configuration(
+    run: Run, sides: tuple[Side, Side], tmp_path: Path
+) -> None:
+    """The key beside the card, or in the folder of the files, tells whose card it is."""
+    north, south = sides
+    missing = ("--config", tmp_path / "etc" / "hotline.toml", "--new-secret", "--yes")
+    own = run("key", "trust", north.card, "--folder", tmp_path, *missing)
+    assert (own.code, "of this station itself" in own.err) == (2, True)
+    text = north.card.read_text().strip()
+    own = run("key", "trust", text, "--folder", north.folder, *missing)
+    assert (own.code, "of this station itself" in own.err) == (2, True)
+    assert not list(tmp_path.glob("*.secret"))
+    assert run("key", "trust", south.card, "--folder", north.folder, *missing).code == 0
+
+
+def test_two_stations_of_one_number_are_never_trusted(
+    run: Run, joined: tuple[Side, Side], tmp_path: Path
+) -> None:
+    """A second card with the number of a trusted station is a conflict that names the first."""
+    north, _south = joined
+    east = make_side(run, tmp_path / "east", 2, "EAST")
+    ended = trust(run, north, east.card, "--new-secret", "--yes")
+    assert ended.code == 7
+    assert "SOUTH.card of SOUTH has the number 2 too" in ended.err
+    assert not (north.folder / "EAST.card").exists()
+
+
 def test_a_known_station_keeps_its_keys(run: Run, joined: tuple[Side, Side]) -> None:
     """Another card or secret of a trusted name needs --replace, and both then change."""
     north, south = joined
@@ -510,7 +537,8 @@ def test_foreign_keys_do_not_open_it(run: Run, joined: tuple[Side, Side]) -> Non
 @pytest.mark.parametrize(
     ("captured", "code", "words"),
     [
-        ("0900", 5, "neither hexadecimal digits nor a file"),
+        ("0900", 2, "is hexadecimal, but too short for a frame"),
+        ("00", 2, "is hexadecimal, but too short for a frame"),
         ("aabbccddeeff001", 2, "not in pairs"),
         ("aabbccddeeff0011", 2, "no frame of the hotline"),
         ("/nonexistent/frame.bin", 5, "neither hexadecimal digits nor a file"),

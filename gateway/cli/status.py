@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Final
 
 import click
 
@@ -13,6 +13,10 @@ from gateway.cli.output import print_fields, print_json, print_table, say
 from gateway.cli.text import RECEIPT_IS_NOT_CONSENT, duration, milliseconds, precedence_letter
 from gateway.cli.view import Document
 
+CLOCK_NOT_TRUSTED: Final = (
+    "clock not trusted: NTP not synchronised; "
+    "set clock_is_manual in [station] if you set it by hand"
+)
 _RECEIPTED = frozenset({"MACHINE RECEIPT", "DISPLAYED", "ROGER", "STANDBY"})
 
 
@@ -34,7 +38,9 @@ def command(common: Common) -> None:
     if common.json:
         print_json(document)
         return
-    say(f"station {document.get('station')}  {document.get('dtg') or 'clock not trusted'}")
+    say(f"station {document.get('station')}  {document.get('dtg') or 'no trusted time'}")
+    if not document.get("dtg"):
+        say(CLOCK_NOT_TRUSTED)
     for line in document.get("lines") or ():
         _print_line(line, document)
     _print_pending("waiting for our watch", document, "pending_in")

@@ -9,13 +9,22 @@ import signal
 import sys
 from asyncio.subprocess import PIPE
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.integration.mosquitto import mosquitto, needs_mosquitto
 
 ROOT = Path(__file__).parents[2]
-DEADLINE_S = 90
+DEADLINE_S = 150
+START = """
+import runpy, signal
+signal.signal(signal.SIGINT, signal.default_int_handler)
+runpy.run_module("gateway.cli.main", run_name="__main__", alter_sys=True)
+"""
+"""As from a terminal: in a background job of a shell without job control SIGINT is ignored."""
+
+pytestmark = pytest.mark.timeout(DEADLINE_S + 60)
 
 SCENARIO = """
 preset = "SHORT_FAST"
@@ -59,7 +68,7 @@ async def bench(
 ) -> tuple[int, str, str]:
     """Exit code, standard output and error of one bench; its folders are made in `folder`."""
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "gateway.cli.main", "bench", *arguments),
+        *(sys.executable, "-c", START, "bench", *arguments),
         cwd=ROOT,
         env={**os.environ, "TMPDIR": str(folder)},
         stdout=PIPE,
@@ -70,7 +79,10 @@ async def bench(
         async with asyncio.timeout(DEADLINE_S):
             before = b""
             if interrupt_after is not None:
-                before = await process.stdout.readuntil(interrupt_after)
+                while interrupt_after not in before:
+                    line = await process.stdout.readline()
+                    assert line, f"it ended before: {await process.communicate()}"
+                    before += line
                 process.send_signal(signal.SIGINT)
             output, errors = await process.communicate()
     finally:
@@ -79,6 +91,27 @@ async def bench(
     assert process.returncode is not None
     assert b"Traceback" not in errors
     return process.returncode, (before + output).decode(), errors.decode()
+
+
+async def frames_opened(*arguments: str) -> list[dict[str, Any]]:
+    """What `hotline frame` tells of captured frames, opened with the keys of one station."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "gateway.cli.main", *arguments, "--json"), cwd=ROOT, stdout=PIPE
+    )
+    async with asyncio.timeout(DEADLINE_S):
+        output, _ = await process.communicate()
+    assert process.returncode == 0
+    return json_documents(output.decode())
+
+
+def json_documents(text: str) -> list[dict[str, Any]]:
+    """JSON documents one after the other."""
+    documents, decoder = [], json.JSONDecoder()
+    while text := text.lstrip():
+        document, end = decoder.raw_decode(text)
+        documents.append(document)
+        text = text[end:]
+    return documents
 
 
 @pytest.fixture
@@ -118,6 +151,15 @@ async def test_an_expectation_that_fails_is_named(scenario: Path, short_folder: 
     (left,) = short_folder.iterdir()
     assert f"stores and logs are in {left}" in errors
     assert (left / "north" / "state" / "log" / "gateway.log").exists()
+    (command,) = [line for line in errors.splitlines() if line.startswith("captured frames: ")]
+    program, *arguments = command.removeprefix("captured frames: ").split()
+    assert program == "hotline"
+    frames = await frames_opened(*arguments)
+    assert all(frame["opened"] for frame in frames)
+    assert {act["signature"].split(", ")[0] for frame in frames for act in frame["acts"]} == {
+        "good"
+    }
+    assert len([frame for frame in frames if frame["acts"]]) >= 3, "both notices and an answer"
 
 
 @needs_mosquitto

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import shutil
+import sys
 import tempfile
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -44,6 +46,10 @@ async def live_line(
     """Both gateways run and answer when this is entered; they stop in order when it is left."""
     # Not pytest's folder: the path of a Unix socket has at most 107 octets.
     folder = Path(tempfile.mkdtemp(prefix="hotline-test-"))
+    if sys.dont_write_bytecode:
+        # A gateway that is killed fifty times shall not be compiled fifty times.
+        os.environ["PYTHONPYCACHEPREFIX"] = str(folder / "bytecode")
+        os.environ["PYTHONDONTWRITEBYTECODE"] = ""
     try:
         line = write_line(folder, {name: ports_of(folder, name) for name in STATIONS}, options)
         ledger = Ledger(line.keys)

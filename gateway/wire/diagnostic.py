@@ -9,8 +9,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from gateway.errors import DecodeError
 from gateway.model import AnswerCode, Kind, Operation, Precedence, Role, TimeQuality
 from gateway.wire.canonical import unpack_id
+from gateway.wire.compression import decompress
 from gateway.wire.items import HelloKey, ItemType
 from gateway.wire.limits import LANGUAGES
 from gateway.wire.notice import CODE_ANSWER, CODE_VOID, Key
@@ -106,6 +108,8 @@ def _act_note(key: int, value: object) -> str:
             return f"{name}: {_head_note(head)}"
         case ((Key.ID | Key.OWN_REFERENCE | Key.THEIR_REFERENCE | Key.PREVIOUS), int(packed)):
             return f"{name}: {id_note(packed)}"
+        case Key.TEXT, bytes(compressed):
+            return f"{name}: {_text_note(compressed)}"
         case Key.LANGUAGE, int(index) if 0 <= index < len(LANGUAGES):
             return f"{name}: {LANGUAGES[index]}"
         case Key.RELEASED_BY, int(role) if role in list(Role):
@@ -114,6 +118,14 @@ def _act_note(key: int, value: object) -> str:
             return f"{name}: {AnswerCode(code).name}"
         case _:
             return name
+
+
+def _text_note(compressed: bytes) -> str:
+    """The text in quotes, for a comment: a slash, which would end that, is escaped."""
+    try:
+        return diagnose(decompress(compressed)).replace("/", "\\u002f")
+    except DecodeError as error:
+        return str(error)
 
 
 def _head_note(head: int) -> str:

@@ -46,6 +46,7 @@ from gateway.wire.canonical import (
     take_extensions,
     unpack_id,
 )
+from gateway.wire.compression import compress, decompress
 from gateway.wire.limits import (
     ACT_NESTING_MAX,
     ACT_SIZE_MAX,
@@ -91,7 +92,21 @@ _LONGITUDE_BITS: Final = 26
 
 
 def encode_act(act: Act) -> bytes:
-    """The octets that are signed and sent. Raises `FieldError` beyond `ACT_SIZE_MAX`."""
+    """The octets that are signed and sent. Raises `FieldError` beyond `ACT_SIZE_MAX`.
+
+    A text goes compressed where that is shorter. What was received stays as it was received: its
+    text may have the other form, or another dictionary, so never make its octets anew from here.
+    """
+    body = None if isinstance(act, Void) else act.body
+    return _encode(act, _text_form(body) if isinstance(body, Text) else None)
+
+
+def _text_form(body: Text) -> str | bytes:
+    compressed = compress(body.text, body.language)
+    return body.text if compressed is None else compressed
+
+
+def _encode(act: Act, text_form: str | bytes | None) -> bytes:
     match act:
         case Notice():
             code, fields = int(act.kind), _notice_fields(act)
@@ -101,6 +116,8 @@ def encode_act(act: Act) -> bytes:
             code, fields = CODE_VOID, {}
         case _:
             assert_never(act)
+    if text_form is not None:
+        fields[Key.TEXT] = text_form
     head = ((code * 3 + act.time_quality) * 4 + act.precedence) * 4 + act.operation
     fields[Key.HEAD] = head
     fields[Key.ID] = pack_id(act.id.epoch, act.id.serial)
@@ -132,7 +149,7 @@ def _notice_fields(notice: Notice) -> dict[int, object]:
     if isinstance(notice.body, Phrase):
         fields[Key.PHRASE] = [notice.body.code, *notice.body.slots]
     elif notice.body is not None:
-        _put_text(fields, notice.body)
+        _put_language(fields, notice.body)
     if notice.place is not None:
         fields[Key.PLACE] = _encode_place(notice.place)
     if notice.window is not None:
@@ -148,13 +165,12 @@ def _answer_fields(answer: Answer) -> dict[int, object]:
         Key.ANSWER: int(answer.code),
     }
     if answer.body is not None:
-        _put_text(fields, answer.body)
+        _put_language(fields, answer.body)
     _put_role(fields, answer.released_by)
     return fields
 
 
-def _put_text(fields: dict[int, object], body: Text) -> None:
-    fields[Key.TEXT] = body.text
+def _put_language(fields: dict[int, object], body: Text) -> None:
     fields[Key.LANGUAGE] = LANGUAGE_INDEX.get(body.language, body.language)
 
 
@@ -220,7 +236,7 @@ def decode_act(octets: bytes, *, originator: Station, to: Station) -> Act:
     fields = load_map(octets, nesting=ACT_NESTING_MAX)
     try:
         act = _build_act(fields, originator, to)
-        is_canonical = encode_act(act) == octets
+        is_canonical = _encode(act, _received_form(fields)) == octets
     except FieldError as error:
         raise DecodeError(f"not an act: {error}") from error
     if not is_canonical:
@@ -332,11 +348,18 @@ def _decode_body(fields: dict[int, object]) -> Text | Phrase | None:
     )
 
 
+def _received_form(fields: dict[int, object]) -> str | bytes | None:
+    form = fields.get(Key.TEXT)
+    return form if isinstance(form, str | bytes) else None
+
+
 def _decode_text(fields: dict[int, object]) -> Text:
     language = fields.get(Key.LANGUAGE)
     if type(language) is int:
         language = LANGUAGES[as_uint(language, len(LANGUAGES) - 1, "language")]
-    return Text(as_text(fields[Key.TEXT], "text"), as_text(language, "language"))
+    form = fields[Key.TEXT]
+    text = decompress(form) if isinstance(form, bytes) else as_text(form, "text")
+    return Text(text, as_text(language, "language"))
 
 
 def _decode_role(fields: dict[int, object]) -> Role:

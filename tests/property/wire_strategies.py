@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
+from pathlib import Path
 
 from hypothesis import strategies as st
 
@@ -71,9 +72,22 @@ def _words(size_max: int, *, size_min: int = 0) -> st.SearchStrategy[str]:
     )
 
 
+LINES = [
+    line
+    for path in sorted((Path(__file__).parents[1] / "vectors/corpus").glob("*-held.txt"))
+    for line in path.read_text().splitlines()
+]
+notices = st.builds(
+    lambda line, start, end: unicodedata.normalize("NFC", line[start:end] or line),
+    st.sampled_from(LINES),
+    st.integers(0, 30),
+    st.integers(31, 200),
+)
+"""Text as people write it, which compresses."""
 languages = st.sampled_from([*LANGUAGES, "nl", "pt-BR", "zh-Hant", "gsw"])
 texts = st.one_of(
     st.builds(Text, _words(80, size_min=1), languages),
+    st.builds(Text, notices, languages),
     st.builds(Text, st.integers(1, 1024).map(lambda size: "x" * size), languages),
 )
 slots = st.one_of(_words(40), st.integers(-(2**31), 2**31 - 1))

@@ -6,10 +6,9 @@ import pytest
 
 from gateway.errors import DecodeError, FieldError
 from gateway.wire.fragment import CONTENT_SIZE_MAX, ROOM_MIN, Reassembly, split_act
-from gateway.wire.notice import encode_act
-from tests.vectors.values import FULL
+from tests.vectors.write_vectors import FOLDER
 
-OCTETS = encode_act(FULL)
+OCTETS = bytes.fromhex((FOLDER / "act-full-plain.hex").read_text())
 SIGNATURE = bytes(range(64))
 
 

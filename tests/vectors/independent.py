@@ -11,7 +11,9 @@ import hashlib
 import hmac
 import re
 import struct
+from collections import Counter
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
@@ -229,7 +231,8 @@ def read_act(octets: bytes) -> dict[str, Any]:
     said["released_by"] = ROLES[fields.get(12, 1)]
     said["own_reference"] = divmod(fields[5], 65536) if 5 in fields else None
     said["their_reference"] = divmod(fields[6], 65536) if 6 in fields else None
-    said["text"] = fields.get(7)
+    text = fields.get(7)
+    said["text"] = read_text(text) if isinstance(text, bytes) else text
     language = fields.get(8)
     said["language"] = LANGUAGES[language] if isinstance(language, int) else language
     if code == 12:
@@ -256,6 +259,49 @@ def _read_place(octets: bytes) -> dict[str, Any]:
     has_altitude = len(octets) not in (9, count * 7)
     altitude = struct.unpack(">hh", octets[-4:]) if has_altitude else None
     return {"points": points, "radius_m": radius_m, "altitude": altitude}
+
+
+def read_text(octets: bytes) -> str:
+    """A compressed text, from one big number instead of a shifting window."""
+    number, coded = octets[0], octets[1:] + bytes(4096)
+    lines = (Path(__file__).parent / f"dictionary-{number}.txt").read_text().splitlines()
+    dictionary = "".join(["\0" + line for line in lines]) + "\0"
+    home = {1: 1, 2: 1, 3: 8, 4: 12, 5: 8}[number]
+    low, width, size = 0, 1 << 32, 4
+
+    def which(widths: list[int]) -> int:
+        nonlocal low, width, size
+        part = width // sum(widths)
+        place = (int.from_bytes(coded[:size], "big") - low) // part
+        index = next(i for i in range(len(widths)) if place < sum(widths[: i + 1]))
+        low, width = low + part * sum(widths[:index]), part * widths[index]
+        while width < 1 << 24:
+            low, width, size = low << 8, width << 8, size + 1
+        return index
+
+    def next_point(said: str) -> str:
+        left_out: set[str] = set()
+        for count in (3, 2, 1, 0):
+            if count > len(said):
+                continue
+            context = re.escape(said[len(said) - count :])
+            found = Counter(re.findall(f"(?={context}(.))", dictionary, re.DOTALL))
+            points = sorted(set(found) - left_out)
+            if not points:
+                continue
+            index = which([*[found[point] for point in points], len(points)])
+            if index < len(points):
+                return str(points[index])
+            left_out |= set(found)
+        block = (0, home, None)[which([1, 1, 1])]
+        if block is None:
+            block = which([1] * 8704)
+        return chr(block * 128 + which([1] * 128))
+
+    said = "\0"
+    while (point := next_point(said)) != "\0":
+        said += point
+    return said[1:]
 
 
 def read_stream(line: bytes) -> list[bytes]:

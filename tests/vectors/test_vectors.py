@@ -15,6 +15,7 @@ from gateway.security.cards import card_text, fingerprint_words, parse_card
 from gateway.security.expand import compress_act, compress_frame, expand_frame, open_captured
 from gateway.security.seal import seal_frame
 from gateway.wire.byte_stream import StreamDecoder, encode_stream
+from gateway.wire.dictionary import DICTIONARIES
 from gateway.wire.items import ActItem, decode_items, encode_items
 from gateway.wire.notice import decode_act, encode_act
 from tests.vectors import independent, values
@@ -30,6 +31,14 @@ INNER_RULES = {
 }
 """What is in the byte strings of an array; the CDDL says it in comments."""
 SHAPED = [name for name, entry in ENTRIES.items() if entry["rule"]]
+
+DICTIONARY_SHA256 = {
+    1: "badc0f0fbb5249f977585a619bd3192d44613da19b4d88d5caa4eafa0e3ae5b2",
+    2: "78db7633e6a100a3f3d7d560f0d32ca095d7ded2a5f9ecd9e67b10e0aa6b4fa7",
+    3: "7baacf41c3fd67758ad3a3bfaa1335aeda63c820b88a50152f2d096ad6a366e9",
+    4: "d7fd527c15b23994fa4ebd3b281f5f2297ad5eef952657748222ab4caec9136a",
+    5: "8cbd79557e970d1ef1e07e3f8e51759b973d140a32dce0bf33409fe0276bd0d8",
+}
 
 
 def octets_of(name: str) -> bytes:
@@ -129,10 +138,29 @@ def test_an_act_vector_is_read_and_written(name: str) -> None:
     assert encode_act(act) == octets
 
 
-@pytest.mark.parametrize("name", values.ACTS)
+@pytest.mark.parametrize("name", values.PLAIN)
+def test_an_act_with_plain_text_is_read(name: str) -> None:
+    """Who does not compress is understood; what we write of it is shorter and says the same."""
+    octets, act = octets_of(name), values.PLAIN[name]
+    assert decode_act(octets, originator=values.NORTH, to=values.SOUTH) == act
+    assert encode_act(act) == octets_of(name.removesuffix("-plain"))
+    assert len(encode_act(act)) < len(octets)
+
+
+@pytest.mark.parametrize("name", [*values.ACTS, *values.PLAIN])
 def test_a_second_reader_understands_an_act(name: str) -> None:
     """Read from the CDDL alone, an act says what we meant."""
-    assert independent.read_act(octets_of(name)) == said(values.ACTS[name])
+    act = (values.ACTS | values.PLAIN)[name]
+    assert independent.read_act(octets_of(name)) == said(act)
+
+
+@pytest.mark.parametrize("number", DICTIONARIES)
+def test_a_dictionary_is_as_it_was(number: int) -> None:
+    """Dictionaries are the format: what was compressed once is read for ever."""
+    octets = (FOLDER / f"dictionary-{number}.txt").read_bytes()
+    assert independent.sha256(octets) == DICTIONARY_SHA256[number]
+    assert DICTIONARIES[number].text == "\0" + octets.decode().replace("\n", "\0")
+    assert len(octets) < 4096
 
 
 def said(act: Act) -> dict[str, Any]:

@@ -129,6 +129,21 @@ ANSWER: Final = Answer(
     released_by=Role.COMMANDER,
 )
 
+
+def _text(serial: int, text: str, language: str) -> Notice:
+    return Notice(
+        id=own_id(serial),
+        to=SOUTH,
+        kind=Kind.REPORT,
+        precedence=Precedence.PRIORITY,
+        operation=Operation.EXERCISE,
+        created=CREATED,
+        time_quality=TimeQuality.SYNCHRONISED,
+        lifetime_min=720,
+        body=Text(text, language),
+    )
+
+
 ACTS: Final[dict[str, Act]] = {
     "act-full": FULL,
     "act-check": CHECK,
@@ -229,7 +244,28 @@ ACTS: Final[dict[str, Act]] = {
         created=CREATED,
         time_quality=TimeQuality.SYNCHRONISED,
     ),
+    "act-text-en": _text(
+        30, "Bridge 4 is closed: ice. Détour by Łódź road, 漢 sign, 25 km/h", "en"
+    ),
+    "act-text-fr": _text(
+        31, "Le pont est fermé jusqu'à demain. Merci de prévenir vos postes.", "fr"
+    ),
+    "act-text-ru": _text(
+        32, "Мост закрыт до завтра. Просим предупредить ваши посты, объезд A4", "ru"
+    ),
+    "act-text-ar": _text(33, "الجسر مغلق حتى الغد. نرجو إبلاغ مواقعكم", "ar"),
+    "act-text-uk": _text(34, "Міст закрито до завтра. Просимо попередити ваші пости", "uk"),
+    "act-text-other-language": _text(35, "El puente está cerrado hasta mañana", "es"),
+    "act-text-long": _text(
+        36, "The road is closed. Please tell your troops.\n" * 21 + "End.", "en"
+    ),
+    "act-text-block": _text(37, "Shots heard near the bridge: \U0010fffd\u00a0é я", "en"),
 }
+PLAIN: Final = {
+    f"{name}-plain": ACTS[name]
+    for name in ("act-full", "act-first-without-clock", "act-cancel", "act-answer-cantpro")
+}
+"""Acts as they are written by a program that does not compress; read as well as the others."""
 
 ITEM_RULES: Final = {
     ActItem: "act-item",

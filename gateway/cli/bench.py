@@ -55,7 +55,7 @@ def command(
     away; they never come from the seed.
     """
     from gateway.sim.bench.bench import Bench, BenchOptions
-    from gateway.sim.bench.process import BenchError
+    from gateway.sim.bench.process import BenchError, BrokerAwayError
 
     options = BenchOptions(
         scenario=_scenario(scenario_path, overrides),
@@ -67,6 +67,8 @@ def command(
     bench = Bench(options)
     try:
         record = asyncio.run(_run(bench, common, options))
+    except BrokerAwayError as error:
+        raise CommandError(ExitCode.UNREACHABLE, str(error)) from error
     except BenchError as error:
         raise CommandError(ExitCode.FAILED, str(error)) from error
     finally:
@@ -86,6 +88,10 @@ def _scenario(path: Path | None, overrides: dict[str, Any]) -> Scenario:
 
     from gateway.sim.bench.scenario import DEFAULT_PATH, load_scenario
 
+    if path is not None and not path.exists():
+        raise CommandError(
+            ExitCode.NOT_FOUND, f"{path} does not exist; give the path of a scenario"
+        )
     scenario = load_scenario(path or DEFAULT_PATH)
     given = {name: value for name, value in overrides.items() if value is not None}
     if "preset" in given:

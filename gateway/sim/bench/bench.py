@@ -22,7 +22,7 @@ from gateway.sim.bench.process import BenchError, GatewayProcess
 from gateway.sim.bench.record import BenchRecord
 from gateway.sim.bench.rig import Rig
 from gateway.sim.bench.scenario import Scenario, far_station
-from gateway.sim.bench.submit import ApiQueue, MqttQueue, Queue
+from gateway.sim.bench.submit import ApiQueue, MqttQueue
 from gateway.sim.bench.watch import FeedWatch
 
 DARK_S: Final = 10.0
@@ -69,26 +69,32 @@ class Bench:
         return StationFiles("NORTH", self.kept_folder / "north").config, frames
 
     async def run(self) -> BenchRecord:
-        """Everything, the cleaning up included. Raises `BenchError` if it cannot even start."""
+        """Everything, the cleaning up included. Raises `BenchError` if it cannot even start, and
+        `FieldError` for a broker's URL that is none; no folder is made before the broker answers.
+        """
         loop = asyncio.get_running_loop()
         started_s = loop.time()
+        async with self._broker() as broker:
+            await self._run_with(broker)
+        self.record.elapsed_s = loop.time() - started_s
+        if self.kept_folder is not None and not self.record.all_problems():
+            self._clean(self.kept_folder)
+        return self.record
+
+    async def _run_with(self, broker: MqttQueue | None) -> None:
         folder = self.kept_folder = Path(tempfile.mkdtemp(prefix="hotline-bench-"))
         try:
-            await self._run_in(folder)
+            await self._run_in(folder, broker)
         except asyncio.CancelledError:
             self._clean(folder)
             raise
-        self.record.elapsed_s = loop.time() - started_s
-        if not self.record.all_problems():
-            self._clean(folder)
-        return self.record
 
     def _clean(self, folder: Path) -> None:
         if not self._options.keep:
             shutil.rmtree(folder, ignore_errors=True)
             self.kept_folder = None
 
-    async def _run_in(self, folder: Path) -> None:
+    async def _run_in(self, folder: Path, broker: MqttQueue | None) -> None:
         scenario = self._options.scenario
         ports = {name: ports_of(folder, name) for name in STATIONS}
         mqtt_url = self._options.mqtt_url
@@ -105,7 +111,8 @@ class Bench:
             loss=scenario.loss,
             tap=ledger.feed,
         )
-        async with self._queue(processes) as queue, media:
+        queue = broker or ApiQueue(processes)
+        async with media:
             try:
                 await self._start(processes)
                 feeds = {name: FeedWatch(one.api) for name, one in processes.items()}
@@ -144,9 +151,9 @@ class Bench:
         self.record.problems += [one for feed in rig.feeds.values() for one in feed.problems]
 
     @asynccontextmanager
-    async def _queue(self, processes: Mapping[str, GatewayProcess]) -> AsyncIterator[Queue]:
+    async def _broker(self) -> AsyncIterator[MqttQueue | None]:
         if self._options.mqtt_url is None:
-            yield ApiQueue(processes)
+            yield None
             return
         async with MqttQueue.connected(self._options.mqtt_url) as queue:
             yield queue

@@ -25,6 +25,10 @@ class BenchError(Exception):
     """The bench cannot go on: one sentence that says what failed and where to look."""
 
 
+class BrokerAwayError(BenchError):
+    """The broker that the bench shall use does not answer."""
+
+
 class GatewayProcess:
     """`hotline run` for one station; may be killed and started again."""
 

@@ -17,8 +17,9 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
+from gateway.errors import FieldError
 from gateway.sim.bench.http_client import ApiUnreachableError
-from gateway.sim.bench.process import BenchError, GatewayProcess
+from gateway.sim.bench.process import BenchError, BrokerAwayError, GatewayProcess
 
 RETRY_S: Final = 0.2
 SUBMIT_S: Final = 30.0
@@ -85,10 +86,11 @@ class MqttQueue:
     @classmethod
     @asynccontextmanager
     async def connected(cls, url: str) -> AsyncIterator[MqttQueue]:
-        """A queue on the broker at `mqtt://host:port`. Raises `BenchError`."""
-        parts = urlsplit(url)
-        if parts.scheme != "mqtt" or not parts.hostname:
-            raise BenchError(f"{url} is no broker that a bench can use; write mqtt://host:port")
+        """A queue on the broker at `mqtt://host:port`.
+
+        Raises `FieldError` for another URL and `BrokerAwayError`.
+        """
+        host, port = _address(url)
         client = paho.Client(CallbackAPIVersion.VERSION2, protocol=MQTTProtocolVersion.MQTTv5)
         queue = cls(client)
         loop = asyncio.get_running_loop()
@@ -107,12 +109,13 @@ class MqttQueue:
         client.on_connect, client.on_subscribe, client.on_message = subscribe, subscribed, came
         try:
             async with asyncio.timeout(SUBMIT_S):
-                await asyncio.to_thread(client.connect, parts.hostname, parts.port or 1883)
+                await asyncio.to_thread(client.connect, host, port)
                 client.loop_start()
                 await ready
         except (OSError, TimeoutError) as error:
             reason = str(error) or "no SUBACK"
-            raise BenchError(
+            client.loop_stop()
+            raise BrokerAwayError(
                 f"the broker at {url} does not answer ({reason}); start it first"
             ) from error
         try:
@@ -168,6 +171,19 @@ class MqttQueue:
             return
         station = message.topic.split("/")[2]
         self.published[station, document["id"]] += 1
+
+
+def _address(url: str) -> tuple[str, int]:
+    """Host and port of `mqtt://host:port`. Raises `FieldError`."""
+    try:
+        parts = urlsplit(url)
+        host = parts.hostname if parts.scheme == "mqtt" else None
+        port = parts.port or 1883
+    except ValueError:  # a port that is no number
+        host, port = None, 0
+    if host is None:
+        raise FieldError("--mqtt", f"{url} is no broker for a bench", "write mqtt://host:port")
+    return host, port
 
 
 def _settle(ready: asyncio.Future[None]) -> None:

@@ -126,18 +126,21 @@ class Gateway:
         Raises `ApiError` only when the first connection fails.
         """
         is_first = True
+        said = ""
         while True:
             try:
                 events = self._client.events()
                 first = next(events)  # the status; publications count from before it
                 yield None
                 yield first
-                is_first = False
+                is_first, said = False, ""
                 yield from events
             except (NoAnswerError, NotRunningError) as error:
                 if is_first:
                     raise
-                warn(f"{error}; trying again")
+                if str(error) != said:
+                    said = str(error)
+                    warn(f"{said}; trying again")
                 threading.Event().wait(RETRY_S)
 
     def _post(self, path: str, document: Document, request_id: str) -> Document:
@@ -147,6 +150,14 @@ class Gateway:
             raise NoAnswerError(
                 f"{error}. Whether it was accepted is unknown: repeat the command with "
                 f"--request-id {request_id}, then it is never done twice"
+            ) from error
+        except RefusedError as error:
+            if _CODE_OF_STATUS.get(error.status) is not ExitCode.TRY_LATER:
+                raise
+            raise CommandError(
+                ExitCode.TRY_LATER,
+                f"{error}. The request_id is {request_id}: repeat the command with "
+                f"--request-id {request_id}",
             ) from error
 
 

@@ -46,7 +46,8 @@ def _store(ctx: click.Context, parameter: click.Parameter, value: Any) -> None: 
 def _path_option(name: str, help_text: str, variable: str | None = None) -> Callable[[Any], Any]:
     return click.option(
         name,
-        type=click.Path(path_type=Path),
+        # Whether it can be read is found out, and told better, where it is used.
+        type=click.Path(path_type=Path, readable=False),
         envvar=variable,
         expose_value=False,
         callback=_store,

@@ -21,8 +21,9 @@ from gateway.cli.text import (
     shortened,
     visible,
 )
+from gateway.core.dialogue import accepted_answers, closing_answers
 from gateway.errors import FieldError
-from gateway.model import Kind, Phrase
+from gateway.model import DeliveryState, Kind, Phrase, Response
 from gateway.wire.codebook import render
 
 Document = Mapping[str, Any]
@@ -30,13 +31,9 @@ Document = Mapping[str, Any]
 _KINDS: Final = {kind.name: kind for kind in Kind}
 
 _TEXT_WIDTH: Final = 120
-_ANSWERABLE: Final = {
-    "R": "ROGER, STANDBY",
-    "W/U": "WILCO, CANTCO (first ROGER, STANDBY as you like)",
-    "A/N": "AFFIRM, NEGATIVE (first ROGER, STANDBY as you like)",
-    "Y": "any answer",
-    "N": "no answer",
-}
+_NOT_THERE_YET: Final = frozenset(
+    {DeliveryState.HELD, DeliveryState.QUEUED, DeliveryState.SENT, DeliveryState.RELAYED}
+)
 
 
 def time_text(value: object) -> str:
@@ -212,8 +209,27 @@ def notice_fields(notice: Document) -> list[tuple[str, object]]:
         ("phrase", phrase_code(notice).removeprefix("PHRASE ") or None),
         ("link", notice.get("link")),
         ("state", state_text(notice) if "state" in notice else None),
-        ("expects", _ANSWERABLE.get(str(notice.get("response")))),
+        ("expects", _expected(notice)),
     ]
+
+
+def _expected(notice: Document) -> str | None:
+    """The answers that would be accepted now; None when nothing more is."""
+    try:
+        response = Response(notice.get("response"))
+        state = DeliveryState(notice.get("state"))
+    except ValueError:
+        return None
+    if response is Response.NONE:
+        return "no answer"
+    if state in _NOT_THERE_YET:
+        state = DeliveryState.RECEIPTED
+    accepted = accepted_answers(response, state)
+    last = ", ".join([code.name for code in accepted if code in closing_answers(response)])
+    first = ", ".join([code.name for code in accepted if code not in closing_answers(response)])
+    if last and first:
+        return f"{last} (first {first} as you like)"
+    return last or first or None
 
 
 def _minutes(value: object) -> str | None:

@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import pty
+import re
 import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
@@ -252,7 +253,8 @@ async def test_refusals_have_their_exit_codes(
     north.desk.reject = reject
     ended = await north.hotline(*SEND, "hello")
     assert ended.code == code
-    assert ended.err == "hotline: x: is refused; do other\n"
+    assert ended.err.startswith("hotline: x: is refused; do other")
+    assert ("--request-id" in ended.err) == (code == 75)
 
 
 async def test_a_user_without_the_right_is_told_so(tmp_path: Path) -> None:
@@ -276,6 +278,9 @@ async def test_a_gateway_that_is_not_there(north: Station, tmp_path: Path) -> No
     other = await north.hotline("status", "--socket", str(tmp_path / "file"))
     assert other.code == 78
     assert "is no socket" in other.err
+    (tmp_path / "file").chmod(0)
+    shut = await north.hotline("status", "--socket", str(tmp_path / "file"))
+    assert "Invalid value" not in shut.err
     north.environment.pop("HOTLINE_SOCKET")
     configured = await north.hotline("status", "--config", str(tmp_path / "no.toml"))
     assert configured.code == 78
@@ -335,6 +340,27 @@ async def test_inbox_follows(north: Station) -> None:
         assert (state["state"], state["direction"]) == ("MACHINE RECEIPT", "in")
     process.terminate()
     await process.wait()
+
+
+async def test_show_tells_what_is_accepted_now(north: Station) -> None:
+    """What expects a ROGER expects nothing more behind it; the line is gone then."""
+    notice = north.desk.arrive("hello")
+    response = str((await north.hotline("show", str(notice.id), "--json")).json["response"])
+    before = await north.hotline("show", str(notice.id))
+    expected = {"R": "ROGER (first STANDBY as you like)"}[response]
+    assert f"expects      {expected}\n" in before.out
+    await north.hotline("answer", str(notice.id), "ROGER")
+    after = await north.hotline("show", str(notice.id))
+    assert "ROGER" in after.out
+    assert "expects" not in after.out
+
+
+async def test_a_full_store_tells_the_request_id_to_repeat(north: Station) -> None:
+    """The id that `send` made up stands in the sentence, so that a repeat is no second notice."""
+    north.desk.reject = RejectCode.STORE_REFUSED
+    ended = await north.hotline(*SEND, "hello")
+    assert ended.code == 75
+    assert re.search(r"repeat the command with --request-id cli-[0-9a-f-]{36}$", ended.err.strip())
 
 
 async def test_show_has_history_answers_and_the_warning(north: Station) -> None:

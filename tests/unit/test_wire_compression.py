@@ -184,7 +184,8 @@ def test_notation_shows_the_text() -> None:
 
 def test_the_release_screen_counts_what_is_sent() -> None:
     """Who releases a notice sees the octets of its text, and the size of what goes on the air."""
-    document = {"to": "SOUTH", "kind": "NOTIFY", "precedence": "PRIORITY", "operation": "TEST"}
+    document: dict[str, object] = {"to": "SOUTH", "kind": "NOTIFY"}
+    document |= {"precedence": "PRIORITY", "operation": "TEST"}
     draft = check_draft(document | {"text": lines("ru", "held")[-1], "language": "ru"})
     assert size_text(draft).endswith("one radio frame")
     assert size_text(draft).startswith("285 octets of text; about 192 octets")

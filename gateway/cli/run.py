@@ -2,9 +2,34 @@
 
 from __future__ import annotations
 
+import os
+import sys
+from typing import TYPE_CHECKING
+
 import click
 
 from gateway.cli.options import Common, file_options
+from gateway.cli.output import warn
+from gateway.runtime.sd_notify import SystemdNotifier
+
+if TYPE_CHECKING:
+    from gateway.config.settings import Settings
+
+
+class _ReadyLine(SystemdNotifier):
+    """Tells a person at a terminal, too, that the gateway is ready."""
+
+    def __init__(self, settings: Settings) -> None:
+        super().__init__(os.environ)
+        self._settings = settings
+
+    def ready(self) -> None:
+        super().ready()
+        settings = self._settings
+        warn(
+            f"station {settings.station.name} is ready; socket {settings.api_socket}, log in "
+            f"{settings.log_folder}; Ctrl-C stops it"
+        )
 
 
 @click.command("run")
@@ -23,4 +48,4 @@ def command(common: Common) -> int:
         leave_out_openssl()
     from gateway.runtime.daemon import run_daemon
 
-    return run_daemon(settings)
+    return run_daemon(settings, notifier=_ReadyLine(settings) if sys.stderr.isatty() else None)

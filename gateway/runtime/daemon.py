@@ -56,13 +56,16 @@ class _StopRequestedError(Exception):
     """Ends the task group in order."""
 
 
-def run_daemon(settings: Settings) -> int:
+def run_daemon(settings: Settings, *, notifier: SystemdNotifier | None = None) -> int:
     """Run until SIGTERM or SIGINT and give the exit code. Raises `ConfigError` and, for a store
     that cannot even be opened, `StoreRefusedError`.
+
+    Another `notifier` than systemd's is told too when the gateway is ready.
     """
     keys = load_keyring(settings)
     policy = load_policy(settings)
-    return asyncio.run(Daemon(settings, keys, policy, notifier=SystemdNotifier(os.environ)).run())
+    notifier = notifier or SystemdNotifier(os.environ)
+    return asyncio.run(Daemon(settings, keys, policy, notifier=notifier).run())
 
 
 class Daemon:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import pty
+import select
 import signal
 import subprocess
 import sys
@@ -96,6 +98,35 @@ def test_a_gateway_runs_without_its_cable_and_alone(
     assert "is in use by another gateway" in second.stderr
     daemon.send_signal(signal.SIGTERM)
     assert daemon.wait(DEADLINE_S) == 0
+    assert daemon.stderr is not None
+    assert daemon.stderr.read() == b""
     gone = hotline(config, "outbox")
     assert gone.returncode == 4
     assert "the gateway does not run" in gone.stderr
+
+
+def test_a_person_at_a_terminal_is_told_once_that_it_is_ready(config: Path) -> None:
+    """One line with station, socket and log; without a terminal nothing is printed."""
+    ours, theirs = pty.openpty()
+    with subprocess.Popen(
+        [sys.executable, "-m", "gateway.cli.main", "run"],
+        cwd=ROOT,
+        env=environment(config),
+        stdin=subprocess.DEVNULL,
+        stdout=theirs,
+        stderr=theirs,
+    ) as process:
+        os.close(theirs)
+        try:
+            ready, _, _ = select.select([ours], [], [], DEADLINE_S)
+            assert ready, "nothing was printed"
+            shown = os.read(ours, 4096).decode()
+        finally:
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(DEADLINE_S) == 0
+            os.close(ours)
+    folder = config.parent
+    assert shown == (
+        f"station NORTH is ready; socket {folder}/run/api.sock, log in {folder}/state/log; "
+        "Ctrl-C stops it\r\n"
+    )

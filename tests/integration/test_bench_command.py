@@ -190,7 +190,7 @@ async def test_wrong_use_is_one_sentence(short_folder: Path, tmp_path: Path) -> 
     for arguments, wanted, sentence in (
         (("--scenario", str(path)), 78, "is not TOML"),
         (("--preset", "PIGEON"), 2, "'PIGEON' is unknown; use LONG_FAST"),
-        (("--mqtt", "mqtt://127.0.0.1:1"), 1, "does not answer"),
+        (("--mqtt", "mqtt://127.0.0.1:1"), 4, "does not answer"),
     ):
         code, _, errors = await bench(short_folder, *arguments)
         assert code == wanted, errors

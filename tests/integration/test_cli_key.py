@@ -493,7 +493,7 @@ def test_keys_of_either_side_open_it(run: Run, joined: tuple[Side, Side], side: 
     for words in (
         "from         station 1 NORTH",
         "to           station 2 SOUTH",
-        '7: "Mines [red] at\\nthe ford" / text /',
+        '/ text: "Mines [red] at\\nthe ford" /',
         "18([",
         "signature good, of NORTH",
     ):

@@ -194,7 +194,7 @@ class Counter:
         target = self._state.ledger.get(notice.reference)
         assert target is not None
         pending = line.outgoing.get(notice.reference)
-        never_left = pending is not None and not pending.has_left
+        never_left = pending is not None and not pending.has_left and not changes(target.notice)
         if notice.kind is Kind.CANCEL and never_left:
             # The far watch never heard of it, so there is nothing to tell: two serials are void.
             line.outgoing.add(act)
@@ -207,7 +207,7 @@ class Counter:
         if never_left:
             self.void(target, line, draft)
         elif pending is not None:
-            line.demote(pending)
+            line.dispatcher.demote(pending)
 
     def end(self, record: Record, given: DeliveryInput, evidence: str, draft: Draft) -> None:
         self._state.ledger.move(record, given, draft, evidence=evidence)
@@ -226,7 +226,7 @@ class Counter:
             previous=notice.previous,
         )
         act = self._state.speech.say(stand_in, line, draft, event="void")
-        line.replace(act, draft)
+        line.dispatcher.replace(act, draft)
 
     def _repeat(self, event: NoticeSubmitted, act_id: ActId, is_same: bool, draft: Draft) -> None:
         if not is_same:
@@ -358,6 +358,13 @@ class Counter:
             problem=rejection.problem,
         )
         draft.effect(rejection)
+
+
+def changes(notice: Notice) -> bool:
+    """Whether it ends an earlier notice: it must arrive whatever becomes of itself, or the far
+    watch would go on by the earlier one.
+    """
+    return notice.kind in (Kind.CANCEL, Kind.UPDATE)
 
 
 def _id_reused(token: int, request_id: str) -> RejectRequest:

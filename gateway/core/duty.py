@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final, assert_never
 
 from gateway.core.button import Press
-from gateway.core.counter import Counter
+from gateway.core.counter import Counter, changes
 from gateway.core.delivery import DeliveryInput
 from gateway.core.draft import Draft
 from gateway.core.effects import Level
@@ -76,7 +76,7 @@ class Duty:
             found = self._state.find_out_act(act_id)
             if found is not None:
                 line, act = found
-                line.widen(act, draft)
+                line.dispatcher.widen(act, draft)
 
     def expire(self, act_id: ActId, draft: Draft) -> None:
         record = self._state.ledger.get(act_id)
@@ -88,9 +88,9 @@ class Duty:
         if found is None:
             return
         line, act = found
-        if act.has_left:
+        if act.has_left or changes(record.notice):
             # It may be there already: only itself may fill its hole, and it arrives EXPIRED.
-            line.demote(act)
+            line.dispatcher.demote(act)
         else:
             self._counter.void(record, line, draft)
 

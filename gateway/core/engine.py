@@ -8,11 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from random import Random
-from typing import Final, assert_never
+from typing import assert_never
 
 from gateway.core.button import HOLD_TIMER
 from gateway.core.counter import Counter
-from gateway.core.delivery import DeliveryInput
 from gateway.core.draft import Draft
 from gateway.core.duty import Duty
 from gateway.core.effects import AlarmCode, Level, ShowStatus, Step
@@ -42,18 +41,17 @@ from gateway.core.events import (
     StoreHealed,
 )
 from gateway.core.frames import Frames
-from gateway.core.governor import MINUTE_MS
 from gateway.core.hearing import Hearing
 from gateway.core.life import Ledger, log_station
 from gateway.core.line import Line
-from gateway.core.outgoing import OutAct
 from gateway.core.policy import Policy
-from gateway.core.records import Durability, PutAirtime, Recovered
+from gateway.core.records import Recovered
 from gateway.core.recovery import restore
 from gateway.core.requests import Submissions
 from gateway.core.session import Session
 from gateway.core.speech import Speech
 from gateway.core.station import StationState, born_of
+from gateway.core.tidings import Tidings
 from gateway.core.timers import TimerName, Timers
 from gateway.core.watch import Watch
 from gateway.model import (
@@ -65,10 +63,6 @@ from gateway.model import (
 )
 from gateway.security.keys import KeyRing
 from gateway.wire.limits import INCARNATION_SIZE
-
-AIRTIME_MINUTE_COUNT: Final = 60
-AIRTIME_UNWRITTEN_MS: Final = 1_000
-"""Beats and receipts of a minute after the last act that was written down, at most about this."""
 
 
 class Engine:
@@ -116,6 +110,7 @@ class Engine:
             lines=lines,
         )
         self._hearing = Hearing(self._state)
+        self._tidings = Tidings(self._state, self._line_of)
         self._counter = Counter(self._state)
         self._duty = Duty(self._state, self._counter)
         self._frames = Frames(self._state, self._hearing)
@@ -205,7 +200,7 @@ class Engine:
             case ("receipt_due" | "answer_due" | "reply_due" as kind, ActId() as act_id):
                 self._duty.limit(kind, act_id, draft)
             case ("hold", int() as peer):
-                self._state.lines[Station(peer)].release(draft)
+                self._state.lines[Station(peer)].dispatcher.dispatch(draft)
             case ("far", int() as peer):
                 self._judge_far(self._state.lines[Station(peer)], draft)
             case ("alarm_ends", ActId() as act_id):
@@ -250,14 +245,14 @@ class Engine:
                 timers=state.timers,
                 entropy=state.entropy,
                 rng=self._rng,
-                listener=self,
+                listener=self._tidings,
             )
             line.standing.is_refused = state.is_refused
             state.lines[station] = line
             self._frames.restore_peer(station, known)
             self._watch_far(line, draft)
         restore(state, self._hearing, recovered, draft)
-        self._restore_airtime(recovered, draft)
+        self._tidings.restore_airtime(recovered, draft)
         draft.status_changed = True
         draft.observe(Level.INFO, "started", version=event.version, boot_id=event.boot_id)
         for line in state.lines.values():
@@ -348,77 +343,6 @@ class Engine:
             draft.observe(Level.ERROR, "far_gateway_silent", station=name)
             self._log("far_gateway_silent", ("station", name), draft=draft)
             draft.status_changed = True
-
-    # What the line says (LineListener)
-
-    def act_left(self, act: OutAct, link: LinkName, draft: Draft) -> None:
-        """A frame with it left by this link for the first time: SENT, with the link as evidence."""
-        self._keep_airtime(link, draft)
-        record = self._state.ledger.get(act.id)
-        if record is None or self._state.is_refused or not record.is_open:
-            return
-        self._state.ledger.move(
-            record,
-            DeliveryInput.SENT,
-            draft,
-            evidence="left our device",
-            link=link,
-            durability=Durability.NORMAL,
-            announce=True,
-        )
-
-    def act_held(self, act: OutAct, until: Instant, draft: Draft) -> None:
-        """The airtime budget of every link is spent: HELD, with the time at which it will go."""
-        record = self._state.ledger.get(act.id)
-        if record is None or self._state.is_refused or not record.is_open:
-            return
-        wait_s = -(-(until - draft.now.instant) // 1000)
-        self._state.ledger.move(
-            record,
-            DeliveryInput.HELD,
-            draft,
-            evidence=f"airtime budget spent; goes in {wait_s} s if nothing more urgent comes",
-            durability=Durability.NORMAL,
-        )
-
-    def act_relayed(self, act: OutAct, link: LinkName, draft: Draft) -> None:
-        """Another radio repeated it: its own state, which proves nothing of the far station."""
-        record = self._state.ledger.get(act.id)
-        if record is None or self._state.is_refused:
-            return
-        self._state.ledger.move(
-            record,
-            DeliveryInput.RELAYED,
-            draft,
-            evidence="implicit ack: a radio repeated it",
-            link=link,
-            durability=Durability.NORMAL,
-        )
-
-    def _keep_airtime(self, link: LinkName, draft: Draft) -> None:
-        """What a link has spent must outlive a restart; beats alone write nothing."""
-        governor = self._line(link).lanes[link].governor
-        minutes = governor.minutes()
-        if not self._state.is_refused and governor.is_limited and minutes:
-            minute, spent_ms = minutes[-1]
-            draft.write(PutAirtime(link, self._state.boot_id, minute, spent_ms))
-
-    def _restore_airtime(self, recovered: Recovered, draft: Draft) -> None:
-        """Rounded up; of another boot the time is unknown, so it counts as spent just now."""
-        for put in recovered.airtime[-AIRTIME_MINUTE_COUNT:]:
-            station = self._line_of.get(put.link)
-            if station is None or station not in self._state.lines:
-                continue
-            governor = self._state.lines[station].lanes[put.link].governor
-            same = put.boot_id == self._state.boot_id
-            at = Instant(put.minute * MINUTE_MS) if same else draft.now.instant
-            governor.spend(at, put.spent_ms + AIRTIME_UNWRITTEN_MS)
-
-    def age_s(self, act: OutAct, draft: Draft) -> int | None:
-        """Seconds since it was made; None: AGE UNKNOWN."""
-        if not act.age_known:
-            return None
-        return min(max(draft.now.instant - act.born, 0) // 1000, 0xFFFF_FFFF)
 
     # Queues and clock
 

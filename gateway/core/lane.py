@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import heapq
 from dataclasses import dataclass, field
+from typing import Final
 
 from gateway.core.governor import Governor
 from gateway.core.link_health import LinkHealth
 from gateway.core.reception import Owed
 from gateway.model import ActId, Instant, LinkName, Precedence
+
+FIRMWARE_RETRY_COUNT: Final = 2
+FIRMWARE_RETRY_MS: Final = 7_000
+"""A radio transmits a packet that wants an ack three times, at 0.2, 7.8 and 15.3 s (measured)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +68,19 @@ class Lane:
 
     def push(self, precedence: Precedence, order: int, part: Part) -> None:
         heapq.heappush(self.jobs, (precedence, order, part))
+
+    def spend_ack(self, now: Instant) -> None:
+        """Charge a radio's ack, ours for what was heard or theirs for what we sent."""
+        traits = self.health.traits
+        if traits is not None and traits.is_radio:
+            self.governor.spend(now, traits.airtime.of(0))
+
+    def spend_again(self, flight: Flight, count: int, now: Instant) -> None:
+        """Charge what the firmware retransmitted by itself."""
+        traits = self.health.traits
+        if traits is not None and traits.is_radio and count > 0:
+            airtime_ms = traits.airtime.of(flight.size) * min(count, FIRMWARE_RETRY_COUNT)
+            self.governor.spend(now, airtime_ms)
 
     def drop(self, act_id: ActId) -> None:
         """End an attempt: no part of it may go out later, as part of what replaced it."""

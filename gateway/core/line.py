@@ -11,13 +11,13 @@ from random import Random
 from typing import Final, Protocol
 
 from gateway.core.composer import Composer, Standing, TellsAge
-from gateway.core.dispatcher import Dispatcher
+from gateway.core.dispatcher import Dispatcher, HoldsActs
 from gateway.core.draft import Draft
 from gateway.core.effects import Level, Transmit
 from gateway.core.entropy import EntropyPool
 from gateway.core.events import LinkTraits, Refusal
 from gateway.core.governor import Governor
-from gateway.core.lane import Flight, Lane, Part, Totals
+from gateway.core.lane import FIRMWARE_RETRY_COUNT, FIRMWARE_RETRY_MS, Flight, Lane, Part, Totals
 from gateway.core.link_health import LinkHealth
 from gateway.core.outgoing import OutAct, Outgoing
 from gateway.core.policy import Policy
@@ -43,22 +43,15 @@ _BLOCKED_MS: Final = {
 """How long a link rests after a refusal that names no time of its own."""
 
 
-FIRMWARE_RETRY_COUNT: Final = 2
-FIRMWARE_RETRY_MS: Final = 7_000
-"""A radio transmits a packet that wants an ack three times, at 0.2, 7.8 and 15.3 s (measured)."""
 BEAT_REPLY_COUNT_MAX: Final = 4
 """Beats of the peer that wait for a reply on one link; above it one goes unanswered."""
 
 
-class LineListener(TellsAge, Protocol):
+class LineListener(TellsAge, HoldsActs, Protocol):
     """What the line tells the engine; each call is part of the step under way."""
 
     def act_left(self, act: OutAct, link: LinkName, draft: Draft) -> None:
         """A frame with it left our device for the first time."""
-        ...
-
-    def act_held(self, act: OutAct, until: Instant, draft: Draft) -> None:
-        """No link has airtime left for it before `until`."""
         ...
 
     def act_relayed(self, act: OutAct, link: LinkName, draft: Draft) -> None: ...
@@ -110,7 +103,7 @@ class Line:
             entropy=entropy,
             ages=listener,
         )
-        self._dispatcher = Dispatcher(
+        self.dispatcher = Dispatcher(
             lanes=self.lanes,
             outgoing=self.outgoing,
             composer=self._composer,
@@ -127,24 +120,23 @@ class Line:
 
     def link_up(self, name: LinkName, traits: LinkTraits, draft: Draft) -> None:
         lane = self.lanes[name]
-        self._dispatcher.drop_attempts(lane)
+        self.dispatcher.drop_attempts(lane)
         lane.clear()
         lane.health.device_up(traits)
         lane.governor.limit(traits.duty_share)
         self._prober.begin(lane, draft)
-        self._dispatcher.dispatch(draft)
+        self.dispatcher.dispatch(draft)
         self._pump(lane, draft)
 
     def link_down(self, name: LinkName, draft: Draft) -> None:
         """Everything under way there goes by another link at once."""
         lane = self.lanes[name]
         lane.health.device_down()
-        self._dispatcher.drop_attempts(lane)
+        self.dispatcher.drop_attempts(lane)
         lane.clear()
-        self._timers.drop(("probe", self.peer, name))
-        self._timers.drop(("beat", self.peer, name))
-        self._timers.drop(("lane", self.peer, name))
-        self._dispatcher.dispatch(draft)
+        for kind in ("probe", "beat", "lane"):
+            self._timers.drop((kind, self.peer, name))
+        self.dispatcher.dispatch(draft)
 
     def frame_sent(self, name: LinkName, transmission: int, draft: Draft) -> None:
         lane = self.lanes[name]
@@ -171,9 +163,9 @@ class Line:
         if flight is None:
             return
         now = draft.now.instant
-        self._spend_acks(lane, draft)
+        lane.spend_ack(draft.now.instant)
         waited_ms = now - (flight.sent_at or now)
-        self._spend_again(lane, flight, waited_ms // FIRMWARE_RETRY_MS, draft)
+        lane.spend_again(flight, waited_ms // FIRMWARE_RETRY_MS, draft.now.instant)
         for act, attempt in self._composer.attempts_of(lane, flight):
             attempt.unresolved = max(attempt.unresolved - 1, 0)
             due = self._after(now, lane.health.timer_ms(flight.size))
@@ -205,7 +197,7 @@ class Line:
             flight, lane.busy = lane.busy, None
             self._timers.drop(("lane", self.peer, name))
         if reason is Refusal.NO_ACK:
-            self._spend_again(lane, flight, FIRMWARE_RETRY_COUNT, draft)
+            lane.spend_again(flight, FIRMWARE_RETRY_COUNT, draft.now.instant)
         draft.observe(
             Level.WARNING, "frame_refused", link=name, reason=reason.value, retry_ms=retry_after_ms
         )
@@ -216,9 +208,9 @@ class Line:
             lane.blocked_until = self._after(draft.now.instant, rest_ms)
         for act, attempt in self._composer.attempts_of(lane, flight):
             attempt.unresolved = max(attempt.unresolved - 1, 0)
-            self._dispatcher.hedge(act, lane, draft)
+            self.dispatcher.hedge(act, lane, draft)
             if attempt.queued == 0 and attempt.unresolved == 0:
-                self._dispatcher.again(act, lane, draft)
+                self.dispatcher.again(act, lane, draft)
         self._prober.not_sent(lane, flight, rest_ms, draft)
         self._pump(lane, draft)
 
@@ -226,7 +218,7 @@ class Line:
 
     def heard(self, name: LinkName, draft: Draft) -> None:
         """An authentic frame came in by this link; a radio acknowledged it, at our cost."""
-        self._spend_acks(self.lanes[name], draft)
+        self.lanes[name].spend_ack(draft.now.instant)
         self.standing.heard_at = draft.now.instant
         self.lanes[name].health.heard(draft.now.instant)
 
@@ -250,7 +242,7 @@ class Line:
                 freed[name] = None
             act.attempts.clear()
         if freed:
-            self._dispatcher.dispatch(draft)
+            self.dispatcher.dispatch(draft)
 
     def fragments_held(self, item: FragmentReceiptItem, act: OutAct, draft: Draft) -> None:
         """The peer named the fragments it holds; missing ones go where none is queued."""
@@ -260,7 +252,7 @@ class Line:
         act.held_bitmap = item.bitmap & ((1 << item.count) - 1)
         for name, attempt in list(act.attempts.items()):
             if attempt.queued == 0 and attempt.unresolved == 0:
-                self._dispatcher.again(act, self.lanes[name], draft)
+                self.dispatcher.again(act, self.lanes[name], draft)
                 self._pump(self.lanes[name], draft)
 
     def beat(self, name: LinkName, item: BeatItem, draft: Draft) -> None:
@@ -328,7 +320,7 @@ class Line:
         attempt = act.attempts.get(name)
         if attempt is not None and attempt.unresolved > 0:
             self._prober.missed(self.lanes[name], draft)
-            self._dispatcher.hedge(act, self.lanes[name], draft)
+            self.dispatcher.hedge(act, self.lanes[name], draft)
 
     def handle_retransmission(self, act: OutAct, name: LinkName, draft: Draft) -> None:
         """No receipt in time on this link: hedge on the next one, and repeat here."""
@@ -337,7 +329,7 @@ class Line:
         if attempt is None or lane.health.traits is None:
             return
         self._prober.missed(lane, draft)
-        self._dispatcher.hedge(act, lane, draft)
+        self.dispatcher.hedge(act, lane, draft)
         if attempt.unresolved > 0:
             # One owner an attempt: the firmware still retransmits this one itself.
             self._timers.set(
@@ -346,33 +338,17 @@ class Line:
             )
             attempt.unresolved = 0
             return
-        if lane.health.state is LinkState.DOWN and self._dispatcher.is_on_better(act, lane):
-            self._dispatcher.end_attempt(act, lane)
+        if lane.health.state is LinkState.DOWN and self.dispatcher.is_on_better(act, lane):
+            self.dispatcher.end_attempt(act, lane)
             return
-        self._dispatcher.again(act, lane, draft)
+        self.dispatcher.again(act, lane, draft)
         self._pump(lane, draft)
 
     # Own acts
 
     def submit(self, act: OutAct, draft: Draft) -> None:
         self.outgoing.add(act)
-        self._dispatcher.dispatch(draft)
-
-    def release(self, draft: Draft) -> None:
-        """Airtime is free again for what was HELD."""
-        self._dispatcher.dispatch(draft)
-
-    def replace(self, act: OutAct, draft: Draft) -> None:
-        """A VOID takes the place of an act that never left."""
-        self._dispatcher.replace(act, draft)
-
-    def widen(self, act: OutAct, draft: Draft) -> None:
-        """Overdue: from now on it goes on every link that works."""
-        self._dispatcher.widen(act, draft)
-
-    def demote(self, act: OutAct) -> None:
-        """Expired or cancelled after it left: it only fills its hole now."""
-        self._dispatcher.demote(act)
+        self.dispatcher.dispatch(draft)
 
     def pump_all(self, draft: Draft) -> None:
         """Let every free link carry what is due: receipts after an accepted act, mostly."""
@@ -403,18 +379,6 @@ class Line:
                 ("hedge", act.id, lane.name), self._after(draft.now.instant, wait)
             )
 
-    def _spend_acks(self, lane: Lane, draft: Draft) -> None:
-        traits = lane.health.traits
-        if traits is not None and traits.is_radio:
-            lane.governor.spend(draft.now.instant, traits.airtime.of(0))
-
-    def _spend_again(self, lane: Lane, flight: Flight, count: int, draft: Draft) -> None:
-        """Charge what the firmware retransmitted by itself."""
-        traits = lane.health.traits
-        if traits is not None and traits.is_radio and count > 0:
-            airtime_ms = traits.airtime.of(flight.size) * min(count, FIRMWARE_RETRY_COUNT)
-            lane.governor.spend(draft.now.instant, airtime_ms)
-
     def _prove(self, lane: Lane, sample_ms: int | None, draft: Draft) -> None:
         if lane.health.traits is None:
             # It left before the device went: no evidence of a link that is gone.
@@ -424,7 +388,7 @@ class Line:
             for act_id in list(lane.acts):
                 act = self.outgoing.get(act_id)
                 if act is not None and act.attempts[lane.name].unresolved == 0:
-                    self._dispatcher.again(act, lane, draft)
+                    self.dispatcher.again(act, lane, draft)
             self._pump(lane, draft)
         self._prober.schedule(lane, draft)
 

@@ -234,8 +234,8 @@ class MemoryStore:
     def copy(self) -> MemoryStore:
         """An image of it as it is now: for restored and copied cards."""
         image = MemoryStore()
-        image._live = self._live.copy()  # noqa: SLF001 - another of the same class
-        image._base = self._live.copy()  # noqa: SLF001 - as above
+        image._live = self._live.copy()
+        image._base = self._live.copy()
         return image
 
     def recovered(self) -> Recovered:

@@ -272,8 +272,8 @@ class Session:
             incarnation=incarnation,
             key=keys.inbound(generation_is_hello=False, incarnation=incarnation),
             hello_key=keys.inbound(generation_is_hello=True, incarnation=incarnation),
-            window=ReplayWindow(),
-            hello_window=ReplayWindow(),
+            window=ReplayWindow(starts_anywhere=True),
+            hello_window=ReplayWindow(starts_anywhere=True),
         )
 
     def _header(self, *, is_hello: bool) -> Header:

@@ -10,10 +10,14 @@ WIDTH: Final = 1024
 class ReplayWindow:
     """Remembers the last `width` counters below the highest; older ones count as seen."""
 
-    __slots__ = ("_highest", "_mask", "_seen", "width")
+    __slots__ = ("_highest", "_mask", "_seen", "_starts_anywhere", "width")
 
-    def __init__(self, width: int = WIDTH) -> None:
+    def __init__(self, width: int = WIDTH, *, starts_anywhere: bool = False) -> None:
+        """`starts_anywhere`: counters below the first one accepted may have been seen before a
+        restart of ours, which forgot them: they count as seen.
+        """
         self.width = width
+        self._starts_anywhere = starts_anywhere
         self._highest = -1
         self._seen = 0
         """Bit i: `_highest` - i was accepted."""
@@ -31,6 +35,8 @@ class ReplayWindow:
         if counter > self._highest:
             ahead = counter - self._highest
             self._seen = (self._seen << min(ahead, self.width) | 1) & self._mask
+            if self._starts_anywhere and self._highest < 0:
+                self._seen = self._mask
             self._highest = counter
         elif self._highest - counter < self.width:
             self._seen |= 1 << (self._highest - counter)

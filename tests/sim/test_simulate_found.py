@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from gateway.core.delivery import ROGER_CLOSES, DeliveryInput, advance
+from gateway.core.effects import AlarmCode
+from gateway.core.events import FrameReceived
 from gateway.model import AnswerCode, DeliveryState, Kind, LinkName, Precedence, Station
-from gateway.sim.world import World
-from tests.sim.scenes import MINUTE, SECOND, draft, line, reaches, send
+from gateway.sim.world import Path, World
+from tests.sim.scenes import MINUTE, SECOND, alarms, draft, line, reaches, send
 
 RECEIPT = "MACHINE RECEIPT"
 
@@ -43,3 +45,52 @@ def test_flash_finds_a_place_where_slower_ones_fill_the_window() -> None:
     flash = send(world, draft(precedence=Precedence.FLASH))
     world.run(2 * MINUTE)
     assert world.state_of(flash) == "SENT"
+
+
+def test_a_change_that_is_changed_before_it_left_still_arrives() -> None:
+    """UPDATE of an UPDATE while the cable is out: the far watch must not go on by the first."""
+    world = line()
+    notice = send(world, draft())
+    reaches(world, notice, RECEIPT, 2 * SECOND)
+    world.unplug("cable")
+    first = send(world, draft(kind=Kind.UPDATE, reference=notice))
+    second = send(world, draft(kind=Kind.UPDATE, reference=first))
+    world.plug("cable")
+    reaches(world, second, RECEIPT, 5 * SECOND)
+    reaches(world, notice, "SUPERSEDED", 5 * SECOND, at=2)
+    assert world.state_of(first, 2) == "SUPERSEDED"
+
+
+def test_a_cancel_that_expires_before_it_left_still_arrives() -> None:
+    """Its own time is over, but what it cancels must not stay in force there."""
+    world = line()
+    notice = send(world, draft())
+    reaches(world, notice, RECEIPT, 2 * SECOND)
+    world.unplug("cable")
+    send(world, draft(kind=Kind.CANCEL, reference=notice, lifetime_min=1))
+    world.run(3 * MINUTE)
+    world.plug("cable")
+    reaches(world, notice, "CANCELLED", 5 * SECOND, at=2)
+
+
+def test_old_frames_played_to_a_restarted_station_light_no_lamp() -> None:
+    """Frames of before its restart, by an incarnation that is proven again, are no sign of life."""
+    world = line()
+    recorded: list[FrameReceived] = []
+    arrive = world._arrive
+
+    def record(path: Path, far: Station, received: FrameReceived) -> None:
+        if far == 2:
+            recorded.append(received)
+        arrive(path, far, received)
+
+    world._arrive = record  # type: ignore[method-assign]
+    world.run(MINUTE)
+    world.crash(2)
+    world.start(2)
+    world.run(MINUTE)
+    world.crash(1)
+    for received in recorded[:12]:
+        world.run(10 * SECOND)
+        world.give(Station(2), received)
+    assert AlarmCode.FAR_GATEWAY_SILENT in alarms(world, 2)

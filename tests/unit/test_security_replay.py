@@ -38,3 +38,13 @@ def test_no_counter_is_taken_twice(width: int, counters: list[int]) -> None:
             accepted.add(counter)
         window.accept(counter)
         assert not window.is_fresh(counter)
+
+
+def test_a_window_of_a_restarted_station_takes_nothing_older_than_its_first_frame() -> None:
+    """What came before the restart is forgotten: replayed, it must not count as new."""
+    window = ReplayWindow(starts_anywhere=True)
+    assert window.is_fresh(3)
+    window.accept(500)
+    assert not any(window.is_fresh(counter) for counter in range(501))
+    window.accept(502)
+    assert window.is_fresh(501)

@@ -183,10 +183,13 @@ class Composer:
         return flight, octets, Precedence.IMMEDIATE
 
     def _compose_items(self, lane: Lane, traits: LinkTraits, draft: Draft) -> Composed | None:
+        pays = lane.owed and not self._standing.is_refused
+        if not (pays or lane.jobs or lane.beat_due or lane.beat_replies):
+            return None  # most calls: a frame came in, or left, and nothing is due
         self._renew(lane, draft)
         room = traits.frame_size_max - self._session.overhead()
         items: list[Item] = []
-        if not self._standing.is_refused and lane.owed:
+        if pays:
             for item in self._reception.settle(lane.owed):
                 size = encoded_size(item)
                 if size <= room and len(items) < ITEM_COUNT_MAX:

@@ -342,13 +342,12 @@ class Watch:
         """NO LINK: no link of a line has proven itself and none can be hoped for."""
         for line in self._lines.values():
             usable = any(lane.health.state is not LinkState.DOWN for lane in line.lanes.values())
-            name = self._name(line.peer)
             if usable:
                 changed = self.clear_alarm(AlarmCode.NO_LINK, station=line.peer)
             else:
                 changed = self.raise_alarm(
                     AlarmCode.NO_LINK,
-                    f"no link to {name} works; check radio, cable and power",
+                    f"no link to {self._name(line.peer)} works; check radio, cable and power",
                     station=line.peer,
                 )
             draft.status_changed = draft.status_changed or changed

@@ -25,6 +25,17 @@ class Lamps:
         self._reached_at: dict[tuple[Station, Station], int] = {}
         self._was_unplugged: set[LinkName] = set()
 
+    def started(self, post: Post) -> None:
+        """A new engine counts the silence from its start."""
+        for key in self._reached_at:
+            if key[0] == post.station:
+                self._reached_at[key] = self._world.now_ms
+
+    def heard(self, post: Post, link: LinkName) -> None:
+        """A frame came by a link, and no attacker played it."""
+        far = self._world.paths[link].far(post.station)
+        self._reached_at[post.station, far] = self._world.now_ms
+
     def begin(self) -> None:
         self._world.at(self._world.now_ms + LOOK_MS, self._again)
 
@@ -52,10 +63,7 @@ class Lamps:
         paths = [path for path in world.paths.values() if set(path.ends) == set(key)]
         if not paths:
             return
-        can_hear = any(
-            not path.unplugged and post.station not in path.deaf for path in paths
-        ) and any(copy.engine is not None for copy in world.posts_of(far.station))
-        if can_hear or post.engine is None or key not in self._reached_at:
+        if post.engine is None or key not in self._reached_at:
             self._reached_at[key] = world.now_ms
             return
         has_cable = any(not path.traits.is_radio for path in paths)
@@ -71,7 +79,7 @@ class Lamps:
         ):
             silent_s = (world.now_ms - self._reached_at[key]) // 1000
             self._blame(
-                f"station {post.station} cannot have heard {far.station} for {silent_s} s and"
+                f"station {post.station} has not heard {far.station} for {silent_s} s and"
                 " lights no alarm"
             )
             self._reached_at[key] = world.now_ms

@@ -4,7 +4,6 @@ nothing comes late in silence (DOMAIN section 4). Measured on the world's own cl
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Final
@@ -46,8 +45,6 @@ class Promises:
         self._boots: dict[Station, int] = {}
         self._booted_at: dict[Station, int] = {}
         self._ready_at: dict[Station, int] = {}
-        self.is_played: Callable[[], bool] = lambda: False
-        """Whether what arrives now was recorded and held back by an attacker: its age then lies."""
         self.untrue: set[Station] = set()
         """Stations whose clock was ever wrong or missing."""
 
@@ -99,8 +96,7 @@ class Promises:
     def _came(self, post: Post, delivery: StoredDelivery, made: _Made) -> None:
         """LATE and EXPIRED must be said of what took longer."""
         notice, age_ms = made.notice, self._world.now_ms - made.at_ms
-        is_true = made.clock_is_true and notice.id.originator not in self.untrue
-        is_bounded = is_true and not self.is_played()
+        is_bounded = made.clock_is_true and notice.id.originator not in self.untrue
         limit = self._policy.receipt_limit_ms(notice.precedence)
         if age_ms > limit + _SLACK_MS and not delivery.late and is_bounded:
             self._blame(f"{notice.id} came after {age_ms // 1000} s and is not marked LATE")

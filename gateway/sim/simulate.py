@@ -96,7 +96,9 @@ class Watching(Witness):
 
     def event(self, post: Post, event: Event | None) -> None:
         self._trace.event(self._now.now_ms, post.station, event)
-        if type(event) is not FrameReceived:
+        if isinstance(event, FrameReceived):
+            self._run.record(post, event)
+        else:
             self._safety.event(event)
             self._frames.event(post, event)
 
@@ -111,7 +113,6 @@ class Watching(Witness):
         self._trace.effect(effect)
         if isinstance(effect, Transmit):
             self._frames.transmit(post, effect)
-            self._run.record(effect)
             return
         self._safety.effect(post, effect)
         if isinstance(effect, ShowStatus):
@@ -124,6 +125,7 @@ class Watching(Witness):
     def started(self, post: Post) -> None:
         self._safety.started(post)
         self._promises.started(post)
+        self._run.lamps.started(post)
         self._run.people.look(post)
 
     def crashed(self, post: Post, lost: int) -> None:
@@ -155,7 +157,6 @@ class Run:
         self.lamps = Lamps(self.world, options.policy, self.blame)
         self.people = People(self.world, seed, self.notices)
         self.performer = Performer(self.world, self.plan, self.people, self.notices, self._noted)
-        self.promises.is_played = lambda: self.performer.is_injecting
         self._keeps_frames = profile.attacks > 0
         self.world.witness = Watching(self)
 
@@ -183,16 +184,19 @@ class Run:
         if len(self.violations) >= VIOLATION_COUNT_MAX:
             raise StoppedError
 
-    def record(self, frame: Transmit) -> None:
-        """What an attacker hears and keeps."""
+    def record(self, post: Post, received: FrameReceived) -> None:
+        """What an attacker hears and keeps: frames that came to the one whom they were for.
+
+        One that he held back besides is fresh when he plays it, and nobody could tell.
+        """
+        if self.performer.is_injecting:
+            return
+        self.lamps.heard(post, received.link)
         if self._keeps_frames:
-            kept = self.performer.recorded[frame.link]
-            if len(kept) < RECORDED_COUNT_MAX:
-                kept.append(FrameReceived(frame.link, frame.octets))
-            else:
-                kept[frame.transmission % RECORDED_COUNT_MAX] = FrameReceived(
-                    frame.link, frame.octets
-                )
+            kept = self.performer.recorded[received.link]
+            if len(kept) >= RECORDED_COUNT_MAX:
+                del kept[: RECORDED_COUNT_MAX // 2]
+            kept.append(received)
 
     def accepted(self, confirmed: ConfirmSubmission) -> None:
         if confirmed.notice_id not in self.notices:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import socket
 import tempfile
 import threading
@@ -92,15 +93,20 @@ def as_nobody() -> Iterator[None]:
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can become another user")
-def test_no_permission_names_the_group() -> None:
-    """Who may not connect is told which group to join."""
+@pytest.mark.parametrize(
+    ("group", "remedy"),
+    [("daemon", "usermod -aG daemon nobody"), ("root", "run it as root, or set .api. group")],
+)
+def test_no_permission_names_the_group(group: str, remedy: str) -> None:
+    """Who may not connect is told which group to join; never that of root."""
     with tempfile.TemporaryDirectory() as folder, socket.socket(socket.AF_UNIX) as listener:
         Path(folder).chmod(0o755)
         path = Path(folder) / "api.sock"
         listener.bind(os.fspath(path))
         path.chmod(0o660)
+        shutil.chown(path, group=group)
         listener.listen()
-        with as_nobody(), pytest.raises(NoPermissionError, match="usermod -aG root nobody"):
+        with as_nobody(), pytest.raises(NoPermissionError, match=remedy):
             ApiClient(path).get("/v1/status")
 
 

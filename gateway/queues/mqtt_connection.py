@@ -35,7 +35,7 @@ WAITING_COUNT_MAX: Final = 256
 FAILURE: Final = 0x80
 """Reason codes from here on are refusals (MQTT 5 section 2.4)."""
 
-_TICK_S: Final = 1.0
+_TICK_S: Final = 5.0
 
 
 @dataclass(frozen=True, slots=True)

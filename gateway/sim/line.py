@@ -72,6 +72,7 @@ class Line:
         self.is_cut = False
         self.traffic = LineTraffic()
         self._delimiter = delimiter
+        """Ends a frame. One that is not ours opens it too (HDLC), and is lost with it."""
         self._faults = Faults(rng)
         self._on_frame = on_frame
         self._chunks: deque[_Chunk] = deque()
@@ -96,16 +97,17 @@ class Line:
             start = end
 
     def _put(self, octets: bytes) -> None:
-        if not self._frame and octets[0] != self._delimiter:
+        opens = not self._frame and octets[0] == self._delimiter
+        is_stray = opens and self._delimiter == DELIMITER
+        if not self._frame and not is_stray:
             self._is_frame_lost = self._faults.loses_frame(check_share("loss", self.loss))
-        is_stray = not self._frame and octets[0] == self._delimiter
         self._frame += octets
         self._busy_until_ms += len(octets) * BITS_PER_OCTET * 1000 / self.bit_rate
         is_lost = self._is_frame_lost and not is_stray
         record: LineRecord | None = None
         if is_stray:
             self._frame.clear()
-        elif octets[-1] == self._delimiter or len(self._frame) > FRAME_SIZE_MAX:
+        elif (octets[-1] == self._delimiter and not opens) or len(self._frame) > FRAME_SIZE_MAX:
             is_ours = self._delimiter == DELIMITER
             frames = StreamDecoder().feed(bytes(self._frame)) if is_ours else []
             record = LineRecord(

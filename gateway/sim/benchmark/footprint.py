@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import compileall
 import shutil
 import statistics
 import tempfile
@@ -10,6 +11,7 @@ from pathlib import Path
 from random import Random
 from typing import Final
 
+import gateway
 from gateway.sim.bench.files import LINKS, STATIONS, LineOptions, write_line
 from gateway.sim.bench.http_client import ApiUnreachableError
 from gateway.sim.bench.media import Media, ports_of
@@ -28,6 +30,9 @@ SETTLE_S: Final = 15.0
 
 
 async def measure_footprint(options: Options) -> list[Figure]:
+    # As an installation has it; a work tree may have no compiled modules, which costs 0.3 s.
+    package = Path(gateway.__file__).parent
+    await asyncio.to_thread(compileall.compile_dir, package, quiet=2)
     folder = Path(tempfile.mkdtemp(prefix="hotline-bm-"))
     try:
         async with mosquitto(folder) as url:
@@ -62,6 +67,7 @@ async def _measure(options: Options, north: GatewayProcess, south: GatewayProces
     idle_cpu_s = (cpu_s_of(north.process_id) - before_s) * 3600 / idle_s
     memory = memory_of(north.process_id)
     ready_s = statistics.median(seconds for seconds, _ in starts)
+    shortest_s = min(seconds for seconds, _ in starts)
     ready_cpu_s = statistics.median(cpu_s for _, cpu_s in starts)
     return [
         Figure(
@@ -79,13 +85,13 @@ async def _measure(options: Options, north: GatewayProcess, south: GatewayProces
         Figure(
             name="ready",
             measure=f"start to ready (API answers), median of {len(starts)}",
-            ours=f"{ready_s:.2f} s (CPU {ready_cpu_s:.2f} s)",
+            ours=f"{ready_s:.2f} s (shortest {shortest_s:.2f}, CPU {ready_cpu_s:.2f})",
             goal=f"<= {READY_MAX_S} s",
             is_met=ready_s <= READY_MAX_S,
             values={
                 "seconds": ready_s,
                 "cpu_s": ready_cpu_s,
-                "shortest_s": min(seconds for seconds, _ in starts),
+                "shortest_s": shortest_s,
             },
         ),
         Figure(

@@ -8,7 +8,6 @@ import shutil
 import statistics
 import tempfile
 from collections import defaultdict
-from collections.abc import Callable
 from pathlib import Path
 from random import Random
 from typing import Final
@@ -19,6 +18,7 @@ from gateway.core.engine import Engine
 from gateway.core.events import Event, NoticeSubmitted, Started
 from gateway.core.policy import Policy
 from gateway.model import Instant, LinkName, Now, TimeQuality
+from gateway.runtime.clock import processor_s
 from gateway.sim.bench.files import CABLE, STATIONS, LineOptions, StationFiles, write_line
 from gateway.sim.bench.media import ports_of
 from gateway.sim.bench.process import BenchError, GatewayProcess
@@ -140,35 +140,33 @@ async def _commit(store: SqliteStore, steps: list[Step]) -> None:
 
 
 class TimedEngine:
-    """An engine that keeps how long each step took, by the event's name."""
+    """An engine that keeps the processor time of each step, by the event's name."""
 
-    def __init__(self, engine: Engine, time: Callable[[], float]) -> None:
+    def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._time = time
         self.costs_us: defaultdict[str, list[float]] = defaultdict(list)
 
     def next_deadline(self) -> Instant | None:
         return self._engine.next_deadline()
 
     def handle(self, event: Event, *, now: Now) -> Step:
-        begun_s = self._time()
+        begun_s = processor_s()
         step = self._engine.handle(event, now=now)
-        self.costs_us[type(event).__name__].append((self._time() - begun_s) * 1e6)
+        self.costs_us[type(event).__name__].append((processor_s() - begun_s) * 1e6)
         return step
 
     def handle_timeout(self, *, now: Now) -> Step:
-        begun_s = self._time()
+        begun_s = processor_s()
         step = self._engine.handle_timeout(now=now)
-        self.costs_us["timeout"].append((self._time() - begun_s) * 1e6)
+        self.costs_us["timeout"].append((processor_s() - begun_s) * 1e6)
         return step
 
 
 async def measure_step(options: Options) -> list[Figure]:
     """The originator's engine while its line works: with 10 open notices, and with many."""
     count = OPEN_QUICK_COUNT if options.quick else OPEN_COUNT
-    time = asyncio.get_running_loop().time
-    few = await asyncio.to_thread(_steps, 10, time)
-    many = await asyncio.to_thread(_steps, count, time)
+    few = await asyncio.to_thread(_steps, 10)
+    many = await asyncio.to_thread(_steps, count - SPARE_COUNT)
     names = [name for name in few if name in many and min(len(few[name]), len(many[name])) >= 20]
     pairs = {name: (statistics.median(few[name]), statistics.median(many[name])) for name in names}
     ratio = sum(many_us for _, many_us in pairs.values()) / sum(one for one, _ in pairs.values())
@@ -189,7 +187,7 @@ async def measure_step(options: Options) -> list[Figure]:
     ]
 
 
-def _steps(open_count: int, time: Callable[[], float]) -> dict[str, list[float]]:
+def _steps(open_count: int) -> dict[str, list[float]]:
     """Costs by event while about `open_count` notices stay open and new ones come."""
     world = World(1)
     world.add_path("cable", bit_rate=9600)
@@ -201,7 +199,7 @@ def _steps(open_count: int, time: Callable[[], float]) -> dict[str, list[float]]
         world.submit(draft_of(number, 100, far), station=own)
     post = world.posts[own]
     assert post.engine is not None
-    timed = TimedEngine(post.engine, time)
+    timed = TimedEngine(post.engine)
     post.engine = timed  # type: ignore[assignment]  # it has the whole contract of an engine
     post.wake_at = None
     for number in range(200):

@@ -37,6 +37,7 @@ class End:
     def __init__(self, process: asyncio.subprocess.Process) -> None:
         self._process = process
         self.public_key = ""
+        self.has_path = False
         self.received: Counter[str] = Counter()
         self.proved_s: dict[str, float] = {}
         self.failed: set[str] = set()
@@ -51,6 +52,8 @@ class End:
     def _note(self, told: Mapping[str, Any]) -> None:
         if "public_key" in told:
             self.public_key = told["public_key"]
+        elif "path" in told:
+            self.has_path = told["path"]
         elif "received" in told:
             self.received[told["received"]] += 1
         elif "proved" in told:
@@ -58,7 +61,7 @@ class End:
         elif "failed" in told:
             self.failed.add(told["failed"])
 
-    def order(self, **words: str) -> None:
+    def order(self, **words: str | bool) -> None:
         assert self._process.stdin is not None
         self._process.stdin.write(json.dumps(words).encode() + b"\n")
 
@@ -174,7 +177,18 @@ async def _pair(
 
 
 async def _warm(pair: Pair) -> None:
-    """The first message costs more; it is not measured."""
+    """Both know the path and the other; the first message costs more and is not measured."""
+    for end in (pair.near, pair.far):
+        end.order(announce=True)
+        await asyncio.sleep(1.0)
+    for _ in range(int(READY_S)):
+        pair.near.order(path=True)
+        pair.far.order(path=True)
+        await asyncio.sleep(1.0)
+        if pair.near.has_path and pair.far.has_path:
+            break
+    else:
+        raise BenchError("LXMF found no path on a line without loss")
     await pair.send("warm")
     if not await pair.until(lambda: "warm" in pair.near.proved_s, READY_S):
         raise BenchError("LXMF delivers nothing on a line without loss")

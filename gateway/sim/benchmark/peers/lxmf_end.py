@@ -58,6 +58,11 @@ def main():
         order = json.loads(line)
         if "peer" in order:
             destination = meet(order["peer"])
+        elif "announce" in order:
+            # Without a path known from an announce each retry asks for one first.
+            router.announce(source.hash)
+        elif "path" in order:
+            tell(path=RNS.Transport.has_path(destination.hash))
         else:
             send(router, destination, source, order["send"])
 

@@ -194,6 +194,8 @@ class MqttSettings(Granted, frozen=True, kw_only=True):
     password_file: AbsolutePath | None = None
     ca_file: AbsolutePath | None = None
     """Certificates to trust for mqtts://; None: those of the system."""
+    republish_s: Annotated[int, Meta(ge=1, le=3600, description="write seconds, 1 to 3600")] = 60
+    """A notice that the consumer has not taken is published again after this long."""
     role: RoleName = "automatic"
     submit: OperationWords = ("test", "exercise")
     precedence: PrecedenceLimit = "immediate"

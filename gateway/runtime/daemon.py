@@ -228,6 +228,7 @@ class Daemon:
             user=mqtt.user,
             password=None if mqtt.password_file is None else read_password(mqtt.password_file),
             tls=Tls(ca_file=mqtt.ca_file),
+            republish_s=mqtt.republish_s,
         )
 
         def make_adapter() -> MqttAdapter:

@@ -46,7 +46,7 @@ class Listener:
         self._process = process
         self.heard: list[Heard] = []
 
-    async def until(self, condition: Callable[[list[Heard]], bool]) -> list[Heard]:
+    async def until(self, condition: Callable[[list[Heard]], object]) -> list[Heard]:
         """Read messages until `condition` holds of all that came."""
         assert self._process.stdout is not None
         async with asyncio.timeout(DEADLINE_S):

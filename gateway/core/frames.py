@@ -172,8 +172,7 @@ class Frames:
 
     def _receipt(self, item: ReceiptItem, line: Line, link: LinkName, draft: Draft) -> None:
         highest = item.cumulative + item.bitmap.bit_length()
-        if self._claims_too_much(line, item.epoch, highest, draft):
-            return
+        self._check_claim(line, item.epoch, highest, draft)
         line.round_trip(item.echo, link, draft)
         if not self._state.is_refused:
             acts = line.outgoing.receipt(item.epoch, item.cumulative, item.bitmap)
@@ -182,18 +181,18 @@ class Frames:
     def _selective(
         self, item: SelectiveReceiptItem, line: Line, link: LinkName, draft: Draft
     ) -> None:
-        if self._claims_too_much(line, item.epoch, max(item.serials), draft):
-            return
+        self._check_claim(line, item.epoch, max(item.serials), draft)
         line.round_trip(item.echo, link, draft)
         if not self._state.is_refused:
             acts = line.outgoing.receipt_serials(item.epoch, item.serials)
             self._receipted(acts, line, link, draft)
 
-    def _claims_too_much(self, line: Line, epoch: int, serial: int, draft: Draft) -> bool:
-        if serial == 0 or line.outgoing.knows(epoch, serial):
-            return False
-        self._hearing.rollback(line, f"receipt for serial {serial} of epoch {epoch:04x}", draft)
-        return True
+    def _check_claim(self, line: Line, epoch: int, serial: int, draft: Draft) -> None:
+        """A receipt above our highest serial shows a rollback; for what we do know it counts, or
+        what a restored store holds would go out for ever.
+        """
+        if serial and not line.outgoing.knows(epoch, serial):
+            self._hearing.rollback(line, f"receipt for serial {serial} of epoch {epoch:04x}", draft)
 
     def _receipted(self, acts: list[OutAct], line: Line, link: LinkName, draft: Draft) -> None:
         for act in acts:

@@ -118,6 +118,7 @@ class Outgoing:
     def receipt(self, epoch: int, cumulative: int, bitmap: int) -> list[OutAct]:
         """Acts that this receipt covers and none before did, in the order of serials."""
         covered: list[OutAct] = []
+        cumulative = min(cumulative, self._highest.get(epoch, 0))
         start = self._receipted_upto.get(epoch, 0) + 1
         for serial in range(start, cumulative + 1):
             self._take(epoch, serial, covered)

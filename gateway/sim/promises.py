@@ -4,6 +4,7 @@ nothing comes late in silence (DOMAIN section 4). Measured on the world's own cl
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Final
@@ -45,6 +46,8 @@ class Promises:
         self._boots: dict[Station, int] = {}
         self._booted_at: dict[Station, int] = {}
         self._ready_at: dict[Station, int] = {}
+        self._waiting: dict[Station, list[Callable[[], None]]] = {}
+        """Looks that were due while a station was off."""
         self.untrue: set[Station] = set()
         """Stations whose clock was ever wrong or missing."""
 
@@ -55,6 +58,8 @@ class Promises:
             self._boots[post.station] = post.boot
             self._booted_at[post.station] = self._world.now_ms
         self._ready_at[post.station] = self._world.now_ms
+        for look in self._waiting.pop(post.station, ()):
+            self._world.at(self._world.now_ms + _SLACK_MS, look)
         self.clock(post)
 
     def clock(self, post: Post) -> None:
@@ -118,8 +123,12 @@ class Promises:
 
     def _look(self, post: Post, act_id: ActId, what: str, from_ms: int, wait: int) -> None:
         now = self._world.now_ms
+        if post.engine is None:
+            look = partial(self._look, post, act_id, what, from_ms, wait)
+            self._waiting.setdefault(post.station, []).append(look)
+            return
         ready_at = self._ready_at.get(post.station, 0)
-        if post.engine is None or post.refused or post.store.is_refusing:
+        if post.refused or post.store.is_refusing:
             self._ready_at[post.station] = now
         booted_at = self._booted_at.get(post.station, 0)
         start = booted_at if booted_at > from_ms and self._is_age_lost(post, act_id) else from_ms

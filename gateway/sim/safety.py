@@ -31,6 +31,7 @@ from gateway.core.records import (
     Topic,
     Write,
 )
+from gateway.core.speech import digest
 from gateway.model import ActId, AnswerCode, DeliveryState, Response, Station
 from gateway.sim.world import Post, World
 
@@ -96,9 +97,14 @@ class Safety:
         # An empty store cannot know where its feed stood.
         new.handed_on = old.handed_on if post.store.recovered().next_offset > 1 else {}
 
-    def states_of(self, post: Post) -> dict[ActId, bool]:
-        """Every notice that the store of a post is known to hold, and whether it is open."""
-        return {a: delivery.is_open for a, delivery in self._history(post).states.items()}
+    def states_of(self, post: Post) -> dict[ActId, StoredDelivery]:
+        """Every notice that the store of a post is known to hold."""
+        return dict(self._history(post).states)
+
+    def contradicts(self, act_id: ActId, octets: bytes, signature: bytes | None) -> bool:
+        """Whether another act came in under this id: it is alarmed, and never receipted."""
+        said = self._said.get(act_id)
+        return said is not None and said != digest(octets, signature)
 
     def loses(self, post: Post) -> bool:
         """The last commits of a store are gone; True if one was promised to be durable."""

@@ -52,6 +52,9 @@ _ENDS: Final = {_I.CANCELLED: _S.CANCELLED, _I.SUPERSEDED: _S.SUPERSEDED}
 _ARRIVALS: Final = {_I.RECEIPTED: _S.RECEIPTED, _I.DISPLAYED: _S.DISPLAYED}
 _UNDERWAY: Final = (_I.HELD, _I.RELEASED, _I.SENT, _I.RELAYED)
 _PASSED: Final = (*_UNDERWAY, _I.RECEIPTED, _I.DISPLAYED)
+_PROMISES: Final = (_I.ROGER, _I.STANDBY)
+"""They promise a closing answer. After the expiry they are kept and shown, but open nothing again:
+its limits are over, and nobody would hear that the promise was broken."""
 
 
 def _stay(state: DeliveryState, *inputs: DeliveryInput) -> dict[DeliveryInput, DeliveryState]:
@@ -141,11 +144,13 @@ _ROWS: Final[dict[DeliveryState, dict[DeliveryInput, DeliveryState]]] = {
         # Late, but true.
         **_stay(_S.EXPIRED_RECEIPTED, _I.RECEIPTED, _I.DISPLAYED),
         **_ANSWERS,
+        **_stay(_S.EXPIRED_RECEIPTED, *_PROMISES),
         **_ENDS,
     },
     _S.EXPIRED_RECEIPTED: {
         **_stay(_S.EXPIRED_RECEIPTED, *_PASSED, _I.EXPIRED),
         **_ANSWERS,
+        **_stay(_S.EXPIRED_RECEIPTED, *_PROMISES),
         **_ENDS,
     },
     # An answer that crosses a CANCEL is kept and shown, but the notice stays cancelled.
@@ -157,8 +162,17 @@ TRANSITIONS: Final = {
     (state, given): result for state, row in _ROWS.items() for given, result in row.items()
 }
 
-ROGER_CLOSES: Final = {(_S.STANDBY, _I.ROGER): _S.ROGER, (_S.ROGER, _I.STANDBY): _S.ROGER}
-"""Instead, where ROGER is all that is expected: it ends a STANDBY, even one that comes later."""
+ROGER_CLOSES: Final = {
+    (_S.STANDBY, _I.ROGER): _S.ROGER,
+    (_S.ROGER, _I.STANDBY): _S.ROGER,
+    (_S.EXPIRED, _I.ROGER): _S.ROGER,
+    (_S.EXPIRED_RECEIPTED, _I.ROGER): _S.ROGER,
+}
+"""Instead, where ROGER is all that is expected: it ends a STANDBY, even one that comes later, and
+is the answer of a notice that expired."""
+
+NOT_RECEIPTED: Final = frozenset({_S.HELD, _S.QUEUED, _S.SENT, _S.RELAYED})
+"""Nothing proves yet that the far gateway has it, and its time is not over."""
 
 _BY_ANSWER: Final = {code: DeliveryInput[code.name] for code in AnswerCode}
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import enum
 from typing import Final
 
+from gateway.core.delivery import NOT_RECEIPTED
 from gateway.model import AnswerCode, DeliveryState, Response
 
 
@@ -71,7 +72,8 @@ def is_settled(response: Response, state: DeliveryState, *, expired: bool = True
     if state in _SETTLED or (expired and state in _EXPIRED):
         return True
     if response is Response.NONE:
-        return state in (DeliveryState.RECEIPTED, DeliveryState.DISPLAYED)
+        # Even a ROGER or STANDBY that nobody asked for tells that it is there.
+        return state not in NOT_RECEIPTED
     return response is Response.ROGER and state is DeliveryState.ROGER
 
 

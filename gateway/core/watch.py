@@ -7,6 +7,7 @@ from itertools import chain, islice
 from typing import Final
 
 from gateway.core.button import Button, Candidate
+from gateway.core.delivery import NOT_RECEIPTED
 from gateway.core.draft import Draft
 from gateway.core.effects import (
     Alarm,
@@ -37,10 +38,6 @@ PENDING_COUNT_MAX: Final = 32
 HEARD_SHOWN_MS: Final = 1_000
 ALARM_COUNT_MAX: Final = 64
 """Alarms listed at once; the oldest of OVERDUE makes room."""
-
-_NOT_RECEIPTED: Final = frozenset(
-    {DeliveryState.HELD, DeliveryState.QUEUED, DeliveryState.SENT, DeliveryState.RELAYED}
-)
 
 
 class Watch:
@@ -86,7 +83,7 @@ class Watch:
         if record.overdue:
             self._raise_overdue(record)
             waits_for_answer = False
-        elif record.direction is Direction.OUT and record.state in _NOT_RECEIPTED:
+        elif record.direction is Direction.OUT and record.state in NOT_RECEIPTED:
             limit = self._policy.receipt_limit_ms(notice.precedence)
             self._timers.set(("receipt_due", name), Instant(max(record.born + limit, now)))
         if waits_for_answer:
@@ -107,7 +104,7 @@ class Watch:
         """A limit of this notice came; True if it was broken (newly OVERDUE)."""
         if not record.is_open or record.overdue:
             return False
-        if kind == "receipt_due" and record.state not in _NOT_RECEIPTED:
+        if kind == "receipt_due" and record.state not in NOT_RECEIPTED:
             return False
         record.overdue = True
         self._ledger.keep(record, draft)

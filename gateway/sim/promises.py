@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
+from gateway.core.delivery import NOT_RECEIPTED
 from gateway.core.policy import Policy
 from gateway.core.records import Direction, PutDelivery, StoredDelivery, Write
-from gateway.model import ActId, DeliveryState, Notice, Response, Station
+from gateway.model import ActId, Notice, Response, Station
 from gateway.sim.safety import Blame
 from gateway.sim.world import Post, World
 from gateway.wire.notice import decode_act
@@ -19,9 +20,6 @@ from gateway.wire.notice import decode_act
 _SLACK_MS: Final = 3_000
 """Whole seconds of ages, and the step that a deadline takes."""
 _AGAIN_MS: Final = 10_000
-_NOT_RECEIPTED: Final = frozenset(
-    {DeliveryState.HELD, DeliveryState.QUEUED, DeliveryState.SENT, DeliveryState.RELAYED}
-)
 
 
 @dataclass(slots=True)
@@ -143,7 +141,7 @@ class Promises:
             return
         if what == "expired":
             self._blame(f"{act_id} is over but open at station {post.station}")
-        elif delivery.overdue or (what == "receipt" and delivery.state not in _NOT_RECEIPTED):
+        elif delivery.overdue or (what == "receipt" and delivery.state not in NOT_RECEIPTED):
             return
         else:
             self._blame(f"{act_id} broke its {what} limit and is not OVERDUE at {post.station}")

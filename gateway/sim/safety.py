@@ -163,6 +163,11 @@ class Safety:
                 f"{delivery.notice_id} moved from {before.state.value} to {delivery.state.value}"
                 f" at station {post.station}, which the table does not know"
             )
+        if delivery.is_open and not before.is_open:
+            self._blame(
+                f"{delivery.notice_id} was {before.state.value} and is open again,"
+                f" {delivery.state.value}, at station {post.station}"
+            )
         if before.overdue and not delivery.overdue:
             self._blame(f"{delivery.notice_id} is no longer OVERDUE at station {post.station}")
 

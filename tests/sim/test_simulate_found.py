@@ -94,3 +94,25 @@ def test_old_frames_played_to_a_restarted_station_light_no_lamp() -> None:
         world.run(10 * SECOND)
         world.give(Station(2), received)
     assert AlarmCode.FAR_GATEWAY_SILENT in alarms(world, 2)
+
+
+def test_a_standby_after_the_expiry_opens_nothing_again() -> None:
+    """It is shown on both sides, but no lamp waits without a limit; WILCO still counts
+    (seeds hostile 11 and everything 1 of 24 h).
+    """
+    world = line()
+    notice = send(world, draft(kind=Kind.REQUEST, lifetime_min=10))
+    for station in (1, 2):
+        reaches(world, notice, "EXPIRED, MACHINE RECEIPT", 11 * MINUTE, at=station)
+    world.answer(notice, AnswerCode.STANDBY)
+    world.run(2 * SECOND)
+    for post in world.posts.values():
+        row = post.store._live.rows[notice]
+        assert row.delivery is not None
+        assert len(row.delivery.answers) == 1
+        assert not row.delivery.is_open
+        assert post.status is not None
+        assert post.status.pending_out_count == post.status.pending_in_count == 0
+    world.answer(notice, AnswerCode.WILCO)
+    for station in (1, 2):
+        reaches(world, notice, "WILCO", 2 * SECOND, at=station)

@@ -45,7 +45,18 @@ def test_late_receipts_and_answers_are_true_all_the_same() -> None:
     """After EXPIRED a receipt and an answer are still recorded."""
     assert advance(S.EXPIRED, DeliveryInput.RECEIPTED) is S.EXPIRED_RECEIPTED
     assert advance(S.EXPIRED, DeliveryInput.WILCO) is S.WILCO
-    assert advance(S.EXPIRED_RECEIPTED, DeliveryInput.ROGER) is S.ROGER
+    assert advance(S.EXPIRED, DeliveryInput.STANDBY) is S.EXPIRED_RECEIPTED
+    assert advance(S.EXPIRED_RECEIPTED, DeliveryInput.ROGER, roger_closes=True) is S.ROGER
+
+
+@pytest.mark.parametrize("response", list(Response))
+def test_what_is_closed_never_opens_again(response: Response) -> None:
+    """Its limits in time are gone, so nobody would hear that an answer is missing."""
+    for state in DeliveryState:
+        for given in DeliveryInput:
+            if is_settled(response, state):
+                after = advance(state, given, roger_closes=response is Response.ROGER)
+                assert is_settled(response, after), (state, given, after)
 
 
 def test_nothing_goes_back_on_the_way() -> None:

@@ -95,6 +95,8 @@ class Path:
     """(begin, end, sender) of what was on the medium of late."""
     spent: dict[Station, deque[tuple[int, int]]] = field(default_factory=dict)
     """(begin, milliseconds) on air in the last hour, of every transmission."""
+    queues: dict[Station, deque[Packet]] = field(default_factory=dict)
+    """What waits in each end's radio for a clear channel."""
 
     def far(self, station: Station) -> Station:
         return self.ends[1] if station == self.ends[0] else self.ends[0]
@@ -112,7 +114,7 @@ Arrive = Callable[[Path, Station, FrameReceived], None]
 
 
 @dataclass(slots=True)
-class _Packet:
+class Packet:
     """A frame in a radio's hands."""
 
     frame: Transmit
@@ -144,7 +146,7 @@ class Carrier:
         if refusal is not None:
             self._time.at(self._time.now_ms, lambda: self._tell(path, sender, report, refusal))
         elif path.traits.is_radio:
-            packet = _Packet(frame, sender, report, airtime_ms, path.plugs)
+            packet = Packet(frame, sender, report, airtime_ms, path.plugs)
             self._radio(path, packet)
         else:
             self._cable(path, sender, frame, airtime_ms, report)
@@ -196,34 +198,50 @@ class Carrier:
 
     # Radio
 
-    def _radio(self, path: Path, packet: _Packet) -> None:
+    def _radio(self, path: Path, packet: Packet) -> None:
         now = self._time.now_ms
         tries = _RETRY_MS if packet.frame.want_ack else _RETRY_MS[:1]
         for wait in tries:
-            self._time.at(now + wait, lambda: self._listen(path, packet))
+            self._time.at(now + wait, lambda: self._enqueue(path, packet))
         if packet.frame.want_ack:
             self._time.at(now + _GIVE_UP_MS, lambda: self._give_up(path, packet))
 
-    def _is_gone(self, path: Path, packet: _Packet) -> bool:
+    def _is_gone(self, path: Path, packet: Packet) -> bool:
         return path.plugs != packet.plugs
 
-    def _listen(self, path: Path, packet: _Packet) -> None:
+    def _enqueue(self, path: Path, packet: Packet) -> None:
+        """A radio has one transmit queue: its first packet listens, the others wait behind it."""
+        queue = path.queues.setdefault(packet.sender, deque())
+        queue.append(packet)
+        if len(queue) == 1:
+            self._listen(path, packet.sender)
+
+    def _listen(self, path: Path, sender: Station) -> None:
         """Send when the channel is clear; a retransmission only while there was no ack."""
-        if packet.is_acked or self._is_gone(path, packet):
+        queue = path.queues[sender]
+        while queue and (queue[0].is_acked or self._is_gone(path, queue[0])):
+            queue.popleft()
+        if not queue:
             return
         now = self._time.now_ms
-        busy = self._busy_until(path, packet.sender, now) if path.is_contended else 0
-        if busy > now:
-            wait = busy + (1 + self._rng.randrange(_SLOT_COUNT)) * _SLOT_MS
-            self._time.at(wait, lambda: self._listen(path, packet))
-            return
+        busy = self._busy_until(path, sender, now) if path.is_contended else 0
+        if busy <= now:
+            self._send(path, queue.popleft())
+            if not queue:
+                return
+            busy = self._busy_until(path, sender, now)
+        wait = busy + (1 + self._rng.randrange(_SLOT_COUNT)) * _SLOT_MS
+        self._time.at(wait, lambda: self._listen(path, sender))
+
+    def _send(self, path: Path, packet: Packet) -> None:
+        now = self._time.now_ms
         end = now + packet.airtime_ms
         self._occupy(path, now, end, packet.sender)
         if path.is_instant:
             self._heard(path, packet, now)
         self._time.at(end, lambda: self._radio_ends(path, packet, now, end))
 
-    def _radio_ends(self, path: Path, packet: _Packet, begin: int, end: int) -> None:
+    def _radio_ends(self, path: Path, packet: Packet, begin: int, end: int) -> None:
         if self._is_gone(path, packet):
             return
         frame = packet.frame
@@ -237,7 +255,7 @@ class Carrier:
             return
         self._heard(path, packet, end)
 
-    def _heard(self, path: Path, packet: _Packet, now: int) -> None:
+    def _heard(self, path: Path, packet: Packet, now: int) -> None:
         far = path.far(packet.sender)
         if not self._is_heard(path, far):
             return
@@ -251,14 +269,14 @@ class Carrier:
             self._occupy(path, begin, begin + ack_ms, far)
             self._time.at(begin + ack_ms, lambda: self._ack(path, packet))
 
-    def _ack(self, path: Path, packet: _Packet) -> None:
+    def _ack(self, path: Path, packet: Packet) -> None:
         if self._is_gone(path, packet) or not self._is_heard(path, packet.sender):
             return
         packet.is_acked = True
         ack = FrameAcknowledged(packet.frame.link, packet.frame.transmission)
         self._tell(path, packet.sender, packet.report, ack)
 
-    def _give_up(self, path: Path, packet: _Packet) -> None:
+    def _give_up(self, path: Path, packet: Packet) -> None:
         if packet.is_acked or self._is_gone(path, packet):
             return
         nak = FrameRefused(packet.frame.link, packet.frame.transmission, Refusal.NO_ACK)

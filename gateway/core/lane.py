@@ -66,6 +66,11 @@ class Lane:
     """Token whose reply is awaited."""
     beat_replies: dict[int, None] = field(default_factory=dict)
 
+    @property
+    def has_work(self) -> bool:
+        """Whether the next frame has anything to carry."""
+        return bool(self.hello_due or self.beat_due or self.beat_replies or self.jobs or self.owed)
+
     def push(self, precedence: Precedence, order: int, part: Part) -> None:
         heapq.heappush(self.jobs, (precedence, order, part))
 

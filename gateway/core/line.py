@@ -116,6 +116,14 @@ class Line:
         )
         self._echoes: dict[int, tuple[LinkName, Instant]] = {}
 
+    @property
+    def is_usable(self) -> bool:
+        """Whether some link has proven itself or can be hoped for; asked at every step."""
+        for lane in self.lanes.values():  # noqa: SIM110 - a generator takes four times as long
+            if lane.health.state is not LinkState.DOWN:
+                return True
+        return False
+
     # What the links say
 
     def link_up(self, name: LinkName, traits: LinkTraits, draft: Draft) -> None:
@@ -395,7 +403,7 @@ class Line:
     def _pump(self, lane: Lane, draft: Draft) -> None:
         """Hand the driver the next frame, if it is free and anything is due."""
         traits = lane.health.traits
-        if traits is None or lane.busy is not None:
+        if traits is None or lane.busy is not None or not lane.has_work:
             return
         now = draft.now.instant
         if lane.blocked_until is not None:

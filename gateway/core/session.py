@@ -15,8 +15,8 @@ from gateway.errors import AuthenticationError
 from gateway.model import Previous, Station
 from gateway.security.keys import FrameKey, Line
 from gateway.security.replay import ReplayWindow
-from gateway.security.seal import open_frame, seal_frame
-from gateway.wire.frame import Header, encode_header
+from gateway.security.seal import open_sealed, seal_frame
+from gateway.wire.frame import Header
 from gateway.wire.items import HelloItem, Item, encode_items
 from gateway.wire.limits import FRAME_COUNT_MAX, TAG_SIZE
 
@@ -134,10 +134,10 @@ class Session:
 
     def overhead(self) -> int:
         """Octets around the items of the next frame: header and tag."""
-        return len(encode_header(self._header(is_hello=False))) + TAG_SIZE
+        return self._header(is_hello=False).size + TAG_SIZE
 
     def hello_overhead(self) -> int:
-        return len(encode_header(self._header(is_hello=True))) + TAG_SIZE
+        return self._header(is_hello=True).size + TAG_SIZE
 
     def seal(self, items: list[Item]) -> tuple[bytes, int]:
         """Seal items into a frame; also the counter that a receipt may echo."""
@@ -185,7 +185,7 @@ class Session:
         )
 
     def open(self, header: Header, octets: bytes) -> Opened:
-        """Open a frame of this peer at the cost of one AEAD attempt.
+        """Open a frame of this peer, whose header was parsed, at the cost of one AEAD attempt.
 
         Raises `AuthenticationError`.
         """
@@ -201,7 +201,7 @@ class Session:
             inbound = self._inbound.get(incarnation) or self._make_inbound(incarnation)
         key = inbound.hello_key if is_hello else inbound.key
         window = inbound.hello_window if is_hello else inbound.window
-        items = open_frame(key, octets, recipient=self._own)
+        items = open_sealed(key, header, octets[header.size :], recipient=self._own)
         is_fresh = window.is_fresh(header.counter)
         if is_fresh:
             window.accept(header.counter)

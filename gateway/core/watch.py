@@ -28,7 +28,6 @@ from gateway.model import (
     DeliveryState,
     Instant,
     Kind,
-    LinkState,
     Operation,
     Response,
     Station,
@@ -338,8 +337,7 @@ class Watch:
     def judge_links(self, draft: Draft) -> None:
         """NO LINK: no link of a line has proven itself and none can be hoped for."""
         for line in self._lines.values():
-            usable = any(lane.health.state is not LinkState.DOWN for lane in line.lanes.values())
-            if usable:
+            if line.is_usable:
                 changed = self.clear_alarm(AlarmCode.NO_LINK, station=line.peer)
             else:
                 changed = self.raise_alarm(

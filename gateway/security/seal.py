@@ -6,6 +6,7 @@ the presence of its kid context, can be changed.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Final
 
 from cryptography.exceptions import InvalidTag
@@ -15,7 +16,7 @@ from gateway.model import Station
 from gateway.security.keys import ALGORITHM_AES_CCM_16_64_256, FrameKey
 from gateway.wire.canonical import dump
 from gateway.wire.frame import Header, encode_header, parse_frame
-from gateway.wire.limits import NONCE_SIZE, PROTOCOL
+from gateway.wire.limits import KID_SIZE, NONCE_SIZE, PROTOCOL
 
 LABEL_ALGORITHM: Final = 1
 LABEL_KID: Final = 4
@@ -23,29 +24,39 @@ LABEL_PARTIAL_IV: Final = 6
 LABEL_KID_CONTEXT: Final = 10
 _COUNTER_SIZE: Final = 5
 _ID_SIZE: Final = NONCE_SIZE - _COUNTER_SIZE - 1
+_ALGORITHM_FIELD: Final = bytes((LABEL_ALGORITHM, ALGORITHM_AES_CCM_16_64_256))
+_ENCRYPT0: Final = b"\x83" + dump("Encrypt0")
 
 
 def protected_header(header: Header) -> bytes:
     """The protected header map of the COSE_Encrypt0 that the frame stands for."""
-    fields: dict[int, object] = {
-        LABEL_ALGORITHM: ALGORITHM_AES_CCM_16_64_256,
-        LABEL_KID: header.kid,
-        LABEL_PARTIAL_IV: header.partial_iv,
-    }
-    if header.incarnation is not None:
-        fields[LABEL_KID_CONTEXT] = header.incarnation
-    return dump(fields)
+    # Written out: each frame needs it at both ends; an encoder of any map takes 5.9 us, this 1.6.
+    fields = _ALGORITHM_FIELD + _field(LABEL_KID, header.kid)
+    fields += _field(LABEL_PARTIAL_IV, header.partial_iv)
+    if header.incarnation is None:
+        return b"\xa3" + fields
+    return b"\xa4" + fields + _field(LABEL_KID_CONTEXT, header.incarnation)
+
+
+def _field(label: int, octets: bytes) -> bytes:
+    """A map's entry: a label and a byte string, both of one-octet heads."""
+    return bytes((label, 0x40 | len(octets))) + octets
+
+
+@lru_cache(maxsize=64)
+def _external_aad(sender: Station, recipient: Station, generation: int) -> bytes:
+    return dump([PROTOCOL, sender, recipient, generation])
 
 
 def external_aad(header: Header, *, recipient: Station) -> bytes:
     """Binds what the header does not say: protocol and recipient."""
-    return dump([PROTOCOL, header.sender, recipient, header.generation])
+    return _external_aad(header.sender, recipient, header.generation)
 
 
 def additional_data(header: Header, *, recipient: Station) -> bytes:
     """The Enc_structure (RFC 9052 section 5.3)."""
     external = external_aad(header, recipient=recipient)
-    return dump(["Encrypt0", protected_header(header), external])
+    return _ENCRYPT0 + dump(protected_header(header)) + dump(external)
 
 
 def context_iv(key: FrameKey, header: Header) -> bytes:
@@ -54,18 +65,19 @@ def context_iv(key: FrameKey, header: Header) -> bytes:
     XOR with the padded partial IV gives the nonce of RFC 8613 section 5.2, so that a program that
     knows COSE but not RFC 8613 computes the same nonce.
     """
-    kid = header.kid
-    mask = bytes((len(kid),)) + kid.rjust(_ID_SIZE, b"\x00") + bytes(_COUNTER_SIZE)
-    return _xor(key.common_iv, mask)
+    return _masked(key, header, 0)
 
 
 def nonce(key: FrameKey, header: Header) -> bytes:
     """13 octets, used once: the counter never repeats under a key."""
-    return _xor(context_iv(key, header), header.counter.to_bytes(NONCE_SIZE, "big"))
+    return _masked(key, header, header.counter)
 
 
-def _xor(left: bytes, right: bytes) -> bytes:
-    return (int.from_bytes(left, "big") ^ int.from_bytes(right, "big")).to_bytes(NONCE_SIZE, "big")
+def _masked(key: FrameKey, header: Header, counter: int) -> bytes:
+    """The common IV XOR: an octet, the kid's size; 7, the padded kid; 5, the counter."""
+    kid = header.sender << 8 | header.generation
+    mask = (KID_SIZE << 8 * _ID_SIZE | kid) << 8 * _COUNTER_SIZE | counter
+    return (int.from_bytes(key.common_iv, "big") ^ mask).to_bytes(NONCE_SIZE, "big")
 
 
 def seal_frame(key: FrameKey, header: Header, items: bytes, *, recipient: Station) -> bytes:
@@ -79,6 +91,11 @@ def seal_frame(key: FrameKey, header: Header, items: bytes, *, recipient: Statio
 def open_frame(key: FrameKey, octets: bytes, *, recipient: Station) -> bytes:
     """The octets of the items. Raises `AuthenticationError`; `DecodeError` for no frame at all."""
     header, _, sealed = parse_frame(octets)
+    return open_sealed(key, header, sealed, recipient=recipient)
+
+
+def open_sealed(key: FrameKey, header: Header, sealed: bytes, *, recipient: Station) -> bytes:
+    """Like `open_frame`, of a frame that is parsed already. Raises `AuthenticationError`."""
     try:
         return key.cipher.decrypt(
             nonce(key, header), sealed, additional_data(header, recipient=recipient)

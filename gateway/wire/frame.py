@@ -53,6 +53,14 @@ class Header:
             raise FieldError("incarnation", "has a wrong size", f"give {INCARNATION_SIZE} octets")
 
     @property
+    def size(self) -> int:
+        """Octets of the header on the link: 4 to 6, 9 more with the incarnation."""
+        context_size = 0 if self.incarnation is None else 1 + INCARNATION_SIZE
+        return (
+            1 + (self.counter.bit_length() + 7) // 8 + (not self.counter) + context_size + KID_SIZE
+        )
+
+    @property
     def kid(self) -> bytes:
         """Sender and generation, an octet each (RFC 9052 label 4)."""
         return bytes((self.sender, self.generation))
@@ -64,7 +72,7 @@ class Header:
 
 
 def encode_header(header: Header) -> bytes:
-    """4 to 6 octets, 9 more with the incarnation."""
+    """The octets of `Header.size`."""
     partial_iv = header.partial_iv
     flag = _FLAG_KID | len(partial_iv)
     if header.incarnation is None:
@@ -75,7 +83,7 @@ def encode_header(header: Header) -> bytes:
 
 def frame_size(header: Header, items_size: int) -> int:
     """Octets of the whole frame around `items_size` octets of items."""
-    return len(encode_header(header)) + items_size + TAG_SIZE
+    return header.size + items_size + TAG_SIZE
 
 
 def parse_frame(octets: bytes) -> tuple[Header, bytes, bytes]:

@@ -161,7 +161,6 @@ class Counter:
             state=DeliveryState.QUEUED,
             born=draft.now.instant,
             age_known=True,
-            utc=draft.now.utc,
             since=draft.now.instant,
         )
         state.ledger.add(record)

@@ -50,7 +50,7 @@ from gateway.core.recovery import restore
 from gateway.core.requests import Submissions
 from gateway.core.session import Session
 from gateway.core.speech import Speech
-from gateway.core.station import StationState, born_of
+from gateway.core.station import StationState
 from gateway.core.tidings import Tidings
 from gateway.core.timers import TimerName, Timers
 from gateway.core.watch import Watch
@@ -227,6 +227,7 @@ class Engine:
         state.speech.boot_id = event.boot_id
         state.started_at = draft.now.instant
         state.is_refused = recovered.store_refused
+        state.boots.start(recovered.boots, event.boot_id, draft.now)
         state.entropy.fill(event.entropy)
         stored = {peer.peer: peer for peer in recovered.peers}
         for station, key_line in state.keys.lines.items():
@@ -260,6 +261,7 @@ class Engine:
         if state.is_refused:
             self._refuse(draft)
         else:
+            draft.write(state.boots.current)
             self._keep_epochs(draft)
             log_station(draft, "start", ("version", event.version), ("boot", event.boot_id))
 
@@ -283,6 +285,7 @@ class Engine:
         state.is_refused = False
         state.watch.is_store_refused = False
         state.watch.clear_alarm(AlarmCode.STORE_REFUSED)
+        draft.write(state.boots.current)
         self._keep_epochs(draft)
         log_station(draft, "store_healed")
         draft.observe(Level.INFO, "store_healed")
@@ -364,17 +367,18 @@ class Engine:
         draft.observe(Level.WARNING, "clock_stepped", step_s=step_s)
         self._log("clock", ("step_s", step_s), draft=draft)
         draft.status_changed = True
-        if draft.now.utc is None:
-            return
         state = self._state
-        for record in list(state.ledger.records.values()):
-            if not record.age_known and record.utc is not None:
-                record.born, record.age_known = born_of("", "?", record.born, record.utc, draft.now)  # type: ignore[arg-type]
+        bounded = state.boots.look(draft.now)
+        if draft.now.utc is not None and not state.is_refused:
+            draft.write(state.boots.current)
+        for act_id, (born, age_known) in bounded.items():
+            record, found = state.ledger.get(act_id), state.find_out_act(act_id)
+            if record is not None:
+                record.born, record.age_known = born, age_known
                 state.watch.begin(record, draft.now.instant)
-        for line in state.lines.values():
-            for act in line.outgoing.unreceipted():
-                if not act.age_known:
-                    act.born, act.age_known = born_of("", "?", act.born, act.utc, draft.now)
+            if found is not None:
+                _, act = found
+                act.born, act.age_known = born, age_known
 
     def _log(self, event: str, *fields: tuple[str, str | int | bytes | None], draft: Draft) -> None:
         if not self._state.is_refused:

@@ -88,9 +88,9 @@ class Hearing:
         except DecodeError as error:
             self._cannot_process(act_id, item, sha256, line, link, counter, str(error), draft)
             return
-        born, utc = self._keep(act_id, item, sha256, line, link, draft)
+        born = self._keep(act_id, item, sha256, line, link, draft)
         line.owe_receipt(link, act_id.epoch, act_id.serial, counter)
-        self._apply(act, born, item.age_s is not None, utc, line, link, draft)
+        self._apply(act, born, item.age_s is not None, line, link, draft)
 
     def _is_signed(
         self, line: Line, link: LinkName, item: ActItem, act_id: ActId, draft: Draft
@@ -118,7 +118,7 @@ class Hearing:
         line: Line,
         link: LinkName,
         draft: Draft,
-    ) -> tuple[Instant, UtcTime | None]:
+    ) -> Instant:
         """Write the act down: durable before its receipt leaves."""
         age_s = item.age_s or 0
         born = Instant(draft.now.instant - age_s * 1000)
@@ -140,21 +140,20 @@ class Hearing:
         draft.write(PutSeen(act_id, sha256))
         draft.write(PutAct(stored))
         log_act(stored, "received", draft, link=link)
-        return born, utc
+        return born
 
     def _apply(
         self,
         act: Act,
         born: Instant,
         age_known: bool,
-        utc: UtcTime | None,
         line: Line,
         link: LinkName,
         draft: Draft,
     ) -> None:
         match act:
             case Notice():
-                self._notice(act, born, age_known, utc, link, draft)
+                self._notice(act, born, age_known, link, draft)
             case Answer():
                 self._answer(act, line, link, draft)
             case Void():
@@ -167,7 +166,6 @@ class Hearing:
         notice: Notice,
         born: Instant,
         age_known: bool,
-        utc: UtcTime | None,
         link: LinkName,
         draft: Draft,
     ) -> None:
@@ -179,7 +177,6 @@ class Hearing:
             state=DeliveryState.RECEIPTED,
             born=born,
             age_known=age_known,
-            utc=utc,
             since=draft.now.instant,
             # An age that is not known never counts as in time.
             late=not age_known or age_ms > state.policy.receipt_limit_ms(notice.precedence),

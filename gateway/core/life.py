@@ -56,7 +56,6 @@ class Record:
     born: Instant
     """When its age was zero, on this boot's clock."""
     age_known: bool
-    utc: int | None
     since: Instant
     """When it came to its state here: for lamps."""
     overdue: bool = False

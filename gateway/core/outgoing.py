@@ -10,7 +10,7 @@ import heapq
 from dataclasses import dataclass, field
 from typing import Final
 
-from gateway.model import ActId, Epoch, Instant, LinkName, Precedence, Serial, Station, UtcTime
+from gateway.model import ActId, Epoch, Instant, LinkName, Precedence, Serial, Station
 
 WHOLE: Final = -1
 """Part number of an act that travels in one frame."""
@@ -41,7 +41,6 @@ class OutAct:
     born: Instant
     """When its age was zero, on this boot's clock."""
     age_known: bool
-    utc: UtcTime | None
     fragments: tuple[bytes, ...] = ()
     """Its parts where it does not fit one frame of the smallest link."""
     held_bitmap: int = 0

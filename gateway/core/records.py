@@ -221,6 +221,20 @@ class PutAirtime:
     durability: Durability = Durability.NORMAL
 
 
+@dataclass(frozen=True, slots=True)
+class PutBoot:
+    """A boot of this machine, so that ages outlive it; replaces by `boot_id`."""
+
+    boot_id: str
+    began: Instant
+    """First start of the gateway in it."""
+    zero_first_ms: int | None = None
+    """UTC in ms at instant 0, as the wall clock told when it was first trusted in this boot."""
+    zero_last_ms: int | None = None
+    """The same when it was last set or looked at."""
+    durability: Durability = Durability.FULL
+
+
 Write = (
     PutAct
     | PutDelivery
@@ -233,6 +247,7 @@ Write = (
     | AddPublication
     | AddLogEntry
     | PutAirtime
+    | PutBoot
 )
 
 
@@ -257,6 +272,8 @@ class Recovered:
     log_head: LogHead | None = None
     """None: the log book is empty."""
     airtime: tuple[PutAirtime, ...] = ()
+    boots: tuple[PutBoot, ...] = ()
+    """In the order in which they began."""
     utc_last: UtcTime | None = None
     """Latest trusted wall clock that the store knows of, to bound ages after a power-off."""
     was_rebuilt: bool = False

@@ -10,7 +10,7 @@ from gateway.core.hearing import Hearing, end_of
 from gateway.core.life import Record
 from gateway.core.records import Direction, Recovered, StoredAct, StoredDelivery
 from gateway.core.speech import make_out_act
-from gateway.core.station import StationState, born_of
+from gateway.core.station import StationState
 from gateway.errors import DecodeError
 from gateway.model import Act, ActId, Answer, DeliveryState, Kind, Notice, Precedence
 from gateway.wire.notice import decode_act
@@ -116,14 +116,13 @@ def _restore_record(
     answers: dict[ActId, Answer],
     draft: Draft,
 ) -> None:
-    born, known = born_of(state.boot_id, stored.boot_id, stored.born, stored.utc, draft.now)
+    born, age_known = state.boots.born(stored, draft.now)
     record = Record(
         notice=notice,
         direction=delivery.direction,
         state=delivery.state,
         born=born,
-        age_known=known and stored.age_known,
-        utc=stored.utc,
+        age_known=age_known,
         since=draft.now.instant,
         overdue=delivery.overdue,
         late=delivery.late,
@@ -149,14 +148,12 @@ def _restore_out_act(state: StationState, stored: StoredAct, act: Act, draft: Dr
     if line is None:
         draft.observe(Level.WARNING, "act_without_line", notice_id=str(stored.id), to=stored.to)
         return
-    born, known = born_of(state.boot_id, stored.boot_id, stored.born, stored.utc, draft.now)
+    born, age_known = state.boots.born(stored, draft.now)
     precedence = act.precedence
     record = state.ledger.get(stored.id)
     if record is not None and not record.is_open:
         precedence = Precedence.ROUTINE
-    out = make_out_act(
-        stored, precedence, born=born, age_known=known and stored.age_known, utc=stored.utc
-    )
+    out = make_out_act(stored, precedence, born=born, age_known=age_known)
     # SENT is written after a frame left, so whether this one did before the end is not known: it
     # must never be replaced by a VOID under the same id.
     out.has_left = True

@@ -12,7 +12,7 @@ from gateway.core.life import log_act
 from gateway.core.line import Line
 from gateway.core.outgoing import OutAct
 from gateway.core.records import Direction, PutAct, PutEpoch, StoredAct
-from gateway.model import Act, ActId, Epoch, Instant, Precedence, Previous, Serial, Station, UtcTime
+from gateway.model import Act, ActId, Epoch, Instant, Precedence, Previous, Serial, Station
 from gateway.security.keys import KeyRing
 from gateway.security.signature import sign_act
 from gateway.wire.fragment import fragment_room, split_act
@@ -107,9 +107,7 @@ class Speech:
         )
         draft.write(PutAct(stored))
         log_act(stored, event, draft)
-        return make_out_act(
-            stored, act.precedence, born=draft.now.instant, age_known=True, utc=stored.utc
-        )
+        return make_out_act(stored, act.precedence, born=draft.now.instant, age_known=True)
 
 
 def make_out_act(
@@ -118,7 +116,6 @@ def make_out_act(
     *,
     born: Instant,
     age_known: bool,
-    utc: UtcTime | None,
 ) -> OutAct:
     """An act ready for its line; cut in fragments where one radio frame may not hold it."""
     size = len(stored.octets) + SIGNATURE_SIZE + _ITEM_OVERHEAD_MAX
@@ -132,6 +129,5 @@ def make_out_act(
         signature=stored.signature,
         born=born,
         age_known=age_known,
-        utc=utc,
         fragments=fragments,
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from gateway.core.boots import Boots
 from gateway.core.draft import Draft
 from gateway.core.entropy import EntropyPool
 from gateway.core.life import Ledger, Record
@@ -14,7 +15,7 @@ from gateway.core.requests import Submissions
 from gateway.core.speech import Speech
 from gateway.core.timers import Timers
 from gateway.core.watch import Watch
-from gateway.model import ActId, Instant, Now, Station, UtcTime
+from gateway.model import ActId, Instant, Station
 from gateway.security.keys import KeyRing
 
 
@@ -33,6 +34,7 @@ class StationState:
     watch: Watch
     lines: dict[Station, Line] = field(default_factory=dict)
     boot_id: str = ""
+    boots: Boots = field(default_factory=Boots)
     is_refused: bool = False
     started_at: Instant = field(default=Instant(0))
 
@@ -50,18 +52,3 @@ class StationState:
 
     def settle(self, record: Record, draft: Draft) -> None:
         self.watch.settle(record, draft.now.instant)
-
-
-def born_of(
-    boot_id: str, stored_boot_id: str, born: Instant, utc: UtcTime | None, now: Now
-) -> tuple[Instant, bool]:
-    """(instant of age zero on this boot's clock, whether that is known).
-
-    The same boot: as stored. Another: by the wall clock where both ends of the time are trusted;
-    else age zero is now, a lower bound.
-    """
-    if boot_id == stored_boot_id:
-        return born, True
-    if utc is not None and now.utc is not None:
-        return Instant(now.instant - max(now.utc - utc, 0) * 1000), True
-    return now.instant, False

@@ -64,11 +64,6 @@ class Profile:
     heal_min: int = 20
     """After the last fault every live notice is receipted and closed within this."""
 
-    @property
-    def is_clock_honest(self) -> bool:
-        """No wall clock is wrong while it is trusted, or missing at a start."""
-        return self.clock_steps == 0 and self.no_clock == 0
-
 
 _CABLE: Final = LinkProfile("cable", loss=(0.0, 0.05), corrupt=0.01)
 _BAD_CABLE: Final = LinkProfile(

@@ -11,7 +11,7 @@ from typing import Final
 
 from gateway.core.delivery import NOT_RECEIPTED
 from gateway.core.policy import Policy
-from gateway.core.records import Direction, PutDelivery, StoredDelivery, Write
+from gateway.core.records import Direction, PutBoot, PutDelivery, StoredDelivery, Write
 from gateway.model import ActId, Notice, Response, Station
 from gateway.sim.safety import Blame
 from gateway.sim.world import Post, World
@@ -20,6 +20,8 @@ from gateway.wire.notice import decode_act
 _SLACK_MS: Final = 3_000
 """Whole seconds of ages, and the step that a deadline takes."""
 _AGAIN_MS: Final = 10_000
+_ROUNDED_MS: Final = 1_000
+"""Wall clocks tell whole seconds, so two of them compare no better."""
 
 
 @dataclass(slots=True)
@@ -28,8 +30,17 @@ class _Made:
 
     notice: Notice
     at_ms: int
-    clock_is_true: bool
-    """Its originator's clock was trusted and right, so that an age can survive a power cut."""
+
+
+@dataclass(slots=True)
+class _Boot:
+    """A boot of a station as the world knows it, once the store of the station knows it too."""
+
+    number: int
+    began_ms: int
+    skew_first_s: int | None = None
+    """Error of its wall clock when it was trusted first; None: it never was."""
+    skew_last_s: int | None = None
 
 
 class Promises:
@@ -41,29 +52,42 @@ class Promises:
         self._blame = blame
         self._made: dict[ActId, _Made] = {}
         self._arrived: set[tuple[Station, ActId]] = set()
-        self._boots: dict[Station, int] = {}
-        self._booted_at: dict[Station, int] = {}
+        self._boots: dict[Station, list[_Boot]] = {station: [] for station in world.posts}
+        self._told: dict[Station, dict[str, PutBoot]] = {station: {} for station in world.posts}
+        """What each store was told of its boots."""
         self._ready_at: dict[Station, int] = {}
         self._waiting: dict[Station, list[Callable[[], None]]] = {}
         """Looks that were due while a station was off."""
-        self.untrue: set[Station] = set()
-        """Stations whose clock was ever wrong or missing."""
 
     def started(self, post: Post) -> None:
         if post.number:
             return
-        if self._boots.get(post.station) != post.boot:
-            self._boots[post.station] = post.boot
-            self._booted_at[post.station] = self._world.now_ms
         self._ready_at[post.station] = self._world.now_ms
         for look in self._waiting.pop(post.station, ()):
             self._world.at(self._world.now_ms + _SLACK_MS, look)
-        self.clock(post)
 
     def clock(self, post: Post) -> None:
-        """A clock was looked at: wrong or missing once is never wholly true again."""
-        if post.skew_s != 0:
-            self.untrue.add(post.station)
+        """A station that works has looked at its clock, and what it saw is committed."""
+        if post.number or post.refused or post.store.is_refusing:
+            return
+        boots, now = self._boots[post.station], self._world.now_ms
+        if not boots or boots[-1].number != post.boot:
+            boots.append(_Boot(post.boot, now))
+        boot = boots[-1]
+        if post.skew_s is None:
+            return
+        boot.skew_last_s = post.skew_s
+        if boot.skew_first_s is None:
+            boot.skew_first_s = post.skew_s
+            # Limits of ages that it bounds now are applied now.
+            self._ready_at[post.station] = now
+
+    def lost(self, post: Post) -> None:
+        """Another store, or one without its last commits: its earlier boots may be forgotten."""
+        kept = dict(post.store._live.boots)  # noqa: SLF001 - the store's queries are coroutines
+        if kept != self._told[post.station]:
+            self._boots[post.station].clear()
+            self._told[post.station] = kept
 
     def committed(self, post: Post, writes: tuple[Write, ...]) -> None:
         if post.number:
@@ -71,6 +95,8 @@ class Promises:
         for write in writes:
             if isinstance(write, PutDelivery):
                 self._kept(post, write.delivery)
+            elif isinstance(write, PutBoot):
+                self._told[post.station][write.boot_id] = write
 
     def _kept(self, post: Post, delivery: StoredDelivery) -> None:
         act_id = delivery.notice_id
@@ -92,16 +118,16 @@ class Promises:
         notice = decode_act(stored.octets, originator=act_id.originator, to=stored.to)
         if not isinstance(notice, Notice):
             return
-        is_true = post.skew_s == 0 and post.station not in self.untrue
-        self._made[act_id] = _Made(notice, self._world.now_ms, is_true)
+        self._made[act_id] = _Made(notice, self._world.now_ms)
         self._arm(post, notice, self._world.now_ms)
 
     def _came(self, post: Post, delivery: StoredDelivery, made: _Made) -> None:
         """LATE and EXPIRED must be said of what took longer."""
-        notice, age_ms = made.notice, self._world.now_ms - made.at_ms
-        is_bounded = made.clock_is_true and notice.id.originator not in self.untrue
+        notice = made.notice
+        originator = self._world.posts[notice.id.originator]
+        age_ms = self._world.now_ms - self._start(originator, made.at_ms)
         limit = self._policy.receipt_limit_ms(notice.precedence)
-        if age_ms > limit + _SLACK_MS and not delivery.late and is_bounded:
+        if age_ms > limit + _SLACK_MS and not delivery.late:
             self._blame(f"{notice.id} came after {age_ms // 1000} s and is not marked LATE")
         self._arm(post, notice, self._world.now_ms)
 
@@ -128,9 +154,7 @@ class Promises:
         ready_at = self._ready_at.get(post.station, 0)
         if post.refused or post.store.is_refusing:
             self._ready_at[post.station] = now
-        booted_at = self._booted_at.get(post.station, 0)
-        start = booted_at if booted_at > from_ms and self._is_age_lost(post, act_id) else from_ms
-        due = max(start + wait, ready_at) + _SLACK_MS
+        due = max(self._start(post, from_ms) + wait, ready_at) + _SLACK_MS
         if self._ready_at.get(post.station) == now or now < due:
             again = max(due, now + _AGAIN_MS)
             self._world.at(again, partial(self._look, post, act_id, what, from_ms, wait))
@@ -146,6 +170,27 @@ class Promises:
         else:
             self._blame(f"{act_id} broke its {what} limit and is not OVERDUE at {post.station}")
 
-    def _is_age_lost(self, post: Post, act_id: ActId) -> bool:
-        """A power-off in between and a clock that could not bound it: counted from the boot."""
-        return post.station in self.untrue or act_id.originator in self.untrue
+    def _start(self, post: Post, from_ms: int) -> int:
+        """From when at the latest this station counts the age of what began at `from_ms`.
+
+        Over a power-off it knows what its wall clock says, with the error that this got meanwhile;
+        where it was trusted on one side only, no more than that the act is older than the boot.
+        """
+        boots = self._boots[post.station]
+        if not boots:
+            return self._world.now_ms
+        place = max((k for k, boot in enumerate(boots) if boot.began_ms <= from_ms), default=0)
+        start = max(from_ms, boots[0].began_ms)
+        while place < len(boots) - 1:
+            left_s = boots[place].skew_last_s
+            place += 1
+            if left_s is not None:
+                later = range(place, len(boots))
+                place = next((k for k in later if boots[k].skew_first_s is not None), place)
+            came_s = boots[place].skew_first_s
+            began_ms = boots[place].began_ms
+            if left_s is None or came_s is None:
+                start = began_ms
+            else:
+                start = min(start + 1_000 * (left_s - came_s) + _ROUNDED_MS, began_ms)
+        return start

@@ -210,6 +210,7 @@ class Run:
     def lost(self, post: Post) -> None:
         """The last commits are gone. What only repeats work (NORMAL ones) taints nothing."""
         before = self.safety.states_of(post)
+        self.promises.lost(post)
         is_rolled_back = self.safety.loses(post)
         if is_rolled_back:
             self._taint(post, before)
@@ -218,6 +219,7 @@ class Run:
         before = self.safety.states_of(post)
         if what == "restored":
             self.safety.restored(post)
+            self.promises.lost(post)
         else:
             self.safety.is_rolled_back = True
         self._taint(post, before)

@@ -202,6 +202,7 @@ class World(Timeline):
         """A second gateway under the name and keys of a station, from a copy of its store."""
         first = self.posts[Station(station)]
         twin = Post(first.station, first.keys, store, number=1 + len(self.twins))
+        twin.skew_s = first.skew_s
         self.twins.append(twin)
         self._start(twin)
         return twin

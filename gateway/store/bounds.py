@@ -11,6 +11,7 @@ SUBMISSION_COUNT_MAX: Final = 100_000
 EPOCH_COUNT_MAX: Final = 1_000
 AIRTIME_COUNT_MAX: Final = 2_048
 """Link minutes; older ones are dropped."""
+BOOT_COUNT_MAX: Final = 64
 HISTORY_COUNT_MAX: Final = 256
 """State entries shown with a notice, the newest."""
 LIST_COUNT_MAX: Final = 1_000

@@ -1,4 +1,4 @@
-"""Writes as SQL on schema 1, inside a transaction that the caller began."""
+"""Writes as SQL on schema 2, inside a transaction that the caller began."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from gateway.core.records import (
     Durability,
     PutAct,
     PutAirtime,
+    PutBoot,
     PutDelivery,
     PutEpoch,
     PutPeer,
@@ -82,6 +83,12 @@ _PUT_AIRTIME: Final = (
     " RETURNING number"
 )
 _DROP_AIRTIME: Final = "DELETE FROM airtime WHERE number <= ?"
+_PUT_BOOT: Final = (
+    _insert("boot", "boot_id, began, zero_first_ms, zero_last_ms, row_check")
+    + " ON CONFLICT (boot_id) DO UPDATE SET zero_first_ms = excluded.zero_first_ms,"
+    " zero_last_ms = excluded.zero_last_ms, row_check = excluded.row_check RETURNING number"
+)
+_DROP_BOOTS: Final = "DELETE FROM boot WHERE number <= ?"
 
 
 def apply(connection: sqlite3.Connection, writes: Sequence[StoreWrite]) -> None:
@@ -115,6 +122,8 @@ def apply(connection: sqlite3.Connection, writes: Sequence[StoreWrite]) -> None:
                 pass  # `book.chain` and `add_log_rows` keep these.
             case PutAirtime():
                 _put_airtime(connection, write)
+            case PutBoot():
+                _put_boot(connection, write)
             case PutCursor(queue, offset):
                 execute(_PUT_CURSOR, (queue, offset))
             case _:
@@ -169,3 +178,10 @@ def _put_airtime(connection: sqlite3.Connection, write: PutAirtime) -> None:
     (number,) = connection.execute(_PUT_AIRTIME, values).fetchone()
     if number > bounds.AIRTIME_COUNT_MAX:
         connection.execute(_DROP_AIRTIME, (number - bounds.AIRTIME_COUNT_MAX,))
+
+
+def _put_boot(connection: sqlite3.Connection, boot: PutBoot) -> None:
+    columns = _with_check(rows.boot_columns(boot))
+    (number,) = connection.execute(_PUT_BOOT, columns).fetchone()
+    if number > bounds.BOOT_COUNT_MAX:
+        connection.execute(_DROP_BOOTS, (number - bounds.BOOT_COUNT_MAX,))

@@ -20,6 +20,7 @@ from gateway.core.records import (
     Publication,
     PutAct,
     PutAirtime,
+    PutBoot,
     PutDelivery,
     PutEpoch,
     PutPeer,
@@ -80,6 +81,7 @@ class _State:
     peers: dict[Station, PutPeer] = field(default_factory=dict)
     publications: dict[int, Publication] = field(default_factory=dict)
     airtime: dict[tuple[str, str, int], PutAirtime] = field(default_factory=dict)
+    boots: dict[str, PutBoot] = field(default_factory=dict)
     log: list[LogRow] = field(default_factory=list)
 
     def copy(self) -> _State:
@@ -95,6 +97,7 @@ class _State:
             peers=dict(self.peers),
             publications=dict(self.publications),
             airtime=dict(self.airtime),
+            boots=dict(self.boots),
             log=list(self.log),
         )
 
@@ -166,6 +169,12 @@ def _put_airtime(state: _State, write: PutAirtime) -> None:
         del state.airtime[next(iter(state.airtime))]
 
 
+def _put_boot(state: _State, write: PutBoot) -> None:
+    state.boots[write.boot_id] = write
+    if len(state.boots) > bounds.BOOT_COUNT_MAX:
+        del state.boots[next(iter(state.boots))]
+
+
 # A table instead of `match`: this is the innermost loop of the simulation.
 _APPLY: Final[dict[type, Callable[..., None]]] = {
     PutAct: _put_act,
@@ -179,6 +188,7 @@ _APPLY: Final[dict[type, Callable[..., None]]] = {
     AddPublication: _add_publication,
     AddLogEntry: _add_log_entry,
     PutAirtime: _put_airtime,
+    PutBoot: _put_boot,
 }
 
 
@@ -254,6 +264,7 @@ class MemoryStore:
             next_offset=max(state.publications, default=0) + 1,
             log_head=self._head(),
             airtime=tuple(state.airtime.values()),
+            boots=tuple(state.boots.values()),
             utc_last=self._utc_last(acts),
             store_refused=self._was_refused,
         )

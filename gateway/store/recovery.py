@@ -88,6 +88,11 @@ class Reading:
             next_offset=next_offset(self.connection),
             log_head=log_head(self.connection),
             airtime=self._airtime(),
+            boots=tuple(
+                self._rows(
+                    "boot", "boot_id, began, zero_first_ms, zero_last_ms, row_check", rows.boot_of
+                )
+            ),
             utc_last=self._utc_last(acts),
         )
 

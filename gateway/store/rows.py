@@ -1,4 +1,4 @@
-"""Records as the columns of schema 1, and back with their checks verified. No SQL, no file."""
+"""Records as the columns of schema 2, and back with their checks verified. No SQL, no file."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any, Final, NoReturn
 from gateway.core.records import (
     Direction,
     Publication,
+    PutBoot,
     PutPeer,
     PutSubmission,
     StateEntry,
@@ -229,6 +230,17 @@ def peer_of(row: Row) -> PutPeer:
     return PutPeer(
         Station(peer), incarnation, tuple((int(epoch), int(serial)) for epoch, serial in pairs)
     )
+
+
+def boot_columns(boot: PutBoot) -> tuple[Value, ...]:
+    """boot_id, began, zero_first_ms, zero_last_ms."""
+    return (boot.boot_id, boot.began, boot.zero_first_ms, boot.zero_last_ms)
+
+
+def boot_of(row: Row) -> PutBoot:
+    """Raises `RowDamagedError`."""
+    boot_id, began, zero_first_ms, zero_last_ms = _checked("boot", row)
+    return PutBoot(boot_id, Instant(began), zero_first_ms, zero_last_ms)
 
 
 def publication_columns(publication: Publication) -> tuple[Value, ...]:

@@ -17,6 +17,7 @@ from gateway.core.records import (
     Publication,
     PutAct,
     PutAirtime,
+    PutBoot,
     PutDelivery,
     PutEpoch,
     PutPeer,
@@ -188,6 +189,7 @@ def random_commits(rng: Random, count: int) -> list[tuple[Write, ...]]:
             (publication(offset, act_id(serial, direction), topic),),
             (line_entry(act(serial, direction)), station_entry()),
             (PutAirtime(LinkName("radio"), BOOT, rng.randint(0, 9), number),),
+            (PutBoot(f"boot {number % 70}", Instant(8_000), None, number),),
         ]
         commit = tuple(write for part in rng.sample(choices, 4) for write in part)
         offset += sum(isinstance(write, AddPublication) for write in commit)

@@ -10,15 +10,25 @@ import struct
 import subprocess
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from gateway.core.records import PutAct, PutDelivery, PutEpoch, PutReceipted, Recovered, Write
+from gateway.core.records import (
+    PutAct,
+    PutBoot,
+    PutDelivery,
+    PutEpoch,
+    PutReceipted,
+    Recovered,
+    Write,
+)
 from gateway.errors import ConfigError, StoreFailedError
 from gateway.logbook.chain import verify
 from gateway.logbook.entry import decode_entry
-from gateway.model import DeliveryState
+from gateway.model import DeliveryState, Instant
+from gateway.store import bounds
 from gateway.store.database import FILE_NAME
 from gateway.store.folder import BALLAST_SIZE, StoreLockedError
 from gateway.store.recovery import OFFSET_MARGIN
@@ -462,6 +472,29 @@ async def test_schema_1_is_read(tmp_path: Path) -> None:
     assert await store.cursor("mqtt") == 2
     await store.commit(sent(3, 4))
     await store.close()
+
+
+async def test_schema_2_is_read(tmp_path: Path) -> None:
+    """Boots came with it: when they began, and what their wall clock showed."""
+    shutil.copy(DATABASES / "schema-0002.sqlite", tmp_path / FILE_NAME)
+    store, recovered = await opened(tmp_path)
+    assert not recovered.was_rebuilt
+    assert recovered.boots == (
+        PutBoot("boot 1", Instant(8_000), None, None),
+        PutBoot("boot 2", Instant(9_000), 1_790_000_000_000, 1_790_000_000_500),
+    )
+    assert len(recovered.acts) == 3
+    await store.close()
+
+
+async def test_of_many_boots_the_newest_are_kept(tmp_path: Path) -> None:
+    """A change of one keeps its place; what comes above the bound drops the oldest."""
+    count = bounds.BOOT_COUNT_MAX
+    boots = [PutBoot(f"boot {number}", Instant(number)) for number in range(count + 3)]
+    changed = replace(boots[5], zero_first_ms=1, zero_last_ms=2)
+    recovered = await filled(tmp_path, boots, [changed])
+    assert [boot.began for boot in recovered.boots] == list(range(3, count + 3))
+    assert recovered.boots[2] == changed
 
 
 async def test_newer_schema_is_refused(tmp_path: Path) -> None:

@@ -215,8 +215,7 @@ def test_fragments_of_an_act_are_cut_alike_every_time() -> None:
     post = world.posts[Station(1)]
     stored = next(a for a in post.store.recovered().acts if a.id == notice)
     cuts = [
-        make_out_act(stored, draft().precedence, born=Instant(0), age_known=True, utc=None)
-        for _ in range(2)
+        make_out_act(stored, draft().precedence, born=Instant(0), age_known=True) for _ in range(2)
     ]
     assert cuts[0].fragments == cuts[1].fragments
     assert len(cuts[0].fragments) > 1

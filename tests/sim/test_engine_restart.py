@@ -218,11 +218,14 @@ def test_a_clock_that_becomes_trusted_bounds_ages_that_were_unknown() -> None:
     world = settled()
     world.unplug("cable")
     notice = send(world, draft(lifetime_min=60))
-    unknown = send(world, draft("made without a clock"))
     world.posts[Station(1)].skew_s = None
-    unclocked = send(world, draft("no clock at all"))
+    unclocked = send(world, draft("the clock is gone, but the boot is the same"))
     world.crash(1)
-    world.run(50 * MINUTE)
+    world.run(25 * MINUTE)
+    world.start(1)
+    never = send(world, draft("no clock in all of this boot"))
+    world.crash(1)
+    world.run(25 * MINUTE)
     world.start(1)
     acts = {act.id: act for act in world.line().outgoing.unreceipted()}
     assert not acts[notice].age_known
@@ -231,13 +234,35 @@ def test_a_clock_that_becomes_trusted_bounds_ages_that_were_unknown() -> None:
     world.posts[Station(1)].skew_s = 0
     world.give(Station(1), ClockStepped(5))
     assert acts[notice].age_known
-    assert acts[unknown].age_known
-    assert not acts[unclocked].age_known, "nobody knows when it was made"
+    assert acts[unclocked].age_known
+    assert not acts[never].age_known, "nobody knows when it was made"
     world.run(9 * MINUTE)
     assert world.state_of(notice) != "EXPIRED"
     world.run(2 * MINUTE)
     assert world.state_of(notice) == "EXPIRED"
-    assert world.state_of(unclocked) != "EXPIRED"
+    assert world.state_of(never) != "EXPIRED"
+
+
+def test_an_age_that_nobody_knows_still_grows_over_restarts() -> None:
+    """Counted from the boot, not from each start: a gateway that crashes often expires it too
+    (seed everything 699).
+    """
+    world = settled()
+    world.unplug("cable")
+    world.posts[Station(1)].skew_s = None
+    world.crash(1)
+    world.start(1)
+    notice = send(world, draft(lifetime_min=60))
+    world.crash(1)
+    world.run(MINUTE)
+    world.start(1)
+    for _ in range(5):
+        assert world.state_of(notice) == "QUEUED"
+        world.run(10 * MINUTE)
+        world.crash(1, reboot=False)
+        world.start(1)
+    world.run(11 * MINUTE)
+    assert world.state_of(notice) == "EXPIRED"
 
 
 def test_epochs_of_other_incarnations_are_bounded() -> None:

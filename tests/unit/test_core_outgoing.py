@@ -23,7 +23,6 @@ def act(serial: int, precedence: Precedence = Precedence.PRIORITY, *, fragments:
         signature=None,
         born=Instant(0),
         age_known=True,
-        utc=None,
         fragments=tuple(bytes([index]) for index in range(fragments)),
     )
 

@@ -115,6 +115,7 @@ def test_a_wall_clock_that_went_back_makes_nothing_younger_than_the_boot() -> No
 def test_acts_of_boots_that_are_forgotten_go_by_their_own_clock() -> None:
     """Also those of a database of schema 1."""
     station = Station1()
+    boots = Boots()
     for number in range(BOOT_COUNT_MAX + 2):
         boots = station.start(f"boot {number}", now(8_000, 1_000 * number))
     at = now(8_000, 90_000)

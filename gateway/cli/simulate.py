@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 HOURS_DEFAULT: Final = 24.0
 SEED_COUNT_MAX: Final = 1_000_000
 _SHOWN_COUNT: Final = 12
+_TOLD_EVERY: Final = 20
+"""Seeds between two lines of progress."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -89,10 +91,12 @@ def command(
         _print_plan(chosen[0], order)
         return
     failed = 0
-    with _progress(common, chosen, order) as step:
-        for result in _results(chosen, order, step):
+    with _progress(chosen, order) as step:
+        for count, result in enumerate(_results(chosen, order, step), 1):
             failed += bool(result.violations)
             _report(common, result, order, shrinks=not no_shrink)
+            if count % _TOLD_EVERY == 0 and count < len(chosen) and not sys.stderr.isatty():
+                warn(f"{count} of {len(chosen)} seeds, {failed} with violations")
     if len(chosen) > 1:
         warn(f"{len(chosen)} seeds, {failed} with violations")
     if failed:
@@ -133,11 +137,9 @@ def run_one(seed: int, order: Order) -> Result:
     return simulate_timed(seed, order.profile, order.hours, order.loss, order.only)
 
 
-def _progress(
-    common: Common, chosen: range, order: Order
-) -> AbstractContextManager[Callable[[], None]]:
-    """What to call after each seed: a progress bar on a terminal, nothing elsewhere."""
-    if common.json or not sys.stderr.isatty():
+def _progress(chosen: range, order: Order) -> AbstractContextManager[Callable[[], None]]:
+    """What to call after each seed: a progress bar on a terminal; elsewhere lines must do."""
+    if not sys.stderr.isatty():
         return nullcontext(lambda: None)
     from gateway.cli.progress import progress_bar
 
@@ -205,30 +207,27 @@ def _repeat(seed: int, order: Order) -> str:
 
 
 def _shrink(result: Result, order: Order) -> None:
-    """Leave actions out while it still fails in the same way."""
+    """Leave actions out while it still fails in the same way, within a budget."""
     from gateway.sim.plan import sentence
-    from gateway.sim.shrink import shrink
-    from gateway.sim.speed import plan_of
+    from gateway.sim.shrink import RUN_COUNT_MAX
+    from gateway.sim.speed import SHRINK_S_MAX, plan_of, shrink_timed
 
     plan = plan_of(result.seed, order.profile, order.hours)
-    wanted = _gist(result.violations[0])
-
-    def fails(places: tuple[int, ...]) -> bool:
-        again = run_one(result.seed, dataclasses.replace(order, only=places))
-        return any(_gist(violation) == wanted for violation in again.violations)
-
-    places = range(len(plan)) if order.only is None else order.only
-    small = shrink(places, fails)
+    places = tuple(range(len(plan))) if order.only is None else order.only
+    warn(f"  looking for a smaller plan: {RUN_COUNT_MAX} runs or {SHRINK_S_MAX:.0f} s at most")
+    small = shrink_timed(
+        result.seed,
+        order.profile,
+        order.hours,
+        order.loss,
+        places,
+        result.violations[0],
+        lambda progress: warn(f"  {progress}"),
+    )
     warn(f"  {len(small)} of {len(places)} actions are enough:")
     for place in small[:_SHOWN_COUNT]:
         warn(f"    {place:>4} {sentence(plan[place])}")
     warn(f"  repeat it: {_repeat(result.seed, dataclasses.replace(order, only=small))}")
-
-
-def _gist(violation: str) -> str:
-    """A violation without its numbers, so that the same fault is known at another time."""
-    words = violation.partition(" s: ")[2].split()
-    return " ".join(word for word in words if not any(letter.isdigit() for letter in word))
 
 
 def _print_plan(seed: int, order: Order) -> None:

@@ -5,36 +5,70 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Final
 
-RUN_COUNT_MAX: Final = 120
+RUN_COUNT_MAX: Final = 64
 """Histories tried at most; what is left then is still a plan that fails."""
+
+Places = tuple[int, ...]
+
+
+def _never_over() -> bool:
+    return False
 
 
 def shrink(
     places: Sequence[int],
-    fails: Callable[[tuple[int, ...]], bool],
+    fails: Callable[[Places], bool],
     *,
     run_count_max: int = RUN_COUNT_MAX,
-) -> tuple[int, ...]:
-    """A smaller tuple of places for which `fails` is still true; in order, perhaps the same."""
+    is_over: Callable[[], bool] = _never_over,
+    tell: Callable[[int, int], None] = lambda _runs, _left: None,
+) -> Places:
+    """A smaller tuple of places for which `fails` is still true; in order, perhaps the same.
+
+    Ends early when `is_over`. `tell` hears, after each run, of runs and of places left.
+    """
     left = tuple(places)
     parts, runs = 2, 0
-    if run_count_max > 0 and fails(()):
+
+    def is_enough(candidate: Places) -> bool:
+        nonlocal runs
+        runs += 1
+        if not fails(candidate):
+            tell(runs, len(left))
+            return False
+        tell(runs, len(candidate))
+        return True
+
+    def is_spent() -> bool:
+        return runs >= run_count_max or is_over()
+
+    if not is_spent() and is_enough(()):
         return ()
-    while len(left) >= 2 and runs < run_count_max:
+    while len(left) >= 2:
         size = -(-len(left) // parts)
         for start in range(0, len(left), size):
+            if is_spent():
+                return left
             without = left[:start] + left[start + size :]
-            runs += 1
-            if without and fails(without):
+            if without and is_enough(without):
                 left, parts = without, max(parts - 1, 2)
                 break
-            if runs >= run_count_max:
-                return left
         else:
             if parts >= len(left):
                 return left
             parts = min(2 * parts, len(left))
     return left
+
+
+def gist(violation: str) -> str:
+    """A violation without its numbers, so that the same fault is known at another time."""
+    words = violation.partition(" s: ")[2].split()
+    return " ".join(word for word in words if not any(letter.isdigit() for letter in word))
+
+
+def moment_s(violation: str) -> float:
+    """When it was blamed, in seconds of virtual time."""
+    return float(violation.partition(" s: ")[0])
 
 
 def as_ranges(places: Sequence[int]) -> str:

@@ -46,7 +46,7 @@ _CLOSED: Final = frozenset(
 
 
 class StoppedError(Exception):
-    """The history has failed often enough."""
+    """The history has gone far enough."""
 
 
 @dataclass(slots=True)
@@ -80,7 +80,9 @@ class Options:
     """Places of the plan that are performed; None: all."""
     policy: Policy = field(default_factory=Policy)
     progress: Callable[[float], None] | None = None
-    """Hears the simulated hours."""
+    """Hears the simulated hours; may raise `StoppedError`."""
+    stops: Callable[[str], bool] | None = None
+    """Whether a violation ends the history; None: only too many do."""
 
 
 class Watching(Witness):
@@ -180,9 +182,12 @@ class Run:
     # What the witness tells
 
     def blame(self, sentence: str) -> None:
-        self.violations.append(f"{self.world.now_ms / 1000:.3f} s: {sentence}")
+        violation = f"{self.world.now_ms / 1000:.3f} s: {sentence}"
+        self.violations.append(violation)
         if len(self.violations) >= VIOLATION_COUNT_MAX:
-            raise StoppedError
+            raise StoppedError("too many violations")
+        if self.options.stops is not None and self.options.stops(violation):
+            raise StoppedError("nothing more was asked")
 
     def record(self, post: Post, received: FrameReceived) -> None:
         """What an attacker hears and keeps: frames that came to the one whom they were for.
@@ -242,8 +247,8 @@ class Run:
             self.performer.schedule(range(len(self.plan)) if places is None else places)
             self._pass(max(round(self.options.hours * HOUR_MS), self.performer.end_ms()))
             heal_s = self._heal()
-        except StoppedError:
-            self.violations.append("stopped: too many violations")
+        except StoppedError as stopped:
+            self.violations.append(f"stopped: {stopped}")
         except Exception as error:  # noqa: BLE001 - a fault of the engine is what we look for
             origin = _origin(error)
             self.violations.append(

@@ -10,9 +10,12 @@ from pathlib import Path
 
 import pytest
 
+from gateway.core.timers import TimerName, Timers
+from gateway.model import Instant
 from gateway.sim.profile import PROFILES
 from gateway.sim.shrink import as_ranges, parse_ranges, shrink
 from gateway.sim.simulate import Options, simulate
+from gateway.sim.speed import shrink_timed
 
 SEEDS = Path(__file__).with_name("seeds.txt")
 
@@ -92,6 +95,37 @@ def test_shrinking_finds_the_two_actions_that_matter() -> None:
     assert len(tried) < 100
     assert shrink(range(50), lambda _: True) == ()
     assert {7, 31} <= set(shrink(range(50), fails, run_count_max=3))
+
+
+def test_shrinking_ends_when_its_time_is_over() -> None:
+    """What is left then still fails, and each run was told."""
+    told: list[tuple[int, int]] = []
+    left = shrink(
+        range(8),
+        lambda places: 7 in places,
+        is_over=lambda: len(told) == 2,
+        tell=lambda runs, count: told.append((runs, count)),
+    )
+    assert told == [(1, 8), (2, 4)]
+    assert left == (4, 5, 6, 7)
+
+
+def test_a_failing_history_is_run_only_as_far_as_it_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A gateway that forgets its limits: one notice is enough, and the rest of the day is left."""
+    set_timer = Timers.set
+
+    def forgets(timers: Timers, name: TimerName, instant: Instant) -> None:
+        if name[0] != "answer_due":
+            set_timer(timers, name, instant)
+
+    monkeypatch.setattr(Timers, "set", forgets)
+    options = Options(PROFILES["cable-only"], 24.0, stops=lambda _: True)
+    result = simulate(3, options)
+    assert result.violations[1:] == ["stopped: nothing more was asked"]
+    assert result.hours < 5
+    places = tuple(range(result.actions))
+    small = shrink_timed(3, "cable-only", 24.0, None, places, result.violations[0], lambda _: None)
+    assert len(small) <= 2
 
 
 def test_places_are_told_as_a_command_takes_them() -> None:

@@ -18,7 +18,15 @@ from gateway.core.reception import Reception
 from gateway.core.session import Session
 from gateway.core.timers import Timers
 from gateway.model import Instant, Precedence, Previous
-from gateway.wire.items import ActItem, BeatItem, FragmentItem, Item, encoded_size
+from gateway.wire.items import (
+    ActItem,
+    BeatItem,
+    FragmentItem,
+    Item,
+    encode_item,
+    encoded_size,
+    join_items,
+)
 from gateway.wire.limits import CHALLENGE_SIZE, INCARNATION_SIZE
 
 _FRAGMENT_COST: Final = 36
@@ -188,20 +196,20 @@ class Composer:
             return None  # most calls: a frame came in, or left, and nothing is due
         self._renew(lane, draft)
         room = traits.frame_size_max - self._session.overhead()
-        items: list[Item] = []
+        items: list[bytes] = []
         if pays:
             for item in self._reception.settle(lane.owed):
-                size = encoded_size(item)
-                if size <= room and len(items) < ITEM_COUNT_MAX:
-                    items.append(item)
-                    room -= size
+                encoded = encode_item(item)
+                if len(encoded) <= room and len(items) < ITEM_COUNT_MAX:
+                    items.append(encoded)
+                    room -= len(encoded)
                 else:
                     self._reception.owe_again(lane.owed, item)
         parts, precedence, room = self._take_parts(lane, items, room, draft)
         beat = self._take_beats(lane, items, room)
         if not items:
             return None
-        octets, counter = self._session.seal(items)
+        octets, counter = self._session.seal(join_items(items))
         want_ack = traits.is_radio and bool(parts)
         flight = Flight(self._transmission, len(octets), parts, counter, want_ack, beat=beat)
         if want_ack:
@@ -210,7 +218,7 @@ class Composer:
         return flight, octets, precedence
 
     def _take_parts(
-        self, lane: Lane, items: list[Item], room: int, draft: Draft
+        self, lane: Lane, items: list[bytes], room: int, draft: Draft
     ) -> tuple[tuple[Part, ...], Precedence, int]:
         """The fastest part that waits; more fragments of the same act where there is room."""
         parts: list[Part] = []
@@ -224,9 +232,8 @@ class Composer:
                 continue
             if parts and (part.index == WHOLE or parts[0].act_id != part.act_id):
                 break
-            item = self._item(act, part, draft)
-            size = encoded_size(item)
-            if size > room:
+            encoded = encode_item(self._item(act, part, draft))
+            if len(encoded) > room:
                 if items or not act.fragments or part.index != WHOLE:
                     break
                 # It fitted when it was queued; the header has grown since (no longer confirmed).
@@ -237,9 +244,9 @@ class Composer:
             heapq.heappop(lane.jobs)
             attempt.queued -= 1
             act.has_left = True
-            items.append(item)
+            items.append(encoded)
             parts.append(part)
-            room -= size
+            room -= len(encoded)
             precedence = min(precedence, act.precedence)
             if part.index == WHOLE:
                 break
@@ -280,31 +287,25 @@ class Composer:
             act.fragments[part.index],
         )
 
-    def _take_beats(self, lane: Lane, items: list[Item], room: int) -> int | None:
+    def _take_beats(self, lane: Lane, items: list[bytes], room: int) -> int | None:
         """Replies to beats, and a beat that is due, where they fit; the token of our beat."""
         for token in list(lane.beat_replies):
-            reply = BeatItem(
-                token,
-                is_reply=True,
-                busy=self._standing.is_refused,
-                entry_number=self._standing.entry_number,
-            )
-            if encoded_size(reply) > room:
+            reply = self._beat(token, is_reply=True)
+            if len(reply) > room:
                 return None
-            room -= encoded_size(reply)
+            room -= len(reply)
             items.append(reply)
             del lane.beat_replies[token]
         if not lane.beat_due:
             return None
         lane.beat_token = (lane.beat_token + 1) & 0xFF
-        beat = BeatItem(
-            lane.beat_token,
-            is_reply=False,
-            busy=self._standing.is_refused,
-            entry_number=self._standing.entry_number,
-        )
-        if encoded_size(beat) > room:
+        beat = self._beat(lane.beat_token, is_reply=False)
+        if len(beat) > room:
             return None
         items.append(beat)
         lane.beat_due = False
         return lane.beat_token
+
+    def _beat(self, token: int, *, is_reply: bool) -> bytes:
+        standing = self._standing
+        return encode_item(BeatItem(token, is_reply, standing.is_refused, standing.entry_number))

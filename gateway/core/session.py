@@ -17,7 +17,7 @@ from gateway.security.keys import FrameKey, Line
 from gateway.security.replay import ReplayWindow
 from gateway.security.seal import open_sealed, seal_frame
 from gateway.wire.frame import Header
-from gateway.wire.items import HelloItem, Item, encode_items
+from gateway.wire.items import HelloItem, encode_items
 from gateway.wire.limits import FRAME_COUNT_MAX, TAG_SIZE
 
 HELLO_GENERATION: Final = 0
@@ -139,11 +139,11 @@ class Session:
     def hello_overhead(self) -> int:
         return self._header(is_hello=True).size + TAG_SIZE
 
-    def seal(self, items: list[Item]) -> tuple[bytes, int]:
-        """Seal items into a frame; also the counter that a receipt may echo."""
+    def seal(self, items: bytes) -> tuple[bytes, int]:
+        """Seal encoded items into a frame; also the counter that a receipt may echo."""
         header = self._header(is_hello=False)
         self._counter += 1
-        frame = seal_frame(self._key, header, encode_items(items), recipient=self.peer)
+        frame = seal_frame(self._key, header, items, recipient=self.peer)
         return frame, header.counter
 
     def seal_hello(self, hello: HelloItem) -> bytes:

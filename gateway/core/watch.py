@@ -297,6 +297,8 @@ class Watch:
         records: Iterable[Record] = islice(
             chain.from_iterable(level.values() for level in levels), PENDING_COUNT_MAX
         )
+        if not self._ledger.open_count(direction):
+            return ()
         first = self._first_operation() if direction is Direction.IN else None
         if first is not None:
             records = chain([first], (r for r in list(records) if r is not first))

@@ -183,14 +183,19 @@ def encode_items(items: Sequence[Item]) -> bytes:
 
     Raises `FieldError` for a value that the format has no place for: a bug of ours.
     """
-    if not 1 <= len(items) <= ITEM_COUNT_MAX:
-        raise FieldError("items", f"{len(items)} in a frame", f"send 1 to {ITEM_COUNT_MAX}")
-    return b"".join([_encode(item) for item in items])
+    return join_items([encode_item(item) for item in items])
+
+
+def join_items(parts: Sequence[bytes]) -> bytes:
+    """A frame's plaintext from items that are encoded already. Raises `FieldError`."""
+    if not 1 <= len(parts) <= ITEM_COUNT_MAX:
+        raise FieldError("items", f"{len(parts)} in a frame", f"send 1 to {ITEM_COUNT_MAX}")
+    return b"".join(parts)
 
 
 def encoded_size(item: Item) -> int:
     """Octets that the item takes in a frame."""
-    return len(_encode(item))
+    return len(encode_item(item))
 
 
 def decode_items(octets: bytes) -> tuple[Item, ...]:
@@ -209,7 +214,8 @@ def decode_items(octets: bytes) -> tuple[Item, ...]:
     return items
 
 
-def _encode(item: Item) -> bytes:
+def encode_item(item: Item) -> bytes:
+    """One item of a frame's plaintext. Raises `FieldError` as `encode_items` does."""
     match item:
         case ActItem():
             return _encode_act_item(item)

@@ -20,7 +20,7 @@ from gateway.core.station import StationState
 from gateway.model import Act, ActId, LinkName, Station
 from gateway.security.signature import sign_act
 from gateway.sim.world import Post, World
-from gateway.wire.items import ActItem, Item
+from gateway.wire.items import ActItem, Item, encode_items
 from gateway.wire.notice import encode_act
 
 
@@ -92,7 +92,7 @@ class ByHand(World):
 
     def say(self, items: Iterable[Item], *, sender: int = 1, to: int = 2, link: str = "") -> None:
         """Items of our choice, sealed as the sender's gateway would, straight to the far one."""
-        frame, _ = self.line(sender, to).session.seal(list(items))
+        frame, _ = self.line(sender, to).session.seal(encode_items(list(items)))
         self.give(Station(to), FrameReceived(LinkName(link or "cable"), frame))
 
     def signed(self, act: Act, *, sender: int = 1, to: int = 2) -> ActItem:

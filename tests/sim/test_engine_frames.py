@@ -33,6 +33,7 @@ from gateway.wire.items import (
     Item,
     ReceiptItem,
     SelectiveReceiptItem,
+    encode_items,
 )
 from gateway.wire.limits import FRAME_COUNT_MAX
 from tests.sim.by_hand import ByHand, id_of, settled
@@ -57,7 +58,7 @@ def seal_without_context(world: ByHand, *, sender: int = 1, to: int = 2) -> byte
     """A frame of the sender as if the far side knew its incarnation."""
     session = world.line(sender, to).session
     was, session.is_confirmed = session.is_confirmed, True
-    frame, _ = session.seal([BeatItem(1, is_reply=True, busy=False, entry_number=0)])
+    frame, _ = session.seal(encode_items([BeatItem(1, is_reply=True, busy=False, entry_number=0)]))
     session.is_confirmed = was
     return frame
 
@@ -116,7 +117,7 @@ def test_a_frame_with_context_that_does_not_open_buys_nothing() -> None:
     world = settled()
     session = world.line().session
     session.is_confirmed = False
-    frame, _ = session.seal([BeatItem(1, is_reply=True, busy=False, entry_number=0)])
+    frame, _ = session.seal(encode_items([BeatItem(1, is_reply=True, busy=False, entry_number=0)]))
     session.is_confirmed = True
     forged = frame[:-1] + bytes([frame[-1] ^ 1])
     before = world.paths[CABLE].frames
@@ -134,7 +135,7 @@ def test_frames_that_say_nothing_readable_are_noted() -> None:
     world.run(30 * SECOND)
     world.give(Station(1), FrameReceived(CABLE, b""))
     stranger, _ = world.line(3, 1).session.seal(
-        [BeatItem(1, is_reply=False, busy=False, entry_number=0)]
+        encode_items([BeatItem(1, is_reply=False, busy=False, entry_number=0)])
     )
     world.give(Station(1), FrameReceived(CABLE, stranger))
     session = world.line(2, 1).session

@@ -9,7 +9,7 @@ from gateway.model import ActId, Instant, LinkName, Serial, Station
 from gateway.security.signature import sign_act
 from gateway.sim.world import World
 from gateway.store.memory import MemoryStore
-from gateway.wire.items import ActItem
+from gateway.wire.items import ActItem, encode_items
 from gateway.wire.notice import encode_act
 from tests.sim.scenes import SECOND, alarms, draft, line, reaches, send
 
@@ -102,7 +102,7 @@ def forge(world: World, act_id: ActId, text: str) -> None:
     octets = encode_act(notice)
     signature = sign_act(post.keys.own, octets, originator=Station(1), to=Station(2))
     session = state.lines[Station(2)].session
-    frame, _ = session.seal([ActItem(0, octets, signature)])
+    frame, _ = session.seal(encode_items([ActItem(0, octets, signature)]))
     world.give(Station(2), FrameReceived(CABLE, frame))
 
 

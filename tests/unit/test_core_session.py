@@ -12,7 +12,7 @@ from gateway.errors import AuthenticationError
 from gateway.model import Instant, Now, Previous, Station
 from gateway.security.keys import Line, derive_line_keys, make_card, new_station_keys
 from gateway.wire.frame import parse_frame
-from gateway.wire.items import BeatItem, HelloItem, decode_items
+from gateway.wire.items import BeatItem, HelloItem, decode_items, encode_items
 
 ONE, TWO = Station(1), Station(2)
 KEYS = {station: new_station_keys(bytes([station]) * 64, station=station) for station in (ONE, TWO)}
@@ -83,7 +83,7 @@ def test_hellos_both_ways_settle_a_line() -> None:
     assert prove(two, one, 11) is HelloOutcome.PROVEN
     assert two.is_settled
     assert one.overhead() == long - 9
-    frame, counter = one.seal([BEAT])
+    frame, counter = one.seal(encode_items([BEAT]))
     opened = take(two, frame)
     assert (opened.is_proven, opened.is_fresh, opened.is_hello) == (True, True, False)
     assert opened.counter == counter
@@ -95,7 +95,7 @@ def test_a_stored_incarnation_opens_frames_but_proves_nothing() -> None:
     one, two = session(ONE, 1), session(TWO, 2)
     prove(one, two, 10)
     prove(two, one, 11)
-    frame, _ = two.seal([BEAT])
+    frame, _ = two.seal(encode_items([BEAT]))
     restarted = session(ONE, 3, assumed=two.incarnation)
     assert not take(restarted, frame).is_proven
     assert restarted.needs_challenge
@@ -115,7 +115,7 @@ def test_a_stored_incarnation_is_proven_when_it_answers() -> None:
 def test_another_generation_is_not_in_use() -> None:
     """Refused before any key is tried; a hello of any generation opens."""
     old, new = session(ONE, 1, generation=1), session(TWO, 2, generation=2)
-    frame, _ = old.seal([BEAT])
+    frame, _ = old.seal(encode_items([BEAT]))
     with pytest.raises(AuthenticationError, match="generation 1"):
         take(new, frame)
     assert take(new, hello(old)[0]).is_hello

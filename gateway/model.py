@@ -200,6 +200,14 @@ class LinkState(enum.Enum):
     DEGRADED = "DEGRADED"
 
 
+class LineState(enum.Enum):
+    """What a party declares of the line in a notice; never measured, and it stops no notice."""
+
+    OPEN = "OPEN"
+    SUSPENDED = "SUSPENDED"
+    CLOSED = "CLOSED"
+
+
 class ActId(NamedTuple):
     """The id of an act: who said it, in which epoch, as which number. Text form `1-3f2a-17`."""
 

@@ -15,6 +15,7 @@ from gateway.model import (
     ActId,
     Epoch,
     Kind,
+    LineState,
     Notice,
     NoticeDraft,
     Operation,
@@ -27,13 +28,17 @@ from gateway.model import (
     UtcTime,
 )
 from gateway.wire.codebook import phrase
+from gateway.wire.declaration import PHRASE_MINIMIZE, PHRASE_MINIMIZE_OFF, PHRASE_OF_STATE
 from gateway.wire.document import LANGUAGE_DEFAULT, draft_from_document
 from gateway.wire.phrase_entry import SlotType
 
 KINDS: Final = [kind.name for kind in Kind]
+LINE_STATES: Final = [state.value for state in LineState]
+MINIMIZE_WORDS: Final = ["FLASH", "IMMEDIATE", "PRIORITY", "OFF"]
 OPERATIONS: Final = [operation.name for operation in Operation]
 ROLES: Final = [role.name for role in Role]
 
+_UPPER: Final = (SlotType.CALLSIGN, SlotType.PLACE, SlotType.TIME, SlotType.PRECEDENCE)
 _SOME_STATION: Final = Station(255)
 _SEALING_SIZE: Final = 64 + 2 + 2 + 13
 """Signature with its head, array and age, frame header with tag: DESIGN gives 12 to 14 for it."""
@@ -170,12 +175,32 @@ def draft_document(options: dict[str, Any]) -> dict[str, object]:
         document["language"] = options["language"] or LANGUAGE_DEFAULT
     if options.get("slots"):
         document["slots"] = _slots(options.get("phrase"), options["slots"])
+    document |= _line_state(options)
     place = _place(options)
     if place:
         document["place"] = place
     if options.get("window"):
         document["window"] = dict(zip(("from", "to"), options["window"], strict=True))
     return document
+
+
+def _line_state(options: dict[str, Any]) -> dict[str, object]:
+    """The phrase of --state or --minimize; one notice declares one thing."""
+    state, minimize = options.get("line_state"), options.get("minimize")
+    if not state and not minimize:
+        return {}
+    if options.get("kind") != Kind.LINE_STATE.name:
+        raise click.UsageError("--state and --minimize need -k LINE-STATE")
+    said = (state, minimize, options.get("text"), options.get("phrase"))
+    if sum(one is not None for one in said) > 1:
+        raise click.UsageError(
+            "--state, --minimize, --phrase and TEXT exclude each other; send two notices"
+        )
+    if state:
+        return {"phrase": PHRASE_OF_STATE[LineState(state)]}
+    if minimize == "OFF":
+        return {"phrase": PHRASE_MINIMIZE_OFF}
+    return {"phrase": PHRASE_MINIMIZE, "slots": [minimize]}
 
 
 def _slots(code: int | None, words: Sequence[str]) -> list[str | int]:
@@ -188,7 +213,7 @@ def _slots(code: int | None, words: Sequence[str]) -> list[str | int]:
 def _slot(kind: SlotType | None, word: str) -> str | int:
     if kind in (SlotType.NUMBER, SlotType.COUNT) and re.fullmatch(r"[0-9]{1,9}", word):
         return int(word)
-    return word.upper() if kind in (SlotType.CALLSIGN, SlotType.PLACE, SlotType.TIME) else word
+    return word.upper() if kind in _UPPER else word
 
 
 def _place(options: dict[str, Any]) -> dict[str, object]:

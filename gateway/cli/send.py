@@ -10,6 +10,8 @@ import click
 from gateway.cli.connection import Gateway, connect
 from gateway.cli.draft import (
     KINDS,
+    LINE_STATES,
+    MINIMIZE_WORDS,
     OPERATIONS,
     ROLES,
     DurationType,
@@ -54,6 +56,17 @@ UNTIL: Final = {goal.value: goal for goal in Goal}
     "--phrase", type=int, metavar="NUMBER", help="Instead of text: see `hotline phrases`."
 )
 @click.option("--slot", "slots", multiple=True, help="Fills a slot of the phrase; repeat it.")
+@click.option(
+    "--state",
+    "line_state",
+    type=WordType(LINE_STATES),
+    help="With -k LINE-STATE: declare the line open, suspended or closed.",
+)
+@click.option(
+    "--minimize",
+    type=WordType(MINIMIZE_WORDS),
+    help="With -k LINE-STATE: hold what is slower than this, or OFF.",
+)
 @click.option("--expires", "expires_min", type=DurationType(), help="Lifetime: 90m, 2h, 1d.")
 @click.option("--reply-by", "reply_by_min", type=DurationType(), help="Answer wanted within.")
 @click.option("--reference", metavar="ID", help="The notice this one is about.")
@@ -90,6 +103,7 @@ def command(common: Common, **options: Any) -> None:  # noqa: ANN401 (click's op
     \b
     hotline send SOUTH -k NOTIFY -p PRIORITY -o EXERCISE "Convoy of 4 lorries on road M5"
     hotline send SOUTH -k CHECK -p R -o TEST --wait "HARBOUR SEVEN"
+    hotline send SOUTH -k LINE-STATE -p IMMEDIATE -o OPERATION --minimize IMMEDIATE --expires 6h
     hotline send SOUTH -k REQUEST -p FLASH -o OPERATION --phrase 54 --point 35.1,38.75
     """  # noqa: D301 (click reads the backspace)
     text_from_input = options["text"] == "-"

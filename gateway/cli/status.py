@@ -12,6 +12,7 @@ from gateway.cli.options import Common, api_options
 from gateway.cli.output import print_fields, print_json, print_table, say
 from gateway.cli.text import RECEIPT_IS_NOT_CONSENT, duration, milliseconds, precedence_letter
 from gateway.cli.view import Document
+from gateway.model import LineState
 
 CLOCK_NOT_TRUSTED: Final = (
     "clock not trusted: NTP not synchronised; "
@@ -71,8 +72,20 @@ def _print_line(line: Document, status: Document) -> None:
         [
             ("far gateway", gateway_text(line.get("far_gateway"))),
             ("far watch", watch_text(status)),
+            *(("declared", declared_text(declared)) for declared in line.get("declared") or ()),
         ]
     )
+
+
+def declared_text(declared: Document) -> str:
+    """What a party said of the line; suspended or closed, it carries notices all the same."""
+    until = f" until {declared['expires']}" if declared.get("expires") else ""
+    said = f"by {declared.get('by')} in {declared.get('notice')} ({declared.get('operation')})"
+    if declared.get("minimize"):
+        return f"MINIMIZE {said}{until}: what is slower than {declared['minimize']} is HELD"
+    state = str(declared.get("state"))
+    rest = "" if state == LineState.OPEN.value else "; notices go all the same"
+    return f"line {state} {said}{until}{rest}"
 
 
 def device_text(link: Document) -> str:

@@ -184,6 +184,8 @@ class Counter:
             self._end_own(notice, record, act, line, draft)
         else:
             line.submit(act, draft)
+        # After it is on its way: the far station hears of an order's end before what that releases.
+        state.declare(record, draft)
 
     def _end_own(
         self, notice: Notice, record: Record, act: OutAct, line: Line, draft: Draft

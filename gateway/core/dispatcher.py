@@ -19,7 +19,13 @@ from gateway.model import Instant, LinkName, LinkState, Precedence, Station
 
 
 class HoldsActs(Protocol):
-    """Hears that an act must wait for airtime."""
+    """Hears that an act must wait, and says whether MINIMIZE holds it."""
+
+    def is_minimized(self, act: OutAct, draft: Draft) -> bool:
+        """Whether an order to send only what matters holds it now; it is HELD then."""
+        ...
+
+    def act_released(self, act: OutAct, draft: Draft) -> None: ...
 
     def act_held(self, act: OutAct, until: Instant, draft: Draft) -> None: ...
 
@@ -72,7 +78,9 @@ class Dispatcher:
         self.dispatch(draft)
 
     def widen(self, act: OutAct, draft: Draft) -> None:
-        """Overdue: from now on it goes on every link that works."""
+        """Overdue: from now on it goes on every link that works, unless MINIMIZE holds it."""
+        if self._outgoing.is_parked(act):
+            return
         for lane in best_links(list(self._lanes.values()), self._policy, draft.now.instant):
             if lane.name not in act.attempts:
                 self.start(act, lane, draft)
@@ -88,6 +96,9 @@ class Dispatcher:
         """Give waiting acts, fastest first, to the best link while its window has room."""
         now = draft.now.instant
         while (act := self._outgoing.next_waiting()) is not None:
+            if self._listener.is_minimized(act, draft):
+                self._outgoing.park(act)
+                continue
             ranked = best_links(list(self._lanes.values()), self._policy, now)
             if not ranked:
                 return
@@ -104,6 +115,13 @@ class Dispatcher:
                 self.start(act, lane, draft)
             for lane in chosen:
                 self._pump(lane, draft)
+
+    def orders_changed(self, draft: Draft) -> None:
+        """MINIMIZE came, went or changed: what it held is judged anew, the fastest first."""
+        for act in self._outgoing.unpark():
+            if not self._listener.is_minimized(act, draft):
+                self._listener.act_released(act, draft)
+        self.dispatch(draft)
 
     def _airtime_at(self, lane: Lane, act: OutAct, now: Instant) -> Instant:
         """When the governor lets this act go by this lane."""

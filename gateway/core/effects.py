@@ -14,6 +14,7 @@ from gateway.model import (
     ActId,
     DeliveryState,
     Instant,
+    LineState,
     LinkName,
     LinkState,
     Operation,
@@ -153,6 +154,20 @@ class LinkStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class Declared:
+    """What a party declared of the line in a notice that is in force: a state, or MINIMIZE."""
+
+    by: Station
+    notice_id: ActId
+    operation: Operation
+    state: LineState | None
+    minimize: Precedence | None
+    """The slowest precedence that may go."""
+    expires: UtcTime | None
+    """None: the clock was not trusted when it was made."""
+
+
+@dataclass(frozen=True, slots=True)
 class PeerStatus:
     """The far station: is its gateway there, and do hellos go both ways?"""
 
@@ -161,6 +176,7 @@ class PeerStatus:
     heard_at: Instant | None
     busy: bool
     """It said STORE REFUSED."""
+    declared: tuple[Declared, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

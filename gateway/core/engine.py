@@ -44,6 +44,7 @@ from gateway.core.frames import Frames
 from gateway.core.hearing import Hearing
 from gateway.core.life import Ledger, log_station
 from gateway.core.line import Line
+from gateway.core.orders import Orders
 from gateway.core.policy import Policy
 from gateway.core.records import Recovered
 from gateway.core.recovery import restore
@@ -89,6 +90,7 @@ class Engine:
         names = {keys.card.station: keys.card.name}
         names.update((station, line.card.name) for station, line in keys.lines.items())
         lines: dict[Station, Line] = {}
+        orders: dict[Station, Orders] = {}
         ledger = Ledger(names=names, timers=timers, closed_count=policy.closed_notice_count)
         self._state = StationState(
             keys=keys,
@@ -104,10 +106,12 @@ class Engine:
                 names=names,
                 ledger=ledger,
                 lines=lines,
+                orders=orders,
                 policy=policy,
                 timers=timers,
             ),
             lines=lines,
+            orders=orders,
         )
         self._hearing = Hearing(self._state)
         self._tidings = Tidings(self._state, self._line_of)
@@ -201,6 +205,8 @@ class Engine:
                 self._duty.limit(kind, act_id, draft)
             case ("hold", int() as peer):
                 self._state.lines[Station(peer)].dispatcher.dispatch(draft)
+            case ("orders", int() as peer):
+                self._state.apply_orders(self._state.lines[Station(peer)], draft)
             case ("far", int() as peer):
                 self._judge_far(self._state.lines[Station(peer)], draft)
             case ("alarm_ends", ActId() as act_id):

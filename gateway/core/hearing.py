@@ -210,6 +210,7 @@ class Hearing:
             state.watch.begin(record, draft.now.instant)
             if notice.operation is Operation.OPERATION and notice.kind is not Kind.CHECK:
                 state.watch.arrived(record, draft.now.instant)
+        state.declare(record, draft)
         if notice.kind in (Kind.CANCEL, Kind.UPDATE):
             self._end_earlier(notice, link, draft)
 

@@ -60,12 +60,13 @@ class Outgoing:
     Every operation costs O(log n) in the acts that wait.
     """
 
-    __slots__ = ("_acts", "_highest", "_order", "_own", "_receipted_upto", "_waiting")
+    __slots__ = ("_acts", "_highest", "_order", "_own", "_parked", "_receipted_upto", "_waiting")
 
     def __init__(self, own: Station) -> None:
         self._own = own
         self._acts: dict[ActId, OutAct] = {}
         self._waiting: list[tuple[int, int, ActId]] = []
+        self._parked: dict[ActId, None] = {}
         self._order = 0
         self._highest: dict[int, int] = {}
         self._receipted_upto: dict[int, int] = {}
@@ -114,6 +115,22 @@ class Outgoing:
     def pop_waiting(self) -> None:
         heapq.heappop(self._waiting)
 
+    def park(self, act: OutAct) -> None:
+        """Take the fastest waiting act out of the heap until `unpark`: MINIMIZE holds it."""
+        self.pop_waiting()
+        self._parked[act.id] = None
+
+    def is_parked(self, act: OutAct) -> bool:
+        return act.id in self._parked
+
+    def unpark(self) -> list[OutAct]:
+        """All parked acts wait again, as ever in order of precedence."""
+        parked, self._parked = self._parked, {}
+        acts = [act for act_id in parked if (act := self._acts.get(act_id)) is not None]
+        for act in acts:
+            self.wait(act)
+        return acts
+
     def receipt(self, epoch: int, cumulative: int, bitmap: int) -> list[OutAct]:
         """Acts that this receipt covers and none before did, in the order of serials."""
         covered: list[OutAct] = []
@@ -144,5 +161,6 @@ class Outgoing:
     def _take(self, epoch: int, serial: int, covered: list[OutAct]) -> None:
         act = self._acts.pop(ActId(self._own, Epoch(epoch), Serial(serial)), None)
         if act is not None:
+            self._parked.pop(act.id, None)
             act.is_receipted = True
             covered.append(act)

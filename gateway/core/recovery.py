@@ -131,6 +131,7 @@ def _restore_record(
         answers=[answers[act_id] for act_id in delivery.answers if act_id in answers],
     )
     state.ledger.add(record)
+    state.declare(record, draft)
     state.watch.begin(record, draft.now.instant)
 
 

@@ -9,6 +9,7 @@ from gateway.core.draft import Draft
 from gateway.core.entropy import EntropyPool
 from gateway.core.life import Ledger, Record
 from gateway.core.line import Line
+from gateway.core.orders import OVER, Orders
 from gateway.core.outgoing import OutAct
 from gateway.core.policy import Policy
 from gateway.core.requests import Submissions
@@ -17,6 +18,7 @@ from gateway.core.timers import Timers
 from gateway.core.watch import Watch
 from gateway.model import ActId, Instant, Station
 from gateway.security.keys import KeyRing
+from gateway.wire.declaration import declared
 
 
 @dataclass(slots=True)
@@ -33,6 +35,7 @@ class StationState:
     submissions: Submissions
     watch: Watch
     lines: dict[Station, Line] = field(default_factory=dict)
+    orders: dict[Station, Orders] = field(default_factory=dict)
     boot_id: str = ""
     boots: Boots = field(default_factory=Boots)
     is_refused: bool = False
@@ -50,5 +53,30 @@ class StationState:
                 return line, act
         return None
 
+    def orders_of(self, peer: Station) -> Orders:
+        """What is declared of the line to `peer`."""
+        return self.orders.setdefault(peer, Orders())
+
+    def declare(self, record: Record, draft: Draft) -> None:
+        """A notice was accepted or came in: if it declares anything, that is in force from now."""
+        line = self._line_of(record)
+        if line is not None and self.orders_of(line.peer).note(record):
+            self.apply_orders(line, draft)
+
+    def apply_orders(self, line: Line, draft: Draft) -> None:
+        """Hold and release by what is in force now, and look again when the next order expires."""
+        draft.status_changed = True
+        due = self.orders_of(line.peer).next_expiry(draft.now.instant)
+        if due is not None:
+            self.timers.set(("orders", line.peer), due)
+        line.dispatcher.orders_changed(draft)
+
+    def _line_of(self, record: Record) -> Line | None:
+        notice = record.notice
+        return self.lines.get(notice.id.originator) or self.lines.get(notice.to)
+
     def settle(self, record: Record, draft: Draft) -> None:
         self.watch.settle(record, draft.now.instant)
+        line = self._line_of(record)
+        if line is not None and record.state in OVER and declared(record.notice) is not None:
+            self.apply_orders(line, draft)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from gateway.core.effects import Alarm, LinkStatus, PeerStatus, PendingNotice, Status
+from gateway.core.effects import Alarm, Declared, LinkStatus, PeerStatus, PendingNotice, Status
 from gateway.model import Instant, LinkState, Station
 from gateway.wire.document import dtg, iso_time, station_text
 
@@ -65,6 +65,7 @@ def line_document(
         "station": station_text(names, status.station),
         "far_station": station_text(names, station),
         "far_gateway": _peer(peers[0], links, instant) if peers else None,
+        "declared": [_declared(declared, names) for peer in peers for declared in peer.declared],
         "links": [_link(link, instant) for link in links],
     }
 
@@ -75,6 +76,18 @@ def _peer(peer: PeerStatus, links: list[LinkStatus], instant: Instant | None) ->
         "answers": peer.confirmed and any(link.state in _USABLE for link in links),
         "busy": peer.busy,
         "heard_ms_ago": _age_ms(peer.heard_at, instant),
+    }
+
+
+def _declared(declared: Declared, names: Mapping[Station, str]) -> dict[str, object]:
+    """What a party said of the line, in a notice that is in force; never a measurement."""
+    return {
+        "by": station_text(names, declared.by),
+        "notice": str(declared.notice_id),
+        "operation": declared.operation.name,
+        "state": None if declared.state is None else declared.state.value,
+        "minimize": None if declared.minimize is None else declared.minimize.name,
+        "expires": iso_time(declared.expires),
     }
 
 

@@ -59,6 +59,40 @@ class Tidings:
             durability=Durability.NORMAL,
         )
 
+    def is_minimized(self, act: OutAct, draft: Draft) -> bool:
+        """Whether MINIMIZE holds it; answers have no record of their own and are never held."""
+        record = self._state.ledger.get(act.id)
+        if record is None:
+            return False
+        now = draft.now.instant
+        order = self._state.orders_of(record.notice.to).holder_of(record, now)
+        if order is None:
+            return False
+        if record.is_open and not self._state.is_refused:
+            left_s = -(-(order.expires_at() - now) // 1000)
+            self._state.ledger.move(
+                record,
+                DeliveryInput.HELD,
+                draft,
+                evidence=f"MINIMIZE {order.notice.id}; goes when it is lifted, at latest in"
+                f" {left_s} s",
+                durability=Durability.NORMAL,
+            )
+        return True
+
+    def act_released(self, act: OutAct, draft: Draft) -> None:
+        """No MINIMIZE holds it any more: QUEUED again."""
+        record = self._state.ledger.get(act.id)
+        if record is None or self._state.is_refused or not record.is_open:
+            return
+        self._state.ledger.move(
+            record,
+            DeliveryInput.RELEASED,
+            draft,
+            evidence="MINIMIZE does not hold it any more",
+            durability=Durability.NORMAL,
+        )
+
     def act_relayed(self, act: OutAct, link: LinkName, draft: Draft) -> None:
         """Another radio repeated it: its own state, which proves nothing of the far station."""
         record = self._state.ledger.get(act.id)

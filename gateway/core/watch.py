@@ -12,6 +12,7 @@ from gateway.core.draft import Draft
 from gateway.core.effects import (
     Alarm,
     AlarmCode,
+    Declared,
     Level,
     LinkStatus,
     PeerStatus,
@@ -20,6 +21,7 @@ from gateway.core.effects import (
 )
 from gateway.core.life import Ledger, Record, log_station
 from gateway.core.line import Line
+from gateway.core.orders import Orders
 from gateway.core.policy import Policy
 from gateway.core.records import Direction
 from gateway.core.timers import Timers
@@ -49,6 +51,7 @@ class Watch:
         names: Mapping[Station, str],
         ledger: Ledger,
         lines: Mapping[Station, Line],
+        orders: Mapping[Station, Orders],
         policy: Policy,
         timers: Timers,
     ) -> None:
@@ -59,6 +62,7 @@ class Watch:
         self._names = names
         self._ledger = ledger
         self._lines = lines
+        self._orders = orders
         self._policy = policy
         self._timers = timers
         self._alarms: dict[tuple[AlarmCode, Station | None, ActId | None, str], Alarm] = {}
@@ -270,6 +274,7 @@ class Watch:
                     confirmed=line.session.is_settled,
                     heard_at=line.standing.heard_at,
                     busy=line.is_peer_busy,
+                    declared=self._declared(line.peer, now),
                 )
                 for line in self._lines.values()
             ),
@@ -286,6 +291,10 @@ class Watch:
             utc=draft.now.utc,
             buzzer_until=self._buzzer_until,
         )
+
+    def _declared(self, peer: Station, now: Instant) -> tuple[Declared, ...]:
+        orders = self._orders.get(peer)
+        return () if orders is None else orders.shown(now)
 
     def note_heard(self, draft: Draft) -> None:
         """A frame came in: the status tells so, once a second at most."""

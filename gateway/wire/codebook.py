@@ -23,12 +23,14 @@ _CALLSIGN: Final = re.compile(r"[0-9]*[A-Z][A-Z0-9]*([ -][A-Z0-9]+)*|[0-9]+")
 """Digits alone before a blank or hyphen would change sides in a text that runs from the right."""
 _TIME: Final = re.compile(r"(0[1-9]|[12][0-9]|3[01])([01][0-9]|2[0-3])[0-5][0-9]Z")
 _RANGES: Final = {SlotType.NUMBER: (0, 0xFFFF), SlotType.COUNT: (1, 0xFFFF)}
+_MINIMIZE_WORDS: Final = frozenset({"FLASH", "IMMEDIATE", "PRIORITY"})
 _WANTED: Final = {
     SlotType.CALLSIGN: f"A-Z, 0-9, blank and hyphen, at most {CALLSIGN_SIZE_MAX}, such as A-7",
     SlotType.PLACE: f"A-Z, 0-9, blank and hyphen, at most {CALLSIGN_SIZE_MAX}, such as KILO 4",
     SlotType.TIME: "day, hour and minute in UTC, such as 221430Z",
     SlotType.NUMBER: "a whole number from 0 to 65535",
     SlotType.COUNT: "a whole number from 1 to 65535",
+    SlotType.PRECEDENCE: "FLASH, IMMEDIATE or PRIORITY",
     SlotType.TEXT: "one line of text, at most 120 octets",
 }
 _MODIFIERS: Final = {
@@ -77,6 +79,12 @@ def check(body: Phrase) -> None:
     problem = _problem(_entry_of(body), body)
     if problem is not None:
         raise problem
+
+
+def fits(body: Phrase) -> bool:
+    """Whether the codebook has the phrase and the slots fit it."""
+    entry = phrase(body.code)
+    return entry is not None and _problem(entry, body) is None
 
 
 def check_draft(draft: NoticeDraft) -> None:
@@ -166,6 +174,8 @@ def _fits(slot: Slot, value: str | int) -> bool:
     match slot.type:
         case SlotType.TIME:
             return _TIME.fullmatch(value) is not None
+        case SlotType.PRECEDENCE:
+            return value in _MINIMIZE_WORDS
         case SlotType.TEXT:
             return value.strip() != "" and "\n" not in value  # the rest `Phrase` has checked
         case _:

@@ -29,6 +29,8 @@ class SlotType(enum.Enum):
     """A measured whole number from 0 to 65535; its unit stands in the slot's name."""
     COUNT = "count"
     """A whole number from 1 to 65535."""
+    PRECEDENCE = "precedence"
+    """FLASH, IMMEDIATE or PRIORITY: what MINIMIZE lets go; ROUTINE would hold nothing."""
     TEXT = "text"
     """One line of at most 120 octets: names and challenges, never the meaning."""
 

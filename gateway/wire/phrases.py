@@ -26,6 +26,7 @@ _DESTINATION: Final = Slot("destination", SlotType.PLACE)
 _PLACE: Final = Slot("place", SlotType.PLACE)
 _TIME: Final = Slot("time", SlotType.TIME)
 _DISTANCE: Final = Slot("distance_m", SlotType.NUMBER)
+_PRECEDENCE: Final = Slot("precedence", SlotType.PRECEDENCE)
 _CHALLENGE: Final = Slot("challenge", SlotType.TEXT)
 _OFFICER: Final = Slot("officer", SlotType.TEXT)
 _SERIAL: Final = Slot("serial", SlotType.COUNT)
@@ -405,6 +406,12 @@ PHRASES: Final = (
         fr="MINIMIZE est levé.",
         ru="Режим MINIMIZE отменён.",
         ar="تم رفع نظام MINIMIZE.",
+    ),
+    _entry(96, (Kind.LINE_STATE,), _PRECEDENCE,
+        en="MINIMIZE is in force: send only {precedence} and faster.",
+        fr="MINIMIZE est en vigueur : n'envoyez que {precedence} et plus rapide.",
+        ru="Введён режим MINIMIZE: передавайте только {precedence} и срочнее.",
+        ar="تم تفعيل نظام MINIMIZE: لا ترسلوا إلا {precedence} وما هو أسرع.",
     ),
     # 100-109: comm checks.
     _entry(100, (Kind.CHECK,), _CHALLENGE,

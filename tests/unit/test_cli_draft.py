@@ -18,7 +18,7 @@ from gateway.cli.draft import (
     size_text,
 )
 from gateway.errors import FieldError
-from gateway.model import Kind, Operation, Precedence
+from gateway.model import Kind, Operation, Phrase, Precedence
 
 
 def options(**given: Any) -> dict[str, Any]:
@@ -123,8 +123,27 @@ def test_phrase_with_slots() -> None:
 
 
 @pytest.mark.parametrize(
+    ("given", "body"),
+    [
+        ({"line_state": "OPEN"}, Phrase(90)),
+        ({"line_state": "SUSPENDED"}, Phrase(91)),
+        ({"line_state": "CLOSED"}, Phrase(93)),
+        ({"minimize": "IMMEDIATE"}, Phrase(96, ("IMMEDIATE",))),
+        ({"minimize": "OFF"}, Phrase(95)),
+    ],
+)
+def test_a_line_state_is_its_phrase(given: dict[str, Any], body: Phrase) -> None:
+    """--state and --minimize are the phrases that every gateway reads."""
+    document = draft_document(options(kind="LINE_STATE", **given))
+    assert check_draft(document).body == body
+
+
+@pytest.mark.parametrize(
     "given",
     [
+        {"kind": "NOTIFY", "line_state": "OPEN"},
+        {"kind": "LINE_STATE", "line_state": "OPEN", "minimize": "OFF"},
+        {"kind": "LINE_STATE", "minimize": "FLASH", "phrase": 94},
         {"point": (1.0, 2.0), "polygon": ((1.0, 2.0),)},
         {"radius_m": 5},
         {"altitude": (0, 5)},

@@ -68,6 +68,7 @@ PINNED = {
     93: "",
     94: "",
     95: "",
+    96: "precedence:precedence",
     100: "challenge:text",
     110: "officer:text time:time",
     111: "",
@@ -79,6 +80,7 @@ PINNED = {
 FILLED: dict[SlotType, str | int] = {
     SlotType.CALLSIGN: "A-7",
     SlotType.PLACE: "KILO 4",
+    SlotType.PRECEDENCE: "IMMEDIATE",
     SlotType.TIME: "221430Z",
     SlotType.NUMBER: 500,
     SlotType.COUNT: 6,

@@ -93,6 +93,7 @@ def test_the_status_in_full() -> None:
                 "line": "SOUTH",
                 "station": "NORTH",
                 "far_station": "SOUTH",
+                "declared": [],
                 "far_gateway": {
                     "confirmed": True,
                     "answers": True,
@@ -116,6 +117,7 @@ def test_the_status_in_full() -> None:
                 "line": "STATION 3",
                 "station": "NORTH",
                 "far_station": "STATION 3",
+                "declared": [],
                 "far_gateway": None,
                 "links": [
                     {

@@ -385,6 +385,9 @@ class Engine:
             if found is not None:
                 _, act = found
                 act.born, act.age_known = born, age_known
+        if bounded:
+            for line in state.lines.values():
+                state.apply_orders(line, draft)
 
     def _log(self, event: str, *fields: tuple[str, str | int | bytes | None], draft: Draft) -> None:
         if not self._state.is_refused:

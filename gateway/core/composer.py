@@ -31,6 +31,8 @@ from gateway.wire.limits import CHALLENGE_SIZE, INCARNATION_SIZE
 
 _FRAGMENT_COST: Final = 36
 """Octets around a fragment on a radio: item, header, tag; an upper estimate for the governor."""
+_UPKEEP_SIZE: Final = 96
+"""Octets of a long hello, sealed; beats and receipts are shorter."""
 _ACT_COST: Final = 70
 """Octets of an act item around its map: signature, age."""
 ITEM_COUNT_MAX: Final = 24
@@ -130,8 +132,33 @@ class Composer:
         airtime_ms = traits.airtime.of(octets + _FRAGMENT_COST)
         return lane.governor.fits_at(now, airtime_ms, act.precedence)
 
+    def resumes_at(self, lane: Lane, draft: Draft) -> Instant:
+        """When the governor lets the first of what waits on this lane go; now if nothing waits."""
+        now, traits = draft.now.instant, lane.health.traits
+        if traits is None or not lane.governor.is_limited:
+            return now
+        due = [self.governed_until(lane, draft)] if lane.jobs else []
+        if lane.hello_due or lane.beat_due or lane.beat_replies:
+            due.append(self._upkeep_at(lane, traits, now))
+        if lane.owed:
+            # An urgent act waits for its receipt at the far end, so it may use the reserve; what
+            # remains is room for a whole FLASH of our own.
+            airtime_ms = traits.airtime.of(_UPKEEP_SIZE) + traits.airtime.of(traits.frame_size_max)
+            due.append(lane.governor.fits_at(now, airtime_ms, Precedence.FLASH))
+        return min(due, default=now)
+
+    def _upkeep_at(self, lane: Lane, traits: LinkTraits, now: Instant) -> Instant:
+        """When hellos and beats may go by this lane."""
+        return lane.governor.upkeep_at(now, traits.airtime.of(_UPKEEP_SIZE))
+
     def compose(self, lane: Lane, traits: LinkTraits, draft: Draft) -> Composed | None:
-        """The next frame for a free lane; None: nothing is due."""
+        """The next frame for a free lane; None: nothing is due, or the governor lets none go."""
+        now = draft.now.instant
+        if self._upkeep_at(lane, traits, now) > now:
+            if self.resumes_at(lane, draft) > now:
+                return None
+            self._transmission += 1
+            return self._compose_items(lane, traits, draft)
         self._transmission += 1
         return self._compose_hello(lane, draft) or self._compose_items(lane, traits, draft)
 

@@ -67,8 +67,16 @@ class Governor:
 
         A frame that no empty hour has room for is let go when the hour is empty.
         """
-        budget = self._budget_ms(precedence)
-        if budget is None or self.fits(now, airtime_ms, precedence):
+        return self._at(now, airtime_ms, self._budget_ms(precedence))
+
+    def upkeep_at(self, now: Instant, airtime_ms: float) -> Instant:
+        """The same for hellos and beats: half of the reserve is not for them."""
+        if self._share is None:
+            return now
+        return self._at(now, airtime_ms, self._share * HOUR_MS * (1 - self._reserve / 2))
+
+    def _at(self, now: Instant, airtime_ms: float, budget: float | None) -> Instant:
+        if budget is None or self.spent_ms(now) + airtime_ms <= budget:
             return now
         left = self._total_ms
         for minute, spent in self._spent:

@@ -413,7 +413,7 @@ class Line:
             lane.blocked_until = None
         composed = self._composer.compose(lane, traits, draft)
         if composed is None:
-            due = self._composer.governed_until(lane, draft)
+            due = self._composer.resumes_at(lane, draft)
             if due > now:
                 self._timers.set_earlier(("lane", self.peer, lane.name), due)
             return

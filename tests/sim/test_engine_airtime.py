@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
+from gateway.core.events import Refusal
 from gateway.core.governor import HOUR_MS
 from gateway.model import LinkName, Precedence
 from gateway.sim.world import World
@@ -65,6 +66,33 @@ def test_no_rolling_hour_exceeds_the_duty_cycle() -> None:
         for end, _ in frames:
             spent = sum(ms for at, ms in frames if end - HOUR_MS < at <= end)
             assert spent <= 0.01 * HOUR_MS + 4_000, "beats and receipts may use what is left"
+
+
+def test_receipts_hellos_and_beats_alone_never_make_the_radio_refuse() -> None:
+    """Cut off, then flooded from the far side: the radio that counts too refuses no frame for its
+    duty cycle, and FLASH of the station that receipts all of it still gets through.
+    """
+    world = World(11)
+    path = world.add_path("radio", bit_rate=None)
+    path.traits = dataclasses.replace(path.traits, duty_share=0.01)
+    path.duty_ms = HOUR_MS // 100
+    path.loss = 1.0
+    world.start()
+    world.run(HOUR_MS)
+    path.loss = 0.0
+    world.run(10 * MINUTE)
+    for _ in range(2 * 60):
+        world.submit(draft(precedence=Precedence.ROUTINE))
+        world.run(MINUTE)
+    flash = send(world, draft(to=1, precedence=Precedence.FLASH), station=2)
+    reaches(world, flash, RECEIPT, 5 * MINUTE, at=2)
+    refused = [
+        note.fields["reason"]
+        for post in world.posts.values()
+        for note in post.observed
+        if note.event == "frame_refused"
+    ]
+    assert Refusal.DUTY_CYCLE.value not in refused
 
 
 def test_the_next_link_takes_what_the_radio_may_not_send() -> None:

@@ -66,12 +66,14 @@ class Counter:
                 f"no line leads to station {wanted.to}",
                 "name a station of this configuration",
             )
-        if state.ledger.open_count(Direction.OUT) >= state.policy.open_notice_count:
+        # A share for each line: a busy or dead one must not close the others.
+        share = max(state.policy.open_notice_count // len(state.lines), 1)
+        if state.ledger.open_to(wanted.to) >= share:
             return reject(
                 event.token,
                 RejectCode.FULL,
                 "queue",
-                f"{state.policy.open_notice_count} notices are open",
+                f"{share} notices to {station_text(state.names, wanted.to)} are open",
                 "wait until some are answered, cancelled or expired",
             )
         reference = wanted.reference

@@ -93,6 +93,7 @@ class Ledger:
         self._timers = timers
         self._closed: dict[ActId, None] = {}
         self._closed_count = closed_count
+        self._open_to: dict[Station, int] = {}
         self._open: dict[Direction, list[dict[ActId, Record]]] = {
             direction: [{}, {}, {}, {}] for direction in Direction
         }
@@ -102,6 +103,10 @@ class Ledger:
 
     def open_count(self, direction: Direction) -> int:
         return sum(len(level) for level in self._open[direction])
+
+    def open_to(self, peer: Station) -> int:
+        """Own notices to one far station that are open."""
+        return self._open_to.get(peer, 0)
 
     def open_records(self, direction: Direction) -> list[dict[ActId, Record]]:
         """Open records of a direction, a dict for each precedence, oldest first in each."""
@@ -114,6 +119,9 @@ class Ledger:
     def _file(self, record: Record) -> None:
         act_id = record.notice.id
         level = self._open[record.direction][record.notice.precedence]
+        if record.is_open is not (act_id in level) and record.direction is Direction.OUT:
+            change = 1 if record.is_open else -1
+            self._open_to[record.notice.to] = self.open_to(record.notice.to) + change
         if record.is_open:
             level[act_id] = record
             self._closed.pop(act_id, None)

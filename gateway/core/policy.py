@@ -71,7 +71,7 @@ class Policy:
     """At most one answering hello a link in this time, so that noise buys no airtime."""
 
     open_notice_count: int = 100_000
-    """Notices open at once; one more is refused with FULL."""
+    """Notices open at once, an equal share for each line; one more is refused with FULL."""
     closed_notice_count: int = 10_000
     """Closed dialogues kept in memory for follow-ups; the oldest is forgotten first."""
     seen_count: int = 200_000

@@ -127,7 +127,7 @@ def test_open_notices_are_bounded_and_room_comes_back() -> None:
     world = settled(policy=Policy(open_notice_count=3))
     notices = [send(world, draft()) for _ in range(3)]
     refused = refusal(world, world.submit(draft()))
-    assert (refused.code, refused.problem) == (RejectCode.FULL, "3 notices are open")
+    assert (refused.code, refused.problem) == (RejectCode.FULL, "3 notices to POST2 are open")
     reaches(world, notices[2], RECEIPT, 2 * SECOND)
     world.answer(notices[0], AnswerCode.ROGER)
     reaches(world, notices[0], "ROGER", 2 * SECOND)

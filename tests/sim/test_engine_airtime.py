@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 
 from gateway.core.events import Refusal
 from gateway.core.governor import HOUR_MS
-from gateway.model import LinkName, Precedence
+from gateway.model import ActId, LinkName, Precedence
 from gateway.sim.world import World
 from tests.sim.scenes import MINUTE, SECOND, draft, reaches, send
 
@@ -41,6 +42,21 @@ def test_what_does_not_fit_is_held_and_goes_when_it_said() -> None:
     text = [o for o in world.posts[1].observed if o.fields.get("state") == "HELD"]  # type: ignore[index]
     assert "goes in" in str(text[-1].fields["evidence"])
     reaches(world, held, RECEIPT, 2 * HOUR_MS)
+
+
+def test_the_forecast_of_a_held_notice_is_true() -> None:
+    """It leaves at the time that HELD names, or within a minute after."""
+    world = spent_line()
+    told = [o for o in world.posts[1].observed if o.fields.get("state") == "HELD"]  # type: ignore[index]
+    words = re.search(r"goes in (\d+) s", str(told[-1].fields["evidence"]))
+    assert words is not None
+    held = ActId.parse(str(told[-1].fields["notice_id"]))
+    forecast_ms = int(words[1]) * SECOND
+    # `spent_line` ran on for up to 20 s after it was told.
+    world.run(forecast_ms - 21 * SECOND)
+    assert world.state_of(held) == "HELD"
+    world.run(21 * SECOND + MINUTE)
+    assert world.state_of(held) not in ("HELD", "QUEUED")
 
 
 def test_no_rolling_hour_exceeds_the_duty_cycle() -> None:

@@ -29,6 +29,7 @@ from gateway.model import (
     Void,
 )
 from gateway.wire.document import station_text
+from gateway.wire.head import head_of
 from gateway.wire.limits import LIFETIME_DEFAULT_MIN
 
 
@@ -111,16 +112,8 @@ class Counter:
         """A CANCEL or UPDATE of what is over would look done and do nothing."""
         if target.state not in (DeliveryState.CANCELLED, DeliveryState.SUPERSEDED):
             return None
-        ending = next(
-            (
-                record.notice
-                for record in reversed(self._state.ledger.records.values())
-                if record.notice.reference == target.notice.id
-                and record.notice.kind in (Kind.CANCEL, Kind.UPDATE)
-                and record.direction is Direction.OUT
-            ),
-            None,
-        )
+        change = self._state.ledger.change_of(target.notice.id)
+        ending = None if change is None else change.notice
         by = "" if ending is None else f" by {ending.id}"
         remedy = "there is nothing left to change"
         if ending is not None and ending.kind is Kind.UPDATE:
@@ -158,7 +151,7 @@ class Counter:
         act = state.speech.say(notice, line, draft, event="accepted")
         draft.write(state.submissions.add(event.principal, event.request_id, sha256, act_id))
         record = Record(
-            notice=notice,
+            notice=head_of(notice),
             direction=Direction.OUT,
             state=DeliveryState.QUEUED,
             born=draft.now.instant,
@@ -197,7 +190,7 @@ class Counter:
         target = self._state.ledger.get(notice.reference)
         assert target is not None
         pending = line.outgoing.get(notice.reference)
-        never_left = pending is not None and not pending.has_left and not changes(target.notice)
+        never_left = pending is not None and not pending.has_left and not target.notice.is_change
         if notice.kind is Kind.CANCEL and never_left:
             # The far watch never heard of it, so there is nothing to tell: two serials are void.
             line.outgoing.add(act)
@@ -322,7 +315,7 @@ class Counter:
         )
         act = state.speech.say(answer, line, draft, event="accepted")
         draft.write(state.submissions.add(event.principal, event.request_id, sha256, act_id))
-        record.answers.append(answer)
+        record.answers.append(answer.id)
         who = f"answered by {event.principal.user} ({event.principal.role.name}), {act_id}"
         state.ledger.move(
             record, input_of(event.code), draft, evidence=who, answer=answer, announce=True
@@ -361,13 +354,6 @@ class Counter:
             problem=rejection.problem,
         )
         draft.effect(rejection)
-
-
-def changes(notice: Notice) -> bool:
-    """Whether it ends an earlier notice: it must arrive whatever becomes of itself, or the far
-    watch would go on by the earlier one.
-    """
-    return notice.kind in (Kind.CANCEL, Kind.UPDATE)
 
 
 def _id_reused(token: int, request_id: str) -> RejectRequest:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final, assert_never
 
 from gateway.core.button import Press
-from gateway.core.counter import Counter, changes
+from gateway.core.counter import Counter
 from gateway.core.delivery import DeliveryInput
 from gateway.core.draft import Draft
 from gateway.core.effects import Level
@@ -88,7 +88,7 @@ class Duty:
         if found is None:
             return
         line, act = found
-        if act.has_left or changes(record.notice):
+        if act.has_left or record.notice.is_change:
             # It may be there already: only itself may fill its hole, and it arrives EXPIRED.
             line.dispatcher.demote(act)
         else:

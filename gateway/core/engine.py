@@ -130,9 +130,12 @@ class Engine:
         return self._finish(draft)
 
     def handle_timeout(self, *, now: Now) -> Step:
-        """Run every deadline that has come. Harmless when early."""
+        """Run the deadlines that have come, `timeout_count` at most. Harmless when early."""
         draft = Draft(now)
-        while (name := self._state.timers.pop_due(now.instant)) is not None:
+        for _ in range(self._state.policy.timeout_count):
+            name = self._state.timers.pop_due(now.instant)
+            if name is None:
+                break
             self._time(name, draft)
         return self._finish(draft)
 

@@ -44,6 +44,7 @@ from gateway.model import (
     Void,
 )
 from gateway.security.signature import verify_act
+from gateway.wire.head import head_of
 from gateway.wire.items import ActItem
 from gateway.wire.notice import decode_act, peek_act_id
 
@@ -172,7 +173,7 @@ class Hearing:
         state = self._state
         age_ms = draft.now.instant - born
         record = Record(
-            notice=notice,
+            notice=head_of(notice),
             direction=Direction.IN,
             state=DeliveryState.RECEIPTED,
             born=born,
@@ -191,7 +192,7 @@ class Hearing:
             record.state = DeliveryState.EXPIRED_RECEIPTED
         state.ledger.add(record)
         state.ledger.keep(record, draft)
-        state.ledger.publish_notice(record, draft)
+        state.ledger.publish_notice(record, notice, draft)
         draft.write(
             AddStateEntry(StateEntry(notice.id, record.state, draft.now.utc, link, "received"))
         )
@@ -259,7 +260,7 @@ class Hearing:
         if len(record.answers) >= state.policy.answer_count_max:
             draft.observe(Level.WARNING, "too_many_answers", notice_id=str(answer.reference))
             return
-        record.answers.append(answer)
+        record.answers.append(answer.id)
         self._imply_receipt(line, answer.reference, draft)
         state.ledger.move(
             record,
@@ -280,17 +281,11 @@ class Hearing:
 
     def _crossed(self, record: Record, answer: Answer, draft: Draft) -> None:
         """Both are shown; lit until the ending notice is settled, or for 12 h if it is already."""
-        ending = next(
-            (
-                other.notice.id
-                for level in self._state.ledger.open_records(Direction.OUT)
-                for other in level.values()
-                if other.notice.reference == record.notice.id
-                and other.notice.kind in (Kind.CANCEL, Kind.UPDATE)
-            ),
-            record.notice.id,
-        )
-        if ending == record.notice.id:
+        change = self._state.ledger.change_of(record.notice.id)
+        ending = record.notice.id
+        if change is not None and change.is_open:
+            ending = change.notice.id
+        else:
             self._state.watch.end_alarms_later(ending, draft.now.instant)
         self._state.watch.raise_alarm(
             AlarmCode.CROSSED,

@@ -7,6 +7,7 @@ step; nothing here knows of links or frames.
 from __future__ import annotations
 
 import dataclasses
+from collections import OrderedDict
 from collections.abc import Mapping
 from typing import Final
 
@@ -34,14 +35,18 @@ from gateway.model import (
     Answer,
     DeliveryState,
     Instant,
+    Kind,
     LinkName,
     Notice,
     Now,
+    Operation,
+    Precedence,
     Response,
     Station,
     TimeQuality,
 )
 from gateway.wire.document import document_text, notice_document, state_document
+from gateway.wire.head import NoticeHead
 
 FAR_AWAY: Final = Instant(1 << 62)
 
@@ -50,7 +55,8 @@ FAR_AWAY: Final = Instant(1 << 62)
 class Record:
     """A notice, either direction, with its state."""
 
-    notice: Notice
+    notice: NoticeHead
+    """What is decided by; text, place and window lie in the store."""
     direction: Direction
     state: DeliveryState
     born: Instant
@@ -63,7 +69,7 @@ class Record:
     displayed: bool = False
     taken: bool = False
     link: LinkName | None = None
-    answers: list[Answer] = dataclasses.field(default_factory=list)
+    answers: list[ActId] = dataclasses.field(default_factory=list)
 
     @property
     def response(self) -> Response:
@@ -91,12 +97,15 @@ class Ledger:
         self.next_offset = 1
         self._names = names
         self._timers = timers
-        self._closed: dict[ActId, None] = {}
+        # Not dicts: those look for their oldest among all that were deleted before it.
+        self._closed: OrderedDict[ActId, None] = OrderedDict()
         self._closed_count = closed_count
         self._open_to: dict[Station, int] = {}
-        self._open: dict[Direction, list[dict[ActId, Record]]] = {
-            direction: [{}, {}, {}, {}] for direction in Direction
+        self._open: dict[Direction, list[OrderedDict[ActId, Record]]] = {
+            direction: _levels() for direction in Direction
         }
+        self._for_watch = _levels()
+        self._changes: dict[ActId, ActId] = {}
 
     def get(self, act_id: ActId) -> Record | None:
         return self.records.get(act_id)
@@ -108,30 +117,55 @@ class Ledger:
         """Own notices to one far station that are open."""
         return self._open_to.get(peer, 0)
 
-    def open_records(self, direction: Direction) -> list[dict[ActId, Record]]:
+    def open_records(self, direction: Direction) -> list[OrderedDict[ActId, Record]]:
         """Open records of a direction, a dict for each precedence, oldest first in each."""
         return self._open[direction]
 
+    def first_for_watch(self) -> Record | None:
+        """The fastest, then oldest, open inbound OPERATION that is no comm check."""
+        for level in self._for_watch:
+            for record in level.values():
+                return record
+        return None
+
+    def change_of(self, act_id: ActId) -> Record | None:
+        """The newest own CANCEL or UPDATE of an own notice, if it is in memory still."""
+        change = self._changes.get(act_id)
+        return None if change is None else self.records.get(change)
+
     def add(self, record: Record) -> None:
         self.records[record.notice.id] = record
+        reference = record.notice.reference
+        if record.direction is Direction.OUT and reference is not None and record.notice.is_change:
+            self._changes[reference] = record.notice.id
         self._file(record)
 
     def _file(self, record: Record) -> None:
         act_id = record.notice.id
-        level = self._open[record.direction][record.notice.precedence]
-        if record.is_open is not (act_id in level) and record.direction is Direction.OUT:
+        held = self._open[record.direction][record.notice.precedence]
+        if record.is_open is not (act_id in held) and record.direction is Direction.OUT:
             change = 1 if record.is_open else -1
             self._open_to[record.notice.to] = self.open_to(record.notice.to) + change
+        levels = [self._open[record.direction]]
+        if record.direction is Direction.IN and _is_for_watch(record):
+            levels.append(self._for_watch)
         if record.is_open:
-            level[act_id] = record
+            for level in levels:
+                level[record.notice.precedence][act_id] = record
             self._closed.pop(act_id, None)
             return
-        level.pop(act_id, None)
+        for level in levels:
+            level[record.notice.precedence].pop(act_id, None)
         self._closed[act_id] = None
         while len(self._closed) > self._closed_count:
-            oldest = next(iter(self._closed))
-            del self._closed[oldest]
-            self.records.pop(oldest, None)
+            self._forget(self._closed.popitem(last=False)[0])
+
+    def _forget(self, act_id: ActId) -> None:
+        record = self.records.pop(act_id, None)
+        if record is None or record.notice.reference is None:
+            return
+        if self._changes.get(record.notice.reference) == act_id:
+            del self._changes[record.notice.reference]
 
     def move(
         self,
@@ -193,17 +227,17 @@ class Ledger:
                     late=record.late,
                     displayed=record.displayed,
                     taken=record.taken,
-                    answers=tuple(answer.id for answer in record.answers),
+                    answers=tuple(record.answers),
                     is_open=record.is_open,
                 ),
                 durability,
             )
         )
 
-    def publish_notice(self, record: Record, draft: Draft) -> None:
+    def publish_notice(self, record: Record, notice: Notice, draft: Draft) -> None:
         """An inbound notice for the consumer."""
         document = notice_document(
-            record.notice,
+            notice,
             names=self._names,
             direction=record.direction.value,
             state=record.state.value,
@@ -257,6 +291,16 @@ class Ledger:
         )
         draft.write(AddPublication(publication, durability))
         draft.effect(Publish(offset))
+
+
+def _levels() -> list[OrderedDict[ActId, Record]]:
+    """Records for each precedence."""
+    return [OrderedDict() for _ in Precedence]
+
+
+def _is_for_watch(record: Record) -> bool:
+    """Lights pending in and may be answered by the button: OPERATION, no comm check."""
+    return record.notice.operation is Operation.OPERATION and record.notice.kind is not Kind.CHECK
 
 
 def log_act(stored: StoredAct, event: str, draft: Draft, *, link: LinkName | None = None) -> None:

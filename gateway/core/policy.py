@@ -72,6 +72,10 @@ class Policy:
 
     open_notice_count: int = 100_000
     """Notices open at once, an equal share for each line; one more is refused with FULL."""
+    timeout_count: int = 256
+    """Deadlines that one step runs at most; the others are due still, so the next follows at once.
+    After a long power-off 300 000 may be due, and a FLASH must not wait for all of them.
+    """
     closed_notice_count: int = 10_000
     """Closed dialogues kept in memory for follow-ups; the oldest is forgotten first."""
     seen_count: int = 200_000

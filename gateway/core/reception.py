@@ -7,6 +7,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Final
 
 from gateway.errors import DecodeError
@@ -41,19 +42,18 @@ class EpochIn:
     """What we hold durably of one epoch of the peer: all serials to `cumulative`, some beyond."""
 
     cumulative: int = 0
+    highest: int = 0
     hashes: dict[int, bytes] = field(default_factory=dict)
 
     def add(self, serial: int, sha256: bytes) -> None:
         self.hashes[serial] = sha256
+        self.highest = max(self.highest, serial)
         while self.cumulative + 1 in self.hashes:
             self.cumulative += 1
 
     def bitmap(self) -> int:
         base = self.cumulative + 1
         return sum(1 << i for i in range(BITMAP_COUNT) if base + i in self.hashes)
-
-    def highest(self) -> int:
-        return max(self.hashes, default=0)
 
 
 @dataclass(slots=True)
@@ -107,8 +107,8 @@ class Reception:
 
     def known(self) -> tuple[tuple[int, int], ...]:
         """(epoch, highest serial) held, newest epochs last, at most 4: for the hello."""
-        newest = list(self._epochs.items())[-4:]
-        return tuple((epoch, held.highest()) for epoch, held in newest if held.hashes)
+        newest = [*islice(reversed(self._epochs.items()), 4)][::-1]
+        return tuple((epoch, held.highest) for epoch, held in newest if held.hashes)
 
     def add_fragment(self, item: FragmentItem) -> tuple[bytes, bytes | None] | None:
         """Take a fragment in; the act's octets and signature when it was the last one missing.

@@ -12,7 +12,8 @@ from gateway.core.records import Direction, Recovered, StoredAct, StoredDelivery
 from gateway.core.speech import make_out_act
 from gateway.core.station import StationState
 from gateway.errors import DecodeError
-from gateway.model import Act, ActId, Answer, DeliveryState, Kind, Notice, Precedence
+from gateway.model import Act, ActId, DeliveryState, Kind, Precedence
+from gateway.wire.head import ActHead, AnswerHead, NoticeHead, read_head
 from gateway.wire.notice import decode_act
 
 OFFSET_MARGIN = 4096
@@ -33,26 +34,27 @@ def restore(state: StationState, hearing: Hearing, recovered: Recovered, draft: 
     for act_id, sha256 in recovered.seen:
         if act_id.originator in state.lines:
             state.lines[act_id.originator].reception.restore([(act_id, sha256)])
-    acts = _decode(recovered, draft)
-    answers = {act.id: act for _, act in acts.values() if isinstance(act, Answer)}
-    ends = {
-        act.reference: act.kind
-        for _, act in acts.values()
-        if isinstance(act, Notice) and act.kind in (Kind.CANCEL, Kind.UPDATE)
-    }
+    heads = _read_heads(recovered, draft)
     deliveries = {delivery.notice_id: delivery for delivery in recovered.deliveries}
-    for stored, act in acts.values():
-        if isinstance(act, Notice):
-            delivery = deliveries.get(act.id) or _rebuilt(stored, act, answers, ends.get(act.id))
-            _restore_record(state, stored, act, delivery, answers, draft)
-            if act.id not in deliveries and not state.is_refused:
-                state.ledger.keep(state.ledger.records[act.id], draft)
-    for stored, act in acts.values():
-        if isinstance(act, Notice) and stored.direction is Direction.IN:
-            _restore_early_end(state, hearing, act)
-    for stored, act in acts.values():
+    bare = [
+        stored
+        for stored, head in heads
+        if isinstance(head, NoticeHead) and head.id not in deliveries
+    ]
+    if bare:
+        deliveries.update(_rebuilt(heads, bare))
+    for stored, head in heads:
+        if isinstance(head, NoticeHead):
+            _restore_record(state, stored, head, deliveries[head.id], draft)
+    if not state.is_refused:
+        for stored in bare:
+            state.ledger.keep(state.ledger.records[stored.id], draft)
+    for stored, head in heads:
+        if isinstance(head, NoticeHead) and stored.direction is Direction.IN:
+            _restore_early_end(state, hearing, head)
+    for stored, head in heads:
         if stored.direction is Direction.OUT and stored.id not in recovered.receipted:
-            _restore_out_act(state, stored, act, draft)
+            _restore_out_act(state, stored, head.precedence, draft)
     _mark_receipted(state)
     if recovered.was_rebuilt:
         state.watch.raise_alarm(
@@ -61,19 +63,23 @@ def restore(state: StationState, hearing: Hearing, recovered: Recovered, draft: 
         )
 
 
-def _decode(recovered: Recovered, draft: Draft) -> dict[ActId, tuple[StoredAct, Act]]:
-    acts: dict[ActId, tuple[StoredAct, Act]] = {}
+def _read_heads(recovered: Recovered, draft: Draft) -> list[tuple[StoredAct, ActHead]]:
+    """Heads only, and texts where nothing else says that an act was readable here."""
+    known = {delivery.notice_id for delivery in recovered.deliveries}
+    heads: list[tuple[StoredAct, ActHead]] = []
     for stored in recovered.acts:
         try:
-            act = decode_stored(stored)
+            head = read_head(stored.octets, stored.id, to=stored.to)
+            if isinstance(head, NoticeHead) and stored.id not in known:
+                decode_stored(stored)
         except DecodeError as error:
             # It came signed and was answered CANTPRO; what it says is not known here.
             draft.observe(
                 Level.WARNING, "act_not_processed", notice_id=str(stored.id), problem=str(error)
             )
             continue
-        acts[stored.id] = (stored, act)
-    return acts
+        heads.append((stored, head))
+    return heads
 
 
 def decode_stored(stored: StoredAct) -> Act:
@@ -81,17 +87,44 @@ def decode_stored(stored: StoredAct) -> Act:
     return decode_act(stored.octets, originator=stored.id.originator, to=stored.to)
 
 
-def _rebuilt(
-    stored: StoredAct, notice: Notice, answers: dict[ActId, Answer], end: Kind | None
-) -> StoredDelivery:
-    """The delivery of a notice that only the log book still knew: what later acts prove.
+def _is_readable(stored: StoredAct) -> bool:
+    """What was answered CANTPRO changed nothing."""
+    try:
+        decode_stored(stored)
+    except DecodeError:
+        return False
+    return True
 
-    An own one counts as sent, so that the peer's receipt settles it; a foreign one as receipted.
+
+def _rebuilt(
+    heads: list[tuple[StoredAct, ActHead]], bare: list[StoredAct]
+) -> dict[ActId, StoredDelivery]:
+    """Deliveries of the notices that only the log book still knew: what later acts prove."""
+    answers: dict[ActId, list[AnswerHead]] = {}
+    ends: dict[ActId, Kind] = {}
+    for stored, head in heads:
+        if isinstance(head, AnswerHead) and _is_readable(stored):
+            answers.setdefault(head.reference, []).append(head)
+        elif isinstance(head, NoticeHead) and head.is_change and head.reference is not None:
+            ends[head.reference] = head.kind
+    by_id = {head.id: head for _, head in heads if isinstance(head, NoticeHead)}
+    return {
+        stored.id: _rebuilt_one(
+            stored, by_id[stored.id], answers.get(stored.id, []), ends.get(stored.id)
+        )
+        for stored in bare
+    }
+
+
+def _rebuilt_one(
+    stored: StoredAct, notice: NoticeHead, answers: list[AnswerHead], end: Kind | None
+) -> StoredDelivery:
+    """An own one counts as sent, so that the peer's receipt settles it; a foreign one as
+    receipted.
     """
     is_own = stored.direction is Direction.OUT
     state = DeliveryState.SENT if is_own else DeliveryState.RECEIPTED
-    given = [answer for answer in answers.values() if answer.reference == notice.id]
-    for answer in given:
+    for answer in answers:
         state = advance(state, input_of(answer.code))
     if end is not None:
         state = advance(state, end_of(end))
@@ -103,7 +136,7 @@ def _rebuilt(
         late=False,
         displayed=False,
         taken=False,
-        answers=tuple(answer.id for answer in given),
+        answers=tuple(answer.id for answer in answers),
         is_open=not is_settled(notice.kind.response, state),
     )
 
@@ -111,9 +144,8 @@ def _rebuilt(
 def _restore_record(
     state: StationState,
     stored: StoredAct,
-    notice: Notice,
+    notice: NoticeHead,
     delivery: StoredDelivery,
-    answers: dict[ActId, Answer],
     draft: Draft,
 ) -> None:
     born, age_known = state.boots.born(stored, draft.now)
@@ -128,15 +160,15 @@ def _restore_record(
         late=delivery.late,
         displayed=delivery.displayed,
         taken=delivery.taken,
-        answers=[answers[act_id] for act_id in delivery.answers if act_id in answers],
+        answers=list(delivery.answers),
     )
     state.ledger.add(record)
     state.declare(record, draft)
     state.watch.begin(record, draft.now.instant)
 
 
-def _restore_early_end(state: StationState, hearing: Hearing, notice: Notice) -> None:
-    if notice.kind not in (Kind.CANCEL, Kind.UPDATE) or notice.reference is None:
+def _restore_early_end(state: StationState, hearing: Hearing, notice: NoticeHead) -> None:
+    if not notice.is_change or notice.reference is None:
         return
     peer = state.lines.get(notice.id.originator)
     reference = notice.reference
@@ -144,13 +176,14 @@ def _restore_early_end(state: StationState, hearing: Hearing, notice: Notice) ->
         hearing.note_early_end(reference, notice.kind)
 
 
-def _restore_out_act(state: StationState, stored: StoredAct, act: Act, draft: Draft) -> None:
+def _restore_out_act(
+    state: StationState, stored: StoredAct, precedence: Precedence, draft: Draft
+) -> None:
     line = state.lines.get(stored.to)
     if line is None:
         draft.observe(Level.WARNING, "act_without_line", notice_id=str(stored.id), to=stored.to)
         return
     born, age_known = state.boots.born(stored, draft.now)
-    precedence = act.precedence
     record = state.ledger.get(stored.id)
     if record is not None and not record.is_open:
         precedence = Precedence.ROUTINE

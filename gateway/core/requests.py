@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections import OrderedDict
 
 from gateway.core.effects import RejectCode, RejectRequest
 from gateway.core.events import AnswerSubmitted, NoticeSubmitted, Principal
@@ -56,7 +57,8 @@ class Submissions:
 
     def __init__(self, count_max: int) -> None:
         self._count_max = count_max
-        self._known: dict[tuple[str, str], tuple[bytes, ActId]] = {}
+        # Not a dict: that looks for its oldest among all that were deleted before it.
+        self._known: OrderedDict[tuple[str, str], tuple[bytes, ActId]] = OrderedDict()
 
     def restore(self, submission: PutSubmission) -> None:
         self._keep(
@@ -79,7 +81,7 @@ class Submissions:
     def _keep(self, key: tuple[str, str], value: tuple[bytes, ActId]) -> None:
         self._known[key] = value
         if len(self._known) > self._count_max:
-            del self._known[next(iter(self._known))]
+            self._known.popitem(last=False)
 
 
 def _name(principal: Principal) -> str:

@@ -218,7 +218,7 @@ class Watch:
     def is_sounding(self, now: Instant) -> bool:
         if self._buzzer_until is None or now >= self._buzzer_until or self._is_silenced:
             return False
-        return self._first_operation() is not None
+        return self._ledger.first_for_watch() is not None
 
     def silence(self) -> None:
         self._is_silenced = True
@@ -235,7 +235,7 @@ class Watch:
 
     def candidate(self) -> Candidate | None:
         """The notice a press may mean: OPERATION only, highest precedence, then oldest."""
-        record = self._first_operation()
+        record = self._ledger.first_for_watch()
         if record is None or self._candidate is None:
             return None
         return Candidate(
@@ -245,14 +245,8 @@ class Watch:
             is_displayed=record.displayed,
         )
 
-    def _first_operation(self) -> Record | None:
-        records = chain.from_iterable(
-            level.values() for level in self._ledger.open_records(Direction.IN)
-        )
-        return next((r for r in records if _is_for_lamp(r)), None)
-
     def _track_candidate(self, now: Instant) -> None:
-        record = self._first_operation()
+        record = self._ledger.first_for_watch()
         if record is None:
             self._candidate = None
         elif self._candidate is None or self._candidate[0] != record.notice.id:
@@ -308,7 +302,7 @@ class Watch:
         )
         if not self._ledger.open_count(direction):
             return ()
-        first = self._first_operation() if direction is Direction.IN else None
+        first = self._ledger.first_for_watch() if direction is Direction.IN else None
         if first is not None:
             records = chain([first], (r for r in list(records) if r is not first))
         return tuple(
@@ -360,8 +354,3 @@ class Watch:
 
     def _name(self, station: Station) -> str:
         return self._names.get(station, f"STATION {station}")
-
-
-def _is_for_lamp(record: Record) -> bool:
-    """Lights pending in and may be answered by the button: OPERATION, no comm check."""
-    return record.notice.operation is Operation.OPERATION and record.notice.kind is not Kind.CHECK

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
-from gateway.model import Kind, LineState, Notice, Phrase, Precedence
+from gateway.model import LineState, Precedence
 from gateway.wire import codebook
+from gateway.wire.head import NoticeHead
 
 PHRASE_OF_STATE: Final = {LineState.OPEN: 90, LineState.SUSPENDED: 91, LineState.CLOSED: 93}
 PHRASE_MINIMIZE: Final = 96
@@ -24,12 +25,10 @@ class Minimize(NamedTuple):
     lowest: Precedence | None
 
 
-def declared(notice: Notice) -> LineState | Minimize | None:
+def declared(notice: NoticeHead) -> LineState | Minimize | None:
     """What a LINE STATE, or the UPDATE of one, declares; None: nothing that a machine can read."""
-    body = notice.body
-    if notice.kind not in (Kind.LINE_STATE, Kind.UPDATE) or not isinstance(body, Phrase):
-        return None
-    if not codebook.fits(body):
+    body = notice.phrase
+    if body is None or not codebook.fits(body):
         return None
     if body.code == PHRASE_MINIMIZE:
         return Minimize(Precedence[str(body.slots[0])])

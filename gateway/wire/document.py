@@ -23,6 +23,7 @@ from gateway.model import (
     Window,
 )
 from gateway.wire import codebook
+from gateway.wire.head import NoticeHead
 from gateway.wire.submission import (
     LANGUAGE_DEFAULT,
     REQUEST_ID_SIZE_MAX,
@@ -197,7 +198,7 @@ def notice_document(
 
 
 def state_document(
-    notice: Notice,
+    notice: Notice | NoticeHead,
     *,
     names: Mapping[Station, str],
     direction: str,
@@ -222,7 +223,9 @@ def state_document(
     return document | _note(state)
 
 
-def _identity(notice: Notice, names: Mapping[Station, str], direction: str) -> dict[str, object]:
+def _identity(
+    notice: Notice | NoticeHead, names: Mapping[Station, str], direction: str
+) -> dict[str, object]:
     return {
         "id": str(notice.id),
         "direction": direction,

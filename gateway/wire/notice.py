@@ -80,7 +80,7 @@ class Key(enum.IntEnum):
 
 CODE_ANSWER: Final = 12
 CODE_VOID: Final = 13
-_HEAD_MAX: Final = ((CODE_VOID * 3 + 2) * 4 + 3) * 4 + 3
+HEAD_MAX: Final = ((CODE_VOID * 3 + 2) * 4 + 3) * 4 + 3
 
 _POINT_SIZE: Final = 7
 _RADIUS_SIZE: Final = 2
@@ -256,7 +256,7 @@ def peek_act_id(octets: bytes, *, originator: Station) -> ActId | None:
 
 def _build_act(fields: dict[int, object], originator: Station, to: Station) -> Act:
     """The value of a map; the caller's comparison refuses what this leaves unread."""
-    head = as_uint(fields.get(Key.HEAD), _HEAD_MAX, "head")
+    head = as_uint(fields.get(Key.HEAD), HEAD_MAX, "head")
     operation, precedence = Operation(head & 3), Precedence(head >> 2 & 3)
     code, quality = divmod(head >> 4, 3)
     epoch, serial = unpack_id(fields.get(Key.ID), "id")
@@ -336,6 +336,11 @@ def _notice_reference(fields: dict[int, object], originator: Station, to: Statio
 def _decode_body(fields: dict[int, object]) -> Text | Phrase | None:
     if Key.TEXT in fields:
         return _decode_text(fields)
+    return read_phrase(fields)
+
+
+def read_phrase(fields: dict[int, object]) -> Phrase | None:
+    """The phrase of a map that has one. Raises `DecodeError` or `FieldError`."""
     if Key.PHRASE not in fields:
         return None
     code, *slots = as_array(fields[Key.PHRASE], "phrase", low=1, high=9)

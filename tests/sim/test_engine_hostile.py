@@ -92,13 +92,15 @@ def forge(world: World, act_id: ActId, text: str) -> None:
     post = world.posts[Station(1)]
     assert post.engine is not None
     state = post.engine._state
-    record_ = state.ledger.get(act_id)
-    assert record_ is not None
     from dataclasses import replace
 
-    from gateway.model import Text
+    from gateway.core.recovery import decode_stored
+    from gateway.model import Notice, Text
 
-    notice = replace(record_.notice, body=Text(text, "en"))
+    known = post.store.recovered().acts
+    (said,) = [decode_stored(stored) for stored in known if stored.id == act_id]
+    assert isinstance(said, Notice)
+    notice = replace(said, body=Text(text, "en"))
     octets = encode_act(notice)
     signature = sign_act(post.keys.own, octets, originator=Station(1), to=Station(2))
     session = state.lines[Station(2)].session

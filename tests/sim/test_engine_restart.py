@@ -9,8 +9,8 @@ import pytest
 from gateway.core.effects import AlarmCode
 from gateway.core.events import ClockStepped, Started
 from gateway.core.records import Recovered
-from gateway.core.recovery import OFFSET_MARGIN
-from gateway.model import AnswerCode, Kind, LinkName, Serial, Station
+from gateway.core.recovery import OFFSET_MARGIN, decode_stored
+from gateway.model import Answer, AnswerCode, Kind, LinkName, Serial, Station
 from gateway.sim.world import World
 from gateway.store.memory import MemoryStore
 from tests.sim.by_hand import settled
@@ -57,7 +57,15 @@ def test_a_rebuilt_store_keeps_what_answers_prove() -> None:
     assert [world.state_of(n) for n in (answered, receipted, open_)] == ["WILCO", "SENT", "SENT"]
     record = world.state().ledger.get(answered)
     assert record is not None
-    assert [a.code for a in record.answers] == [AnswerCode.STANDBY, AnswerCode.WILCO]
+    said = {
+        stored.id: decode_stored(stored)
+        for stored in world.posts[Station(1)].store.recovered().acts
+    }
+    answers = [said[act_id] for act_id in record.answers]
+    assert [a.code for a in answers if isinstance(a, Answer)] == [
+        AnswerCode.STANDBY,
+        AnswerCode.WILCO,
+    ]
     world.paths[CABLE].deaf.clear()
     for notice in (receipted, open_):
         reaches(world, notice, RECEIPT, MINUTE)

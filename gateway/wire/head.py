@@ -1,0 +1,141 @@
+"""The head of an act: what decisions need of it, read without its text, place and window.
+
+Only for acts that were read in full when they were kept: of others nothing here is checked twice.
+A start with 100 000 open notices reads as many heads; the texts stay in the store.
+"""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+from gateway.errors import DecodeError, FieldError
+from gateway.model import (
+    ActId,
+    AnswerCode,
+    Epoch,
+    Kind,
+    Notice,
+    Operation,
+    Phrase,
+    Precedence,
+    Previous,
+    Serial,
+    Station,
+    UtcTime,
+)
+from gateway.wire.canonical import as_uint, load_kept_map, unpack_id
+from gateway.wire.limits import LIFETIME_DEFAULT_MIN, UINT16_MAX, UINT32_MAX
+from gateway.wire.notice import CODE_ANSWER, CODE_VOID, HEAD_MAX, Key, read_phrase
+
+_DECLARING: Final = (Kind.LINE_STATE, Kind.UPDATE)
+
+
+class NoticeHead(NamedTuple):
+    """A notice without what only people and consumers read."""
+
+    id: ActId
+    to: Station
+    kind: Kind
+    precedence: Precedence
+    operation: Operation
+    created: UtcTime | None
+    lifetime_min: int
+    reply_by_min: int | None
+    reference: ActId | None
+    previous: Previous | None
+    phrase: Phrase | None
+    """Of a LINE STATE or an UPDATE only: machines read what it declares."""
+
+    @property
+    def is_change(self) -> bool:
+        """Whether it ends an earlier notice: it must arrive whatever becomes of itself, or the far
+        watch would go on by the earlier one.
+        """
+        return self.kind in (Kind.CANCEL, Kind.UPDATE)
+
+
+class AnswerHead(NamedTuple):
+    """An answer without its text."""
+
+    id: ActId
+    precedence: Precedence
+    reference: ActId
+    code: AnswerCode
+
+
+class VoidHead(NamedTuple):
+    id: ActId
+    precedence: Precedence
+
+
+ActHead = NoticeHead | AnswerHead | VoidHead
+
+
+def head_of(notice: Notice) -> NoticeHead:
+    body = notice.body
+    return NoticeHead(
+        notice.id,
+        notice.to,
+        notice.kind,
+        notice.precedence,
+        notice.operation,
+        notice.created,
+        notice.lifetime_min,
+        notice.reply_by_min,
+        notice.reference,
+        notice.previous,
+        body if notice.kind in _DECLARING and isinstance(body, Phrase) else None,
+    )
+
+
+def read_head(octets: bytes, act_id: ActId, *, to: Station) -> ActHead:
+    """The head of an act that was kept as `act_id` to `to`. Raises `DecodeError`."""
+    fields = load_kept_map(octets)
+    head = as_uint(fields.get(Key.HEAD), HEAD_MAX, "head")
+    precedence, code = Precedence(head >> 2 & 3), (head >> 4) // 3
+    if fields.get(Key.ID) != act_id.epoch << 16 | act_id.serial:
+        raise DecodeError(f"the act that was kept as {act_id} has another id")
+    if code == CODE_VOID:
+        return VoidHead(act_id, precedence)
+    own = fields.get(Key.OWN_REFERENCE)
+    theirs = fields.get(Key.THEIR_REFERENCE)
+    reference = None
+    if own is not None:
+        reference = _act_id(act_id.originator, own)
+    elif theirs is not None:
+        reference = _act_id(to, theirs)
+    if code == CODE_ANSWER:
+        if reference is None:
+            raise DecodeError("an answer without a reference")
+        answer = as_uint(fields.get(Key.ANSWER), max(AnswerCode), "answer")
+        return AnswerHead(act_id, precedence, reference, AnswerCode(answer))
+    kind = Kind(code)
+    created = fields.get(Key.CREATED)
+    lifetime = fields.get(Key.LIFETIME, LIFETIME_DEFAULT_MIN[precedence])
+    reply_by = fields.get(Key.REPLY_BY)
+    previous = fields.get(Key.PREVIOUS)
+    return NoticeHead(
+        act_id,
+        to,
+        kind,
+        precedence,
+        Operation(head & 3),
+        None if created is None else UtcTime(as_uint(created, UINT32_MAX, "created")),
+        as_uint(lifetime, UINT16_MAX, "lifetime"),
+        None if reply_by is None else as_uint(reply_by, UINT16_MAX, "reply-by"),
+        reference,
+        None if previous is None else Previous(*unpack_id(previous, "previous")),
+        _phrase(fields) if kind in _DECLARING else None,
+    )
+
+
+def _phrase(fields: dict[int, object]) -> Phrase | None:
+    try:
+        return read_phrase(fields)
+    except FieldError as error:
+        raise DecodeError(f"not a phrase: {error}") from error
+
+
+def _act_id(originator: Station, value: object) -> ActId:
+    epoch, serial = unpack_id(value, "reference")
+    return ActId(originator, Epoch(epoch), Serial(serial))

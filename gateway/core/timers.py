@@ -8,6 +8,7 @@ from collections.abc import Hashable
 from gateway.model import Instant
 
 TimerName = tuple[Hashable, ...]
+_Entry = tuple[Instant, int, TimerName]
 
 
 class Timers:
@@ -18,8 +19,9 @@ class Timers:
     __slots__ = ("_due", "_heap", "_order")
 
     def __init__(self) -> None:
-        self._due: dict[TimerName, tuple[Instant, int]] = {}
-        self._heap: list[tuple[Instant, int, TimerName]] = []
+        # One entry for both: three timers a notice, and 100 000 notices, must fit.
+        self._due: dict[TimerName, _Entry] = {}
+        self._heap: list[_Entry] = []
         self._order = 0
 
     def __len__(self) -> int:
@@ -27,8 +29,8 @@ class Timers:
 
     def set(self, name: TimerName, instant: Instant) -> None:
         self._order += 1
-        self._due[name] = (instant, self._order)
-        heapq.heappush(self._heap, (instant, self._order, name))
+        entry = self._due[name] = (instant, self._order, name)
+        heapq.heappush(self._heap, entry)
         if len(self._heap) > 64 + 4 * len(self._due):
             self._sweep()
 
@@ -59,11 +61,11 @@ class Timers:
 
     def _trim(self) -> None:
         while self._heap:
-            instant, order, name = self._heap[0]
-            if self._due.get(name) == (instant, order):
+            entry = self._heap[0]
+            if self._due.get(entry[2]) is entry:
                 return
             heapq.heappop(self._heap)
 
     def _sweep(self) -> None:
-        self._heap = [(at, order, name) for name, (at, order) in self._due.items()]
+        self._heap = list(self._due.values())
         heapq.heapify(self._heap)

@@ -61,7 +61,7 @@ _SETTLED: Final = frozenset(
         DeliveryState.SUPERSEDED,
     }
 )
-_EXPIRED: Final = frozenset({DeliveryState.EXPIRED, DeliveryState.EXPIRED_RECEIPTED})
+_OVER: Final = _SETTLED | {DeliveryState.EXPIRED, DeliveryState.EXPIRED_RECEIPTED}
 
 
 def is_settled(response: Response, state: DeliveryState, *, expired: bool = True) -> bool:
@@ -69,7 +69,7 @@ def is_settled(response: Response, state: DeliveryState, *, expired: bool = True
 
     `expired` says whether a notice past its expiry counts as settled.
     """
-    if state in _SETTLED or (expired and state in _EXPIRED):
+    if state in (_OVER if expired else _SETTLED):
         return True
     if response is Response.NONE:
         # Even a ROGER or STANDBY that nobody asked for tells that it is there.

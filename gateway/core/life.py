@@ -141,15 +141,15 @@ class Ledger:
         self._file(record)
 
     def _file(self, record: Record) -> None:
-        act_id = record.notice.id
+        act_id, is_open = record.notice.id, record.is_open
         held = self._open[record.direction][record.notice.precedence]
-        if record.is_open is not (act_id in held) and record.direction is Direction.OUT:
-            change = 1 if record.is_open else -1
+        if is_open is not (act_id in held) and record.direction is Direction.OUT:
+            change = 1 if is_open else -1
             self._open_to[record.notice.to] = self.open_to(record.notice.to) + change
         levels = [self._open[record.direction]]
         if record.direction is Direction.IN and _is_for_watch(record):
             levels.append(self._for_watch)
-        if record.is_open:
+        if is_open:
             for level in levels:
                 level[record.notice.precedence][act_id] = record
             self._closed.pop(act_id, None)

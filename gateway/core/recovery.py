@@ -183,8 +183,11 @@ def _restore_out_act(
     if line is None:
         draft.observe(Level.WARNING, "act_without_line", notice_id=str(stored.id), to=stored.to)
         return
-    born, age_known = state.boots.born(stored, draft.now)
     record = state.ledger.get(stored.id)
+    if record is None:
+        born, age_known = state.boots.born(stored, draft.now)
+    else:
+        born, age_known = record.born, record.age_known
     if record is not None and not record.is_open:
         precedence = Precedence.ROUTINE
     out = make_out_act(stored, precedence, born=born, age_known=age_known)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from gateway.model import (
     Answer,
@@ -23,7 +23,6 @@ from gateway.model import (
     Window,
 )
 from gateway.wire import codebook
-from gateway.wire.head import NoticeHead
 from gateway.wire.submission import (
     LANGUAGE_DEFAULT,
     REQUEST_ID_SIZE_MAX,
@@ -33,6 +32,10 @@ from gateway.wire.submission import (
     notice_id_from_document,
     request_id_from_document,
 )
+
+if TYPE_CHECKING:
+    # The command line writes documents too, and shall not load the codec for it.
+    from gateway.wire.head import NoticeHead
 
 __all__ = [
     "LANGUAGE_DEFAULT",

@@ -17,7 +17,7 @@ from gateway.core.outgoing import WHOLE, Attempt, OutAct, Outgoing
 from gateway.core.reception import Reception
 from gateway.core.session import Session
 from gateway.core.timers import Timers
-from gateway.model import Instant, Precedence, Previous
+from gateway.model import Instant, LinkState, Precedence, Previous
 from gateway.wire.items import (
     ActItem,
     BeatItem,
@@ -225,7 +225,7 @@ class Composer:
         room = traits.frame_size_max - self._session.overhead()
         items: list[bytes] = []
         if pays:
-            for item in self._reception.settle(lane.owed):
+            for item in self._reception.settle(lane.owed, copy_count=lane.receipt_copy_count()):
                 encoded = encode_item(item)
                 if len(encoded) <= room and len(items) < ITEM_COUNT_MAX:
                     items.append(encoded)
@@ -237,7 +237,10 @@ class Composer:
         if not items:
             return None
         octets, counter = self._session.seal(join_items(items))
-        want_ack = traits.is_radio and bool(parts)
+        # On a link that works our own timer is quicker than the firmware's 8 s, and an ack would
+        # only delay the receipt; on one that does not, the radio's verdict says why.
+        works = lane.health.state in (LinkState.UP, LinkState.DEGRADED)
+        want_ack = traits.is_radio and bool(parts) and not works
         flight = Flight(self._transmission, len(octets), parts, counter, want_ack, beat=beat)
         if want_ack:
             for _, attempt in self.attempts_of(lane, flight):

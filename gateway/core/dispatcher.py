@@ -190,7 +190,12 @@ class Dispatcher:
     def end_attempt(self, act: OutAct, lane: Lane) -> None:
         act.attempts.pop(lane.name, None)
         lane.drop(act.id)
-        self._timers.drop(("rtx", act.id, lane.name))
+        self.drop_timers(act, lane.name)
+
+    def drop_timers(self, act: OutAct, link: LinkName) -> None:
+        """The attempt of this act on this link is over."""
+        self._timers.drop(("rtx", act.id, link))
+        self._timers.drop(("hedge", act.id, link))
 
     def drop_attempts(self, lane: Lane) -> None:
         for act_id in list(lane.acts):

@@ -77,19 +77,20 @@ class Frames:
         except DecodeError as error:
             draft.observe(Level.WARNING, "items_not_decoded", link=link, problem=str(error))
             return
+        has_act = any(isinstance(item, ActItem | FragmentItem) for item in items)
         if opened.is_proven:
-            self._alive(line, link, draft)
+            self._alive(line, link, draft, has_act=has_act)
         elif not opened.is_hello:
             line.answer_hello(link, response=None, echo=opened.incarnation, draft=draft)
         for item in items:
             self._item(item, opened, line, link, draft)
         if not opened.is_proven and line.session.is_proven(opened.incarnation):
-            self._alive(line, link, draft)  # by this very hello
+            self._alive(line, link, draft, has_act=has_act)  # by this very hello
         line.pump_all(draft)
 
-    def _alive(self, line: Line, link: LinkName, draft: Draft) -> None:
+    def _alive(self, line: Line, link: LinkName, draft: Draft, *, has_act: bool) -> None:
         """A proven incarnation spoke. What another one says may be a record of old times."""
-        line.heard(link, draft)
+        line.heard(link, draft, has_act=has_act)
         self._state.watch.note_heard(draft)
         if self._state.watch.clear_alarm(AlarmCode.FAR_GATEWAY_SILENT, station=line.peer):
             draft.status_changed = True

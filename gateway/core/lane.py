@@ -14,6 +14,12 @@ from gateway.model import ActId, Instant, LinkName, Precedence
 FIRMWARE_RETRY_COUNT: Final = 2
 FIRMWARE_RETRY_MS: Final = 7_000
 """A radio transmits a packet that wants an ack three times, at 0.2, 7.8 and 15.3 s (measured)."""
+TOLD_COUNT_MAX: Final = 64
+"""Serials remembered as receipted on one link; the oldest is forgotten first."""
+_LOSS_GAIN: Final = 0.1
+_COPY_AT: Final = (0.1, 0.2)
+"""Share of acts that come again although they were receipted, from which a receipt goes twice, and
+three times. At half of all frames lost a copy of 25 octets saves more than a whole act."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +59,10 @@ class Lane:
     acts: dict[ActId, None] = field(default_factory=dict)
     """Acts with an attempt here."""
     owed: Owed = field(default_factory=Owed)
+    told: dict[tuple[int, int], None] = field(default_factory=dict)
+    """(epoch, serial) receipted here of late."""
+    receipt_loss: float = 0.0
+    """Share of acts, 0 to 1, that came again although their receipt had gone."""
     blocked_until: Instant | None = None
     """The radio said: not before."""
     hello_due: bool = False
@@ -73,6 +83,21 @@ class Lane:
 
     def push(self, precedence: Precedence, order: int, part: Part) -> None:
         heapq.heappush(self.jobs, (precedence, order, part))
+
+    def note_arrival(self, epoch: int, serial: int) -> None:
+        """An act came in: for the second time here, its receipt was lost (or slow)."""
+        if serial in self.owed.serials.get(epoch, ()):
+            return
+        key = (epoch, serial)
+        was_told = key in self.told
+        self.receipt_loss += _LOSS_GAIN * (was_told - self.receipt_loss)
+        self.told[key] = None
+        if len(self.told) > TOLD_COUNT_MAX:
+            del self.told[next(iter(self.told))]
+
+    def receipt_copy_count(self) -> int:
+        """How many copies of a receipt follow it, by how many get lost."""
+        return sum(self.receipt_loss >= share for share in _COPY_AT)
 
     def spend_ack(self, now: Instant) -> None:
         """Charge a radio's ack, ours for what was heard or theirs for what we sent."""

@@ -19,7 +19,7 @@ from gateway.core.events import LinkTraits, Refusal
 from gateway.core.governor import Governor
 from gateway.core.lane import FIRMWARE_RETRY_COUNT, FIRMWARE_RETRY_MS, Flight, Lane, Part, Totals
 from gateway.core.link_health import LinkHealth
-from gateway.core.outgoing import OutAct, Outgoing
+from gateway.core.outgoing import Attempt, OutAct, Outgoing
 from gateway.core.policy import Policy
 from gateway.core.prober import Prober
 from gateway.core.reception import Reception
@@ -173,12 +173,16 @@ class Line:
         now = draft.now.instant
         lane.spend_ack(draft.now.instant)
         waited_ms = now - (flight.sent_at or now)
+        if waited_ms > FIRMWARE_RETRY_MS and flight.counter & 0xFF in self._echoes:
+            # It came there by a retransmission of the firmware: the round trip begins with that.
+            self._echoes[flight.counter & 0xFF] = (name, Instant(now - lane.health.ack_ms()))
         lane.spend_again(flight, waited_ms // FIRMWARE_RETRY_MS, draft.now.instant)
         for act, attempt in self._composer.attempts_of(lane, flight):
             attempt.unresolved = max(attempt.unresolved - 1, 0)
             due = self._after(now, lane.health.timer_ms(flight.size))
             if attempt.queued == 0 and attempt.unresolved == 0:
                 self._timers.set(("rtx", act.id, name), due)
+                self._timers.drop(("hedge", act.id, name))
             elif self._timers.is_set(("hedge", act.id, name)):
                 self._timers.set(("hedge", act.id, name), due)
 
@@ -224,9 +228,12 @@ class Line:
 
     # What the peer says
 
-    def heard(self, name: LinkName, draft: Draft) -> None:
-        """An authentic frame came in by this link; a radio acknowledged it, at our cost."""
-        self.lanes[name].spend_ack(draft.now.instant)
+    def heard(self, name: LinkName, draft: Draft, *, has_act: bool) -> None:
+        """An authentic frame came in by this link; with an act in it our radio may have been asked
+        for an ack, at our cost.
+        """
+        if has_act:
+            self.lanes[name].spend_ack(draft.now.instant)
         self.standing.heard_at = draft.now.instant
         self.lanes[name].health.heard(draft.now.instant)
 
@@ -238,19 +245,31 @@ class Line:
         if mark is None:
             return
         name, sent_at = mark
-        self._prove(self.lanes[name], max(draft.now.instant - sent_at, 1), draft)
+        lane = self.lanes[name]
+        sample_ms = max(draft.now.instant - sent_at, 1)
+        traits = lane.health.traits
+        # Beyond that it may have come by any of the firmware's transmissions (Karn's rule).
+        is_sure = traits is None or not traits.is_radio or sample_ms <= FIRMWARE_RETRY_MS
+        self._prove(lane, sample_ms if is_sure else None, draft)
 
     def receipted(self, acts: list[OutAct], draft: Draft) -> None:
         """The peer has these; their attempts end."""
         freed: dict[LinkName, None] = {}
         for act in acts:
-            for name in act.attempts:
-                self._timers.drop(("rtx", act.id, name))
+            for name, attempt in act.attempts.items():
+                if attempt.is_hedged and not self._is_proven_since(name, attempt):
+                    # The other link's receipt ends the timer that would have told.
+                    self._prober.missed(self.lanes[name], draft)
+                self.dispatcher.drop_timers(act, name)
                 self.lanes[name].acts.pop(act.id, None)
                 freed[name] = None
             act.attempts.clear()
         if freed:
             self.dispatcher.dispatch(draft)
+
+    def _is_proven_since(self, name: LinkName, attempt: Attempt) -> bool:
+        proven_at, sent_at = self.lanes[name].health.round_trip_at, attempt.sent_at
+        return proven_at is not None and sent_at is not None and proven_at >= sent_at
 
     def fragments_held(self, item: FragmentReceiptItem, act: OutAct, draft: Draft) -> None:
         """The peer named the fragments it holds; missing ones go where none is queued."""
@@ -292,6 +311,7 @@ class Line:
         self._prove(lane, None, draft)
 
     def owe_receipt(self, name: LinkName, epoch: int, serial: int, counter: int) -> None:
+        self.lanes[name].note_arrival(epoch, serial)
         self.reception.owe(self.lanes[name].owed, epoch, serial, counter & 0xFF)
 
     def owe_fragments(self, name: LinkName, epoch: int, serial: int, counter: int) -> None:
@@ -324,10 +344,13 @@ class Line:
         self._pump(lane, draft)
 
     def handle_hedge(self, act: OutAct, name: LinkName, draft: Draft) -> None:
-        """No fragment was acknowledged for one timer: the next link gets the act as well."""
+        """It did not leave, or its radio's ack did not come: the next link gets the act as well.
+
+        No miss yet: the answer may still come, or the receipt's timer will tell.
+        """
         attempt = act.attempts.get(name)
-        if attempt is not None and attempt.unresolved > 0:
-            self._prober.missed(self.lanes[name], draft)
+        if attempt is not None:
+            attempt.is_hedged = True
             self.dispatcher.hedge(act, self.lanes[name], draft)
 
     def handle_retransmission(self, act: OutAct, name: LinkName, draft: Draft) -> None:
@@ -376,16 +399,19 @@ class Line:
         attempt.size_last = flight.size
         if not flight.want_ack:
             attempt.unresolved = max(attempt.unresolved - 1, 0)
-        wait = lane.health.timer_ms(flight.size)
+        now = draft.now.instant
+        hedge = ("hedge", act.id, lane.name)
+        wait_ms, hedge_ms = lane.health.timer_ms(flight.size), lane.health.hedge_ms(flight.size)
+        if flight.want_ack:
+            # Of several fragments the first that is lost counts, not the last that left.
+            self._timers.set_earlier(hedge, self._after(now, hedge_ms))
+        elif attempt.queued == 0 and hedge_ms < wait_ms:
+            self._timers.set(hedge, self._after(now, hedge_ms))
+        else:
+            self._timers.drop(hedge)
         if attempt.queued == 0:
             attempt.count += 1
-            self._timers.set(("rtx", act.id, lane.name), self._jittered(draft.now.instant, wait))
-        elif flight.want_ack:
-            # The last fragment may leave long after the first was lost: a radio that nobody hears
-            # is busy with its own retransmissions.
-            self._timers.set_earlier(
-                ("hedge", act.id, lane.name), self._after(draft.now.instant, wait)
-            )
+            self._timers.set(("rtx", act.id, lane.name), self._jittered(now, wait_ms))
 
     def _prove(self, lane: Lane, sample_ms: int | None, draft: Draft) -> None:
         if lane.health.traits is None:
@@ -427,6 +453,10 @@ class Line:
             self._echoes[flight.counter & 0xFF] = (lane.name, self._after(now, airtime_ms))
         self.totals.frames_out += 1
         self.totals.octets_out += len(octets)
+        for act, _ in self._composer.attempts_of(lane, flight):
+            # Should it not even leave: a frame of another may be on air before it.
+            wait_ms = 2 * airtime_ms + lane.health.hedge_ms(flight.size)
+            self._timers.set_earlier(("hedge", act.id, lane.name), self._after(now, wait_ms))
         guard_ms = airtime_ms + self.policy.radio_attempt_guard_ms
         self._timers.set(("lane", self.peer, lane.name), self._after(now, guard_ms))
         draft.effect(

@@ -162,8 +162,30 @@ class LinkHealth:
             )
             base = floor + initial
         else:
-            base = max(floor, self._smoothed_ms + max(4 * self._variation_ms, 20.0))
+            radio = self._traits is not None and self._traits.is_radio
+            policy = self._policy
+            spread = policy.rto_spread_radio_ms if radio else policy.rto_spread_serial_ms
+            base = max(floor, self._smoothed_ms + max(4 * self._variation_ms, spread))
         return min(round(base) << self._backoff, self._policy.rto_max_ms)
+
+    def hedge_ms(self, size: int) -> int:
+        """Wait after a frame of `size` octets left until the next link gets its act as well.
+
+        A radio's retransmission waits for a frame that the far side may have begun; to use another
+        link as well, nothing need be waited for but the answer.
+        """
+        timer_ms = self.timer_ms(size)
+        if self._traits is None or not self._traits.is_radio:
+            return timer_ms
+        answer_ms = round(self._traits.airtime.of(RECEIPT_FRAME_SIZE))
+        return min(timer_ms, answer_ms + self._policy.hedge_slack_radio_ms)
+
+    def ack_ms(self) -> int:
+        """From the end of a frame to the end of the far radio's ack, which may have to let another
+        frame pass.
+        """
+        assert self._traits is not None
+        return 2 * round(self._traits.airtime.of(0))
 
     def beat_interval_ms(self) -> int:
         """Quiet time until the next beat: shorter after a miss, to find out soon."""

@@ -28,6 +28,8 @@ class Attempt:
     size_last: int = 0
     count: int = 0
     """Rounds sent on this link."""
+    is_hedged: bool = False
+    """No answer came in the time after which the next link got the act as well."""
 
 
 @dataclass(slots=True)

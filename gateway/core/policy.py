@@ -26,10 +26,17 @@ class Policy:
     """First retransmission timer of a serial link, above its airtime, before any round trip."""
     rto_initial_radio_ms: int = 2_500
     """The same of a radio: its turn-round and the far radio's own ack come on top of airtime."""
+    rto_spread_serial_ms: int = 20
+    """Least time that a retransmission timer leaves above the smoothed round trip (RFC 6298: G)."""
+    rto_spread_radio_ms: int = 250
+    """The same of a radio: whoever repeats while the answer waits for the channel loses both."""
     rto_max_ms: int = 60_000
     """Cap of a timer that backs off while nothing at all is heard (RFC 6298 section 2.5)."""
     rto_slack_ms: int = 40
     """Far commit and scheduling, added to airtimes as the floor of every timer."""
+    hedge_slack_radio_ms: int = 400
+    """Turn-round of two radios: an answer that is not there by its airtime and this is missed, as
+    far as the choice of links goes."""
     radio_attempt_guard_ms: int = 50_000
     """Longest wait for the radio's verdict on a packet; firmware says MAX_RETRANSMIT after 23 s,
     44 s with much traffic (measured)."""

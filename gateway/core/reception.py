@@ -64,9 +64,13 @@ class Owed:
     fragments: dict[tuple[int, int], None] = field(default_factory=dict)
     displayed: dict[int, dict[int, None]] = field(default_factory=dict)
     echo: int | None = None
+    copies: list[Paid] = field(default_factory=list)
+    """Receipts that go again in a frame of their own, since many get lost."""
+    copy_count: int = 0
+    """How many more times."""
 
     def __bool__(self) -> bool:
-        return bool(self.serials or self.fragments or self.displayed)
+        return bool(self.serials or self.fragments or self.displayed or self.copy_count)
 
 
 class Reception:
@@ -146,8 +150,23 @@ class Reception:
             del serials[next(iter(serials))]
         owed.echo = echo
 
-    def settle(self, owed: Owed) -> list[Paid]:
-        """The items that pay what is owed, and nothing owed any more. The echo goes once."""
+    def settle(self, owed: Owed, *, copy_count: int = 0) -> list[Paid]:
+        """The items that pay what is owed; nothing is owed any more but `copy_count` copies.
+
+        The echo goes once, and with each copy.
+        """
+        items = self._pay(owed)
+        if items:
+            # Copies of older ones that have not gone yet make room: what is newer says as much.
+            owed.copies = [item for item in items if not isinstance(item, DisplayedItem)]
+            owed.copy_count = copy_count if owed.copies else 0
+            return items
+        if not owed.copy_count:
+            return []
+        owed.copy_count -= 1
+        return owed.copies
+
+    def _pay(self, owed: Owed) -> list[Paid]:
         items: list[Paid] = []
         echo = owed.echo
         for epoch, serials in owed.serials.items():

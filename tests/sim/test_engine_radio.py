@@ -25,6 +25,14 @@ REST_MS = {
 }
 
 
+def unproven() -> ByHand:
+    """A radio that has not proven itself: there its own acks and verdict are asked for."""
+    world = settled(radio=True, cable=False)
+    world.hold("radio")
+    world.line().lanes[RADIO].health.state = LinkState.PROBING
+    return world
+
+
 def waits_for_frame(world: ByHand, limit_ms: int) -> int:
     return world.run_until(lambda: bool(world.frames), limit_ms)
 
@@ -82,8 +90,7 @@ def test_flash_does_not_break_a_rest() -> None:
 
 def test_an_implicit_ack_is_a_state_of_its_own_and_no_receipt() -> None:
     """RELAYED: some radio repeated it; the notice still goes on until the far gateway has it."""
-    world = settled(radio=True, cable=False)
-    world.hold("radio")
+    world = unproven()
     notice = send(world, draft())
     frame = world.next_frame("radio")
     world.sent(frame)
@@ -103,8 +110,7 @@ def test_an_implicit_ack_is_a_state_of_its_own_and_no_receipt() -> None:
 
 def test_a_relay_of_an_act_without_a_record_is_no_state() -> None:
     """Answers and VOIDs have none; in STORE REFUSED nothing is written."""
-    world = settled(radio=True, cable=False)
-    world.hold("radio")
+    world = unproven()
     notice = send(world, draft(kind=Kind.NOTIFY))
     frame = world.next_frame("radio")
     world.sent(frame)
@@ -119,8 +125,7 @@ def test_a_relay_of_an_act_without_a_record_is_no_state() -> None:
 
 def test_a_real_ack_starts_our_timer_and_its_absence_does_not() -> None:
     """One owner an attempt: nothing is sent again while the firmware may still retransmit."""
-    world = settled(radio=True, cable=False)
-    world.hold("radio")
+    world = unproven()
     send(world, draft())
     frame = world.next_frame("radio")
     world.sent(frame)
@@ -135,8 +140,7 @@ def test_a_real_ack_starts_our_timer_and_its_absence_does_not() -> None:
 
 def test_a_verdict_that_never_comes_costs_one_guard() -> None:
     """Neither ack nor NAK within 50 s more than the timer: sent again all the same."""
-    world = settled(radio=True, cable=False)
-    world.hold("radio")
+    world = unproven()
     send(world, draft())
     frame = world.next_frame("radio")
     world.sent(frame)
@@ -202,8 +206,7 @@ def test_a_refused_hello_comes_again() -> None:
 
 def test_fragments_that_the_peer_holds_are_not_sent_again() -> None:
     """Its receipt for fragments 0 and 2 of n: only the others go in the next round."""
-    world = settled(radio=True, cable=False)
-    world.hold("radio")
+    world = unproven()
     notice = send(world, draft("f" * 500))
     act = world.line().outgoing.get(notice)
     assert act is not None
@@ -272,9 +275,10 @@ def test_receipts_are_evidence_for_the_link_that_carried_the_frame() -> None:
     world = settled(radio=True)
     world.hold("radio")
     notice = send(world, draft())
-    frame = world.next_frame("radio")
-    world.sent(frame)
-    counter = world.line().lanes[RADIO].flights[frame.transmission].counter
+    flight = world.line().lanes[RADIO].busy
+    assert flight is not None
+    counter = flight.counter
+    world.sent(world.next_frame("radio"))
     health = world.line().lanes[RADIO].health
     health.state = LinkState.DEGRADED
     world.run(10)
@@ -383,3 +387,63 @@ def test_a_reply_to_a_beat_that_finds_no_room_goes_with_the_next_frame() -> None
     assert list(lane.beat_replies) == [7]
     world.sent(world.next_frame("radio"))
     assert lane.beat_replies == {}
+
+
+def test_a_radio_that_works_is_not_asked_for_its_ack() -> None:
+    """Our own timer repeats sooner than its firmware would; before the proof its verdict counts."""
+    world = settled(radio=True, cable=False)
+    world.hold("radio")
+    send(world, draft())
+    frame = world.next_frame("radio")
+    assert not frame.want_ack
+    world.sent(frame)
+    timer = world.line().lanes[RADIO].health.timer_ms(len(frame.octets))
+    assert waits_for_frame(world, 30 * SECOND) <= timer * 9 // 8 + 1
+    world = unproven()
+    send(world, draft())
+    assert world.next_frame("radio").want_ack
+
+
+def test_a_frame_that_does_not_leave_goes_by_the_cable_as_well() -> None:
+    """The radio has it and says nothing, as a wedged one does: twice its airtime is enough."""
+    world = settled(radio=True)
+    world.hold("radio")
+    notice = send(world, draft())
+    frame = world.next_frame("radio")
+    lane = world.line().lanes[RADIO]
+    assert lane.health.traits is not None
+    airtime_ms = lane.health.traits.airtime.of(len(frame.octets))
+    limit_ms = 2 * airtime_ms + lane.health.hedge_ms(len(frame.octets)) + SECOND
+    assert reaches(world, notice, RECEIPT, MINUTE) <= limit_ms
+
+
+def test_a_retransmission_of_the_firmware_is_no_sample_of_the_round_trip() -> None:
+    """The ack came after 9 s: the round trip begins with it; without an ack there is no sample."""
+    world = unproven()
+    health = world.line().lanes[RADIO].health
+    assert health.round_trip_ms is None
+    notice = send(world, draft())
+    flight = world.line().lanes[RADIO].busy
+    assert flight is not None
+    frame = world.next_frame("radio")
+    world.sent(frame)
+    world.run(9 * SECOND)
+    world.acknowledged(frame)
+    world.run(SECOND)
+    world.say(
+        [ReceiptItem(notice.epoch, 1, 0, flight.counter & 0xFF)], sender=2, to=1, link="radio"
+    )
+    assert world.state_of(notice) == RECEIPT
+    assert health.round_trip_ms == SECOND + health.ack_ms()
+    health.state = LinkState.PROBING
+    send(world, draft("second"))
+    flight = world.line().lanes[RADIO].busy
+    assert flight is not None
+    world.sent(world.next_frame("radio"))
+    sampled = health.round_trip_ms
+    world.run(9 * SECOND)
+    world.say(
+        [ReceiptItem(notice.epoch, 2, 0, flight.counter & 0xFF)], sender=2, to=1, link="radio"
+    )
+    assert health.state is LinkState.UP
+    assert health.round_trip_ms == sampled

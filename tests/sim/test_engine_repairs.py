@@ -19,6 +19,7 @@ from gateway.model import (
     AnswerCode,
     Kind,
     LinkName,
+    LinkState,
     Notice,
     Operation,
     Precedence,
@@ -106,6 +107,7 @@ def test_a_rest_asked_for_while_a_frame_leaves_ends_in_time() -> None:
     """The verdict on one frame came while the next was with the driver: its rest had no timer."""
     world = settled(radio=True, cable=False)
     world.hold("radio")
+    world.line().lanes[LinkName("radio")].health.state = LinkState.PROBING
     send(world, draft("first"))
     send(world, draft("second"))
     first = world.next_frame("radio")

@@ -173,3 +173,22 @@ def test_fragments_that_contradict_each_other_start_anew() -> None:
     with pytest.raises(DecodeError):
         held.add_fragment(FragmentItem(0, 7, 1, 1, 2, b"no act"))
     assert held.fragments_held(7, 1) is None
+
+
+def test_a_receipt_goes_again_as_often_as_asked_and_no_more() -> None:
+    """Copies say the same with the same echo; what is owed anew replaces them."""
+    held = reception()
+    hold(held, 7, 1, 2)
+    debt = owed(held, 7, 1)
+    first = held.settle(debt, copy_count=2)
+    assert first == [ReceiptItem(7, 2, 0, 9)]
+    assert debt
+    assert held.settle(debt) == first
+    assert held.settle(debt) == first
+    assert not debt
+    assert held.settle(debt) == []
+    held.owe(debt, 7, 1, 9)
+    held.settle(debt, copy_count=2)
+    held.owe(debt, 7, 2, 8)
+    assert held.settle(debt) == [ReceiptItem(7, 2, 0, 8)]
+    assert not debt, "the older copies are dropped"

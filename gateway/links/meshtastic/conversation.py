@@ -8,6 +8,7 @@ When the radio is gone, frozen or restarted, a method raises `LinkLostError`: st
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from random import Random
 from typing import Final
@@ -68,12 +69,15 @@ class Conversation:
         *,
         rng: Random,
         times: RadioTimes | None = None,
+        watch: Callable[[mesh_pb2.FromRadio], None] | None = None,
     ) -> None:
+        """`watch` sees every message as it came, for those who look a radio over."""
         self._link = link
         self._far_node = far_node
         self._port = port
         self._rng = rng
         self._times = times or RadioTimes()
+        self._watch = watch
         self._parser = StreamParser(_decode)
         self._octets = bytearray()
         self._events: list[LinkEvent] = []
@@ -109,6 +113,10 @@ class Conversation:
         """Send a frame; only while `is_ready`."""
         assert self._transmissions is not None
         self._transmissions.offer(transmit, now_ms)
+
+    def say(self, message: mesh_pb2.ToRadio) -> None:
+        """Write a message that is no frame of ours: an order to the radio itself."""
+        self._write(message)
 
     def feed(self, octets: bytes, now_ms: int) -> None:
         """Take what the port brought. Raises `LinkLostError`."""
@@ -246,6 +254,8 @@ class Conversation:
     # What the radio says
 
     def _take(self, message: mesh_pb2.FromRadio, now_ms: int) -> None:
+        if self._watch is not None:
+            self._watch(message)
         if self._transmissions is None:
             self._take_early(message, now_ms)
             return

@@ -49,7 +49,7 @@ class MeshtasticDriver:
 
     async def run(self, emit: Emit, outbox: Outbox) -> NoReturn:
         """Serve the radio. Raises `LinkLostError`."""
-        port = await _open(self._path)
+        port = await open_radio_port(self._path)
         is_lost = True
         try:
             self._conversation.start(_now_ms())
@@ -119,7 +119,8 @@ class MeshtasticDriver:
             self._changed.clear()
 
 
-async def _open(path: str) -> Port:
+async def open_radio_port(path: str) -> Port:
+    """Open a radio's tty or `tcp://host[:4403]`. Raises `LinkLostError`."""
     if not path.startswith("tcp://"):
         return await open_serial(path, BIT_RATE)
     address = urlsplit(path)

@@ -17,9 +17,24 @@ from typing import TYPE_CHECKING, Any, Final
 from google.protobuf.message import DecodeError as ProtobufError
 
 if TYPE_CHECKING:
-    from meshtastic.protobuf import channel_pb2, config_pb2, mesh_pb2, portnums_pb2
+    from meshtastic.protobuf import (
+        admin_pb2,
+        channel_pb2,
+        config_pb2,
+        mesh_pb2,
+        module_config_pb2,
+        portnums_pb2,
+    )
 
-__all__ = ["ProtobufError", "channel_pb2", "config_pb2", "mesh_pb2", "portnums_pb2"]
+__all__ = [
+    "ProtobufError",
+    "admin_pb2",
+    "channel_pb2",
+    "config_pb2",
+    "mesh_pb2",
+    "module_config_pb2",
+    "portnums_pb2",
+]
 
 _PACKAGE: Final = "meshtastic"
 
@@ -44,6 +59,6 @@ def _load(*names: str) -> list[Any]:
 
 
 if not TYPE_CHECKING:
-    channel_pb2, config_pb2, mesh_pb2, portnums_pb2 = _load(
-        "channel_pb2", "config_pb2", "mesh_pb2", "portnums_pb2"
+    (admin_pb2, channel_pb2, config_pb2, mesh_pb2, module_config_pb2, portnums_pb2) = _load(
+        "admin_pb2", "channel_pb2", "config_pb2", "mesh_pb2", "module_config_pb2", "portnums_pb2"
     )

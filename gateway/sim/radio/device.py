@@ -15,6 +15,7 @@ from gateway.links.meshtastic.stream import SIZE_MAX, StreamParser, encode_frame
 from gateway.sim.air import Air, AirPacket, Signal
 from gateway.sim.faults import fork
 from gateway.sim.radio import messages
+from gateway.sim.radio.admin import AdminModule
 from gateway.sim.radio.handshake import (
     FIRMWARE,
     Identity,
@@ -84,6 +85,7 @@ class SimulatedRadio:
         self.is_cut = False
         self.is_frozen = False
         self._identity = Identity(node_number, name)
+        self._admin = AdminModule()
         self._rng: Random = fork(air.rng)
         self._text_logs = text_logs
         self._relays = relays
@@ -145,6 +147,7 @@ class SimulatedRadio:
     # --- life
 
     def _boot(self) -> None:
+        self.modem = self._admin.modem(self.modem)
         self._boot_ms = self.air.now_ms
         self._parser: StreamParser[Message] = StreamParser(
             lambda octets: messages.parse(mesh_pb2.ToRadio, octets)
@@ -169,6 +172,7 @@ class SimulatedRadio:
             own_user=lambda: bytes(self._identity.user().SerializeToString()),
             relays=self._relays,
         )
+        self._mesh.is_transmitter_on = self._admin.is_transmitter_on
         self._write_frame(mesh_pb2.FromRadio(rebooted=True))
         self._log("INFO", "", f"S:B:37,{FIRMWARE},native,meshtastic/firmware")
         region = f"region={self.modem.region}, name={self.modem.preset}"
@@ -235,7 +239,7 @@ class SimulatedRadio:
         telemetry = self._telemetry()
         for text, message in handshake(nonce, self._identity, self.modem, peers, telemetry):
             self._log("DEBUG", "SerialConsole", text)
-            self._write_frame(message)
+            self._write_frame(self._admin.overlay(message, self.node_number))
         self._session.is_open = True
 
     def _take_packet(self, packet: Message) -> None:
@@ -300,12 +304,7 @@ class SimulatedRadio:
     def _administrate(self, admin: Message, packet_id: int) -> bool:
         """Obey; True where the answer is more than an ack."""
         variant = admin.WhichOneof("payload_variant")
-        if variant == "reboot_seconds" and admin.reboot_seconds >= 0:
-            boot = self._reboot_count
-            self.air.timetable.at(
-                self.air.now_ms + admin.reboot_seconds * 1000, lambda: self._planned_reboot(boot)
-            )
-            return False
+        self._admin.obey(admin, reboot=self._plan_reboot)
         reply = messages.admin_pb2.AdminMessage(session_passkey=self._session_key)
         if variant == "get_config_request":
             reply.get_config_response.sessionkey.SetInParent()
@@ -318,6 +317,11 @@ class SimulatedRadio:
         )
         self._answer_own(data, PRIORITY.RELIABLE)
         return True
+
+    def _plan_reboot(self, after_s: int) -> None:
+        boot = self._reboot_count
+        due_ms = self.air.now_ms + after_s * 1000
+        self.air.timetable.at(due_ms, lambda: self._planned_reboot(boot))
 
     def _planned_reboot(self, boot: int) -> None:
         if boot == self._reboot_count and not self.is_frozen:

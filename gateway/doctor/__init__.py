@@ -1,0 +1,1 @@
+"""What `hotline doctor` examines: one module a subject. Nothing here changes the machine."""

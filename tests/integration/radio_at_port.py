@@ -1,0 +1,125 @@
+"""A simulated radio for the `hotline` command: on a pty, on TCP; and the command as a process."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import sys
+from asyncio.subprocess import PIPE
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+from typing import Any
+
+from gateway.sim.air import Air
+from gateway.sim.radio import RadioPort, SimulatedRadio
+
+ROOT = Path(__file__).parents[2]
+NORTH, SOUTH = 0x4D4C00A1, 0x4D4C00B2
+DEADLINE_S = 60
+
+
+def two_radios() -> SimulatedRadio:
+    """NORTH's radio; SOUTH's is on its air."""
+    air = Air(Random(1))
+    north = SimulatedRadio(NORTH, "North", air)
+    SimulatedRadio(SOUTH, "South", air)
+    return north
+
+
+@contextlib.asynccontextmanager
+async def radio_on_pty(radio: SimulatedRadio, path: Path) -> AsyncIterator[str]:
+    async with RadioPort(radio, path):
+        yield str(path)
+
+
+@contextlib.asynccontextmanager
+async def radio_on_tcp(radio: SimulatedRadio, folder: Path) -> AsyncIterator[str]:
+    """As the firmware's port 4403: a reboot ends the connection."""
+    writers: list[asyncio.StreamWriter] = []
+
+    async def pump(source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(OSError):
+            while octets := await source.read(4096):
+                target.write(octets)
+                await target.drain()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writers.append(writer)
+        near, far = await _open_tty(folder / "tty")
+        pumps = [
+            asyncio.ensure_future(pump(reader, far)),
+            asyncio.ensure_future(pump(near, writer)),
+        ]
+        await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
+        for each in pumps:
+            each.cancel()
+        far.close()
+        writer.close()
+
+    async with RadioPort(radio, folder / "tty"):
+        server = await asyncio.start_server(serve, "127.0.0.1", 0)
+        try:
+            yield f"tcp://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        finally:
+            server.close()
+            for writer in writers:
+                writer.close()
+
+
+async def _open_tty(path: Path) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    import termios
+    import tty
+
+    loop = asyncio.get_running_loop()
+    descriptor = os.open(path, os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK)
+    tty.setraw(descriptor, termios.TCSANOW)
+    reader = asyncio.StreamReader()
+    await loop.connect_read_pipe(
+        lambda: asyncio.StreamReaderProtocol(reader), os.fdopen(os.dup(descriptor), "rb", 0)
+    )
+    transport, protocol = await loop.connect_write_pipe(
+        asyncio.streams.FlowControlMixin, os.fdopen(descriptor, "wb", 0)
+    )
+    return reader, asyncio.StreamWriter(transport, protocol, None, loop)
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """A run of the command."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def document(self) -> Any:
+        return json.loads(self.out)
+
+    def has(self, mark: str, words: str) -> None:
+        """Among the findings is one with this mark and these words."""
+        findings = self.document["findings"]
+        assert [it for it in findings if it["mark"] == mark and words in it["text"]], findings
+
+
+async def hotline(*arguments: str, config: Path | None = None) -> Ended:
+    """Run the command beside this loop, which serves the radio."""
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("HOTLINE")}
+    if config is not None:
+        clean["HOTLINE_CONFIG"] = str(config)
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "gateway.cli.main", *arguments, stdout=PIPE, stderr=PIPE, cwd=ROOT,
+        env=clean,
+    )  # fmt: skip
+    try:
+        async with asyncio.timeout(DEADLINE_S):
+            out, err = await process.communicate()
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
+    assert b"Traceback" not in err, err.decode()
+    assert process.returncode is not None
+    return Ended(process.returncode, out.decode(), err.decode())

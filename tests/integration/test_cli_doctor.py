@@ -1,0 +1,136 @@
+"""`hotline doctor` at a real station: beside a running gateway, without it, at a real broker."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from gateway.doctor.broker import connect_packet
+from gateway.sim.bench.files import RADIO, LineOptions, Ports, StationFiles, write_line
+from tests.integration.live_line import live_line
+from tests.integration.mosquitto import mosquitto, needs_mosquitto
+from tests.integration.radio_at_port import hotline, radio_on_pty, two_radios
+
+FAR_NODE = {"NORTH": "!4d4c00b2", "SOUTH": "!4d4c00a1"}
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """Short: the path of a Unix socket has at most 107 octets."""
+    path = Path(tempfile.mkdtemp(prefix="hotline-test-"))
+    yield path
+    shutil.rmtree(path)
+
+
+def station(folder: Path, broker: str | None = None) -> StationFiles:
+    """NORTH's files, with a radio as its only link."""
+    ports = {
+        name: Ports(radio=str(folder / f"radio-{name}"), far_node=FAR_NODE[name], cable="")
+        for name in FAR_NODE
+    }
+    urls = {} if broker is None else {"NORTH": broker}
+    line = write_line(folder, ports, LineOptions(baud=9600, links=(RADIO,), mqtt_urls=urls))
+    return line.stations["NORTH"]
+
+
+async def test_without_a_gateway_the_radio_itself_is_asked(folder: Path) -> None:
+    """Keys with their words, disk, radio with the far one; no gateway runs; then a bad key file."""
+    files = station(folder)
+    async with radio_on_pty(two_radios(), folder / "radio-NORTH"):
+        found = await hotline("doctor", "--json", config=files.config)
+        assert found.code == 0, found.out
+        for mark, words in (
+            ("ok", "hotline.toml has no problem"),
+            ("look", "does not run"),
+            ("ok", "answers: firmware 2.7.26"),
+            ("ok", "far radio !4d4c00b2 'South' known with its key"),
+            ("look", "the lamps are simulated"),
+            ("ok", "reached the disk"),
+            ("ok", "own card NORTH (station 1): words "),
+            ("ok", "far card SOUTH (station 2): words "),
+        ):
+            found.has(mark, words)
+        (files.folder / "station.key").chmod(0o644)
+        found = await hotline("doctor", "--json", config=files.config)
+        assert found.code == 1
+        found.has("fault", "others may read or change it")
+        found.has("fault", "station.key may be read by others")
+        found.has("ok", "answers: firmware 2.7.26")
+    found = await hotline("doctor", config=files.config)
+    assert found.code == 1
+    assert "fault  radio" in found.out
+    assert "do: plug the device in" in found.out
+
+
+async def test_beside_a_running_gateway_its_ports_are_not_touched(folder: Path) -> None:
+    """The gateway is asked; its radio goes on without a new session; --far goes through it."""
+    options = LineOptions(baud=9600, links=(RADIO,))
+    async with live_line(options) as line:
+        await line.until_up(RADIO)
+        config = line.north.files.config
+        port = str(line.folder / "radio-north")
+        found = await hotline("doctor", "--json", config=config)
+        assert found.code == 0, found.out
+        found.has("ok", "runs and answers")
+        found.has("ok", "link radio to SOUTH")
+        found.has("ok", "the far gateway SOUTH answers")
+        found.has("ok", f"{port} belongs to the running gateway and was not touched; it says")
+        named = await hotline("doctor", "--json", "--port", port, config=config)
+        named.has("ok", f"{port} belongs to the running gateway")
+        other = await hotline("doctor", "--json", "--port", port)
+        other.has("fault", "is open by")
+        refused = await hotline("radio", "show", "--port", port)
+        assert (refused.code, "in use by another program" in refused.err) == (4, True)
+        far = await hotline("doctor", "--json", "--far", "--timeout", "5s", config=config)
+        for words in ("our device works (radio)", "the path works", "their gateway stored"):
+            far.has("ok", words)
+        far.has("look", "no person has answered the check yet")
+        status, document = await line.south.api.request("GET", "/v1/inbox")
+        assert status == 200
+        (check,) = document["notices"]
+        assert (check["kind"], check["operation"]) == ("CHECK", "TEST")
+
+
+async def test_a_gateway_that_is_away_has_no_far_test(folder: Path) -> None:
+    """--far says what to start."""
+    found = await hotline("doctor", "--json", "--far", config=station(folder).config)
+    assert found.code == 1
+    found.has("fault", "no gateway runs here")
+
+
+@needs_mosquitto
+async def test_the_broker_is_greeted_and_nothing_stays(folder: Path) -> None:
+    """Accepted, refused, away; after it the broker has no session of ours."""
+    async with mosquitto(folder) as broker:
+        files = station(folder, broker.url)
+        found = await hotline("doctor", "--json", config=files.config)
+        found.has("ok", f"{broker.url} accepts no user")
+        found.has("ok", "receive maximum 20")
+        # The same client without a clean start: the broker tells whether it kept a session.
+        connect = bytearray(connect_packet("hotline-doctor-NORTH", None, None))
+        connect[connect.index(b"MQTT") + 5] = 0
+        reader, writer = await asyncio.open_connection("127.0.0.1", broker.port)
+        writer.write(connect)
+        connack = await reader.readexactly(4)
+        writer.close()
+        assert connack[0] == 0x20
+        assert connack[2:] == b"\x00\x00", "no session present, and success"
+    found = await hotline("doctor", "--json", config=files.config)
+    found.has("fault", f"{broker.url} cannot be reached")
+
+
+@needs_mosquitto
+async def test_a_broker_that_refuses_us(folder: Path) -> None:
+    """Without the user that it wants."""
+    (folder / "passwords").write_text("")
+    lines = ("allow_anonymous false", f"password_file {folder}/passwords")
+    async with mosquitto(folder, *lines) as broker:
+        files = station(folder, broker.url)
+        found = await hotline("doctor", "--json", config=files.config)
+    assert found.code == 1
+    found.has("fault", "refuses no user: Not authorized")

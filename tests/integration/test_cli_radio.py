@@ -1,0 +1,130 @@
+"""`hotline radio` and `hotline doctor --port` at simulated radios on a pty and on TCP."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import os
+import pty
+import tty
+from pathlib import Path
+
+import pytest
+
+from tests.integration.radio_at_port import hotline, radio_on_pty, radio_on_tcp, two_radios
+
+KEY = base64.b64encode(bytes(range(32))).decode()
+
+
+@pytest.fixture
+def key_file(tmp_path: Path) -> Path:
+    path = tmp_path / "channel.key"
+    path.write_text(KEY + "\n")
+    path.chmod(0o600)
+    return path
+
+
+async def test_a_fresh_radio_is_set_up_and_then_the_doctor_finds_nothing(
+    tmp_path: Path, key_file: Path
+) -> None:
+    """Shown, written, restarted, read again; the second time nothing is written."""
+    wishes = (
+        *("--preset", "short-fast", "--role", "client_mute", "--channel", "Hotline"),
+        *("--channel-key-file", str(key_file), "--long-name", "NORTH hotline"),
+    )
+    async with radio_on_pty(two_radios(), tmp_path / "radio") as port:
+        before = await hotline("radio", "show", "--port", port, "--json")
+        assert (before.code, before.document["preset"]) == (0, "LONG_FAST")
+        asked = await hotline("radio", "set-up", "--port", port, *wishes)
+        assert asked.code == 2
+        assert "lora.modem_preset" in asked.out
+        assert "nothing was written" in asked.err
+        done = await hotline("radio", "set-up", "--port", port, *wishes, "--yes")
+        assert done.code == 0, done.err
+        assert "written, restarted and verified: 7 settings" in done.out
+        assert KEY not in done.out
+        again = await hotline("radio", "set-up", "--port", port, *wishes)
+        assert (again.code, "nothing was written" in again.out) == (0, True)
+        after = await hotline("radio", "show", "--port", port, "--json")
+        assert (after.document["preset"], after.document["role"]) == ("SHORT_FAST", "CLIENT_MUTE")
+        assert after.document["channel"] == "Hotline"
+        assert after.document["long_name"] == "NORTH hotline"
+        assert [it["name"] for it in after.document["nodes"]] == ["South"]
+        found = await hotline("doctor", "--port", port, "--json")
+        assert found.code == 0, found.out
+        of_radio = [it for it in found.document["findings"] if it["topic"] == "radio"]
+        assert [it["mark"] for it in of_radio] == ["ok"] * len(of_radio)
+        assert len(of_radio) >= 8
+
+
+async def test_a_radio_on_tcp(tmp_path: Path) -> None:
+    """The same by tcp://, with a set-up."""
+    async with radio_on_tcp(two_radios(), tmp_path) as port:
+        found = await hotline("doctor", "--port", port, "--json")
+        found.has("ok", f"!4d4c00a1 'North' at {port} answers")
+        found.has("look", "the key of every fresh radio")
+        done = await hotline("radio", "set-up", "--port", port, "--role", "CLIENT_MUTE", "--yes")
+        assert done.code == 0, done.err
+        shown = await hotline("radio", "show", "--port", port)
+        assert "CLIENT_MUTE" in shown.out
+
+
+async def test_a_fault_of_a_radio_is_exit_code_1(tmp_path: Path) -> None:
+    """A port without a radio, a port that is silent, no server: each one sentence, each in time."""
+    gone = await hotline("doctor", "--port", str(tmp_path / "none"), "--json")
+    assert gone.code == 1
+    gone.has("fault", "is not there")
+    master, slave = pty.openpty()
+    try:
+        tty.setraw(slave)
+        silent = await hotline("doctor", "--port", os.ttyname(slave), "--json")
+    finally:
+        os.close(master)
+        os.close(slave)
+    assert silent.code == 1
+    held = [it for it in silent.document["findings"] if "was not touched" in it["text"]]
+    assert held, "this test has it open"
+    shown = await hotline("radio", "show", "--port", "tcp://127.0.0.1:1")
+    assert shown.code == 4
+    assert "is not there" in shown.err
+
+
+async def test_a_silent_port_ends_in_time(tmp_path: Path) -> None:
+    """A server that takes octets and never answers: the handshake's deadline ends it."""
+
+    async def swallow(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while await reader.read(4096):
+            pass
+        writer.close()
+
+    server = await asyncio.start_server(swallow, "127.0.0.1", 0)
+    port = f"tcp://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    try:
+        found = await hotline("doctor", "--port", port, "--json")
+    finally:
+        server.close()
+    assert found.code == 1
+    found.has("fault", f"no Meshtastic radio answered at {port} in 15 s")
+
+
+@pytest.mark.parametrize("port", ["ttyACM0", "tcp://", "tcp://host:port", "http://host"])
+async def test_a_port_that_is_none(port: str) -> None:
+    """A usage error with what to write."""
+    for command in (("doctor",), ("radio", "show")):
+        ended = await hotline(*command, "--port", port)
+        assert (ended.code, "tcp://host:4403" in ended.err) == (2, True)
+
+
+async def test_wrong_wishes_touch_no_radio(tmp_path: Path, key_file: Path) -> None:
+    """An unknown word, a key that others may read, a key that is none."""
+    port = ("--port", str(tmp_path / "none"))
+    word = await hotline("radio", "set-up", *port, "--region", "ATLANTIS")
+    assert (word.code, "EU_868" in word.err) == (2, True)
+    key_file.chmod(0o644)
+    wish = ("--channel", "Hotline", "--channel-key-file", str(key_file))
+    opened = await hotline("radio", "set-up", *port, *wish)
+    assert (opened.code, "chmod 600" in opened.err) == (78, True)
+    key_file.chmod(0o600)
+    key_file.write_text("c2hvcnQ=\n")
+    short = await hotline("radio", "set-up", *port, *wish)
+    assert (short.code, "has 5 octets" in short.err) == (2, True)

@@ -1,0 +1,426 @@
+"""Every finding of `hotline doctor`, bad and good: a machine in a folder, or values for a judge."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gateway.config.settings import MqttSettings
+from gateway.doctor import clock, daemon, disk, disturbance, gpio, installation, keys, ports
+from gateway.doctor.broker import Welcome, connect_packet, judge_welcome, parse_connack
+from gateway.doctor.finding import NOTHING_TO_DO, Finding, Mark
+from gateway.doctor.machine import Machine
+from gateway.queues.mqtt_socket import Broker
+from gateway.store.folder import BALLAST_SIZE
+
+ROOT = Path(__file__).parents[2]
+OK, LOOK, FAULT = Mark.OK, Mark.LOOK, Mark.FAULT
+
+
+def of(found: Finding | Iterable[Finding]) -> list[Finding]:
+    return [found] if isinstance(found, Finding) else list(found)
+
+
+def check(found: Finding | Iterable[Finding], mark: Mark, words: str) -> None:
+    """One finding has this mark and says this; whatever is not ok says what to do."""
+    findings = of(found)
+    assert [it for it in findings if it.mark is mark and words in it.text], findings
+    assert all(it.mark is OK or it.remedy != NOTHING_TO_DO for it in findings)
+
+
+class Pretend:
+    """Builds a machine in a folder."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.machine = Machine(root)
+
+    def file(self, name: str, text: str = "") -> Pretend:
+        path = self.root / name.lstrip("/")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+        return self
+
+    def link(self, name: str, target: Path | str) -> Pretend:
+        path = self.root / name.lstrip("/")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.symlink_to(target)
+        return self
+
+    def process(self, number: int, name: str) -> Pretend:
+        return self.file(f"/proc/{number}/comm", f"{name}\n")
+
+    def radio_board(self) -> Pretend:
+        """An ESP32-S3 as the kernel shows it."""
+        usb = "/sys/devices/usb1/1-1"
+        self.file(f"{usb}/idVendor", "303a\n").file(f"{usb}/idProduct", "1001\n")
+        self.file(f"{usb}/product", "USB JTAG/serial debug unit\n").file(f"{usb}/1-1:1.0/x")
+        self.file("/sys/class/tty/ttyACM0/dev", "166:0").file("/dev/ttyACM0")
+        self.link("/sys/class/tty/ttyACM0/device", self.root / f"{usb}/1-1:1.0".lstrip("/"))
+        return self.link("/dev/serial/by-id/usb-Espressif-if00", "../../ttyACM0")
+
+
+BY_ID = "/dev/serial/by-id/usb-Espressif-if00"
+
+MACHINES: list[tuple[str, Callable[[Pretend], Any], Callable[[Machine], Any], Mark, str]] = [
+    # what, how the machine is, what looks at it, mark, words
+    ("no adapter", lambda it: it, lambda m: ports.examine_ports(m, ()), LOOK, "no USB serial"),
+    (
+        "an unused radio board",
+        lambda it: it.radio_board(),
+        lambda m: ports.examine_ports(m, ()),
+        LOOK,
+        f"Espressif ESP32-S3 or C3), {BY_ID}; nobody has it open; the configuration does not",
+    ),
+    (
+        "a configured radio board",
+        lambda it: it.radio_board(),
+        lambda m: ports.examine_ports(m, (BY_ID,)),
+        OK,
+        "/dev/ttyACM0, USB 303a:1001 USB JTAG/serial debug unit (Espressif ESP32-S3 or C3)",
+    ),
+    (
+        "a board that is held",
+        lambda it: (
+            it.radio_board().process(77, "screen").link("/proc/77/fd/3", it.root / "dev/ttyACM0")
+        ),
+        lambda m: ports.examine_ports(m, ()),
+        OK,
+        "open by screen (process 77)",
+    ),
+    (
+        "a configured port that is gone",
+        lambda it: it,
+        lambda m: ports.examine_ports(m, (BY_ID,)),
+        FAULT,
+        f"{BY_ID} is configured and not there",
+    ),
+    (
+        "a name that changes",
+        lambda it: it.radio_board(),
+        lambda m: ports.examine_ports(m, ("/dev/ttyACM0",)),
+        LOOK,
+        "changes with the order",
+    ),
+    (
+        "a name that stays",
+        lambda it: it.radio_board(),
+        lambda m: ports.examine_ports(m, (BY_ID,)),
+        OK,
+        f"{BY_ID} is there",
+    ),
+    (
+        "ModemManager runs",
+        lambda it: it.process(5, "ModemManager"),
+        disturbance.examine_disturbances,
+        FAULT,
+        "ModemManager runs",
+    ),
+    (
+        "ModemManager is told",
+        lambda it: it.process(5, "ModemManager").file(
+            f"/usr/lib/udev/rules.d/{disturbance.OUR_RULE}"
+        ),
+        disturbance.examine_disturbances,
+        OK,
+        "told by udev",
+    ),
+    (
+        "ModemManager waits",
+        lambda it: it.file("/usr/sbin/ModemManager"),
+        disturbance.examine_disturbances,
+        LOOK,
+        "ModemManager is installed",
+    ),
+    ("no ModemManager", lambda it: it, disturbance.examine_disturbances, OK, "not installed"),
+    (
+        "brltty runs",
+        lambda it: it.process(6, "brltty"),
+        disturbance.examine_disturbances,
+        FAULT,
+        "brltty runs",
+    ),
+    (
+        "brltty waits",
+        lambda it: it.file("/usr/bin/brltty"),
+        disturbance.examine_disturbances,
+        LOOK,
+        "brltty is installed",
+    ),
+    (
+        "brltty is masked",
+        lambda it: it.file("/usr/bin/brltty").link(
+            "/etc/systemd/system/brltty-udev.service", "/dev/null"
+        ),
+        disturbance.examine_disturbances,
+        OK,
+        "brltty is not in the way",
+    ),
+    ("no systemd", lambda it: it, installation.examine_service, LOOK, "systemd does not run"),
+    ("versions", lambda it: it, installation.examine_versions, OK, version("cryptography")),
+]
+
+
+@pytest.mark.parametrize(
+    ("make", "look_at", "mark", "words"),
+    [row[1:] for row in MACHINES],
+    ids=[it[0] for it in MACHINES],
+)
+def test_findings_of_a_machine(
+    make: Callable[[Pretend], Any],
+    look_at: Callable[[Machine], Any],
+    mark: Mark,
+    words: str,
+    tmp_path: Path,
+) -> None:
+    """Each state of a machine has its mark and its words."""
+    pretend = Pretend(tmp_path)
+    make(pretend)
+    check(look_at(pretend.machine), mark, words)
+
+
+@dataclass
+class Sources:
+    """A clock of a test."""
+
+    wall: int = 1_800_000_000_000
+    is_ntp: bool = False
+
+    def boot_ms(self) -> int:
+        return 0
+
+    def wall_ms(self) -> int:
+        return self.wall
+
+    def is_synchronised(self) -> bool:
+        return self.is_ntp
+
+    def boot_id(self) -> str:
+        return "boot"
+
+
+def test_clock(tmp_path: Path) -> None:
+    """NTP and a manual clock are good; neither, a clock of 1970 and no battery are told."""
+    pretend = Pretend(tmp_path)
+
+    def look_at(sources: Sources, *, is_manual: bool = False) -> list[Finding]:
+        return list(clock.examine_clock(pretend.machine, sources, is_manual=is_manual))
+
+    check(look_at(Sources(is_ntp=True)), OK, "synchronised by NTP")
+    check(look_at(Sources(), is_manual=True), OK, "set by hand")
+    check(look_at(Sources()), LOOK, "NTP does not discipline")
+    check(look_at(Sources(wall=5)), FAULT, "before this software existed")
+    check(look_at(Sources()), LOOK, "no real-time clock")
+    pretend.file("/sys/class/rtc/rtc0/name", "rpi-rtc")
+    check(look_at(Sources()), OK, "rtc0, rpi-rtc")
+
+
+def test_permissions() -> None:
+    """Owner, group and others; a device of root's group is not mended by joining that group."""
+
+    def status(mode: int, *, uid: int = 0, gid: int = 20) -> os.stat_result:
+        return os.stat_result((0o20000 | mode, 0, 0, 0, uid, gid, 0, 0, 0, 0))
+
+    person = ports.Person("hotline", 900, frozenset({900, 20}))
+    stranger = ports.Person("visitor", 901, frozenset({901}))
+    check(ports.judge_access("/dev/x", status(0o660), person), OK, "may use /dev/x")
+    check(ports.judge_access("/dev/x", status(0o600, uid=900), person), OK, "may use")
+    check(ports.judge_access("/dev/x", status(0o666), stranger), OK, "may use")
+    found = ports.judge_access("/dev/x", status(0o660), stranger)
+    check(found, FAULT, "visitor may not use /dev/x (mode 0660, group dialout)")
+    assert "usermod -aG dialout visitor" in found.remedy
+    found = ports.judge_access("/dev/x", status(0o600, gid=0), person)
+    check(found, FAULT, "may not use")
+    assert "udev" in found.remedy
+
+
+def test_gpio_libraries_and_chip(tmp_path: Path) -> None:
+    """Missing, known bad, forced elsewhere, good; a chip with another label or none."""
+
+    def libraries(gpiozero: str | None, lgpio: str | None, forced: str | None = None) -> Finding:
+        return gpio.judge_libraries({"gpiozero": gpiozero, "lgpio": lgpio}, forced=forced)
+
+    check(libraries("2.0.1.post3", "0.2.2.0"), OK, "are there")
+    check(libraries(None, "0.2.2.0"), FAULT, "gpiozero cannot be imported")
+    check(libraries("2.0.1.post1", "0.2.2.0"), FAULT, "wrong factory")
+    check(libraries("2.0.1.post3", "0.0.0.2"), FAULT, "wrong factory")
+    check(libraries("2.0.1.post3", "0.2.2.0", "rpigpio"), LOOK, "GPIOZERO_PIN_FACTORY is rpigpio")
+    check(gpio.judge_chips({"gpiochip4": "pinctrl-rp1"}), OK, "gpiochip4 (pinctrl-rp1)")
+    check(gpio.judge_chips({"gpiochip0": "brcmvirt"}), FAULT, "gpiochip0 (brcmvirt)")
+    machine = Pretend(tmp_path).file("/dev/gpiochip0").machine
+    check(gpio.examine_gpio(machine, "lgpio"), FAULT, "gpiochip0 (Inappropriate ioctl")
+    check(gpio.examine_gpio(machine, "none"), OK, "no lamps")
+    check(gpio.examine_gpio(machine, "mock"), LOOK, "simulated")
+
+
+def test_known_chips_are_those_of_the_driver() -> None:
+    """The doctor does not import gpiozero, so it has the labels once more."""
+    from gateway.indicators.gpio import CHIP_LABELS
+
+    assert gpio.CHIP_LABELS == CHIP_LABELS
+
+
+def test_disk(tmp_path: Path) -> None:
+    """Room, files left, a write that lands, a folder that is missing or gone, the ballast."""
+    machine = Machine()
+    check(disk.judge_room(tmp_path, free=1 << 30, inodes=9999, total=9999), OK, "1024 MiB free")
+    check(disk.judge_room(tmp_path, free=100 << 20, inodes=9999, total=9999), LOOK, "gets full")
+    check(disk.judge_room(tmp_path, free=1 << 20, inodes=9999, total=9999), FAULT, "is full")
+    check(disk.judge_room(tmp_path, free=1 << 30, inodes=5, total=9999), FAULT, "is full")
+    check(disk.examine_disk(machine, tmp_path), OK, "reached the disk")
+    assert list(tmp_path.iterdir()) == [], "the trial is gone"
+    check(disk.examine_disk(machine, tmp_path / "none"), FAULT, "is not there")
+    ballast = tmp_path / "ballast"
+    check(disk.judge_ballast(ballast, is_running=False), OK, "no ballast yet")
+    check(disk.judge_ballast(ballast, is_running=True), FAULT, "has 0 octets")
+    with ballast.open("wb") as file:
+        file.truncate(BALLAST_SIZE)
+    check(disk.judge_ballast(ballast, is_running=True), OK, "is there (4 MiB)")
+
+
+def test_a_disk_that_takes_no_write() -> None:
+    """A folder of /proc refuses every file, as a broken disk does."""
+    found = list(disk.examine_disk(Machine(), Path("/proc/self")))
+    assert any(it.mark is FAULT and "failed" in it.text for it in found), found
+
+
+def test_private_files(tmp_path: Path) -> None:
+    """Mode and owner of a key; one that is missing."""
+    path = tmp_path / "station.key"
+    check(keys.judge_private(path, None), FAULT, "cannot be found")
+    path.write_text("x")
+    path.chmod(0o600)
+    check(keys.judge_private(path, os.getuid()), OK, "mode 0600")
+    check(keys.judge_private(path, os.getuid() + 1), FAULT, "cannot read it")
+    path.chmod(0o640)
+    found = keys.judge_private(path, None)
+    check(found, FAULT, "others may read")
+    assert found.remedy == f"sudo chmod 600 {path}"
+
+
+def test_service() -> None:
+    """As `systemctl show` tells: not installed, stopped, not enabled, restarted, good."""
+    good = {
+        "LoadState": "loaded",
+        "ActiveState": "active",
+        "SubState": "running",
+        "UnitFileState": "enabled",
+        "NRestarts": "0",
+    }
+    check(installation.judge_service(good), OK, "active (running), enabled")
+    check(installation.judge_service({"LoadState": "not-found"}), LOOK, "not installed")
+    check(installation.judge_service({**good, "ActiveState": "failed"}), FAULT, "is failed")
+    check(installation.judge_service({**good, "UnitFileState": "disabled"}), FAULT, "stays off")
+    check(installation.judge_service({**good, "NRestarts": "3"}), LOOK, "restarted 3 times")
+    check(installation.judge_versions({"cbor2": None}, "x"), FAULT, "not installed: cbor2")
+
+
+def test_configuration(tmp_path: Path) -> None:
+    """Missing, named and missing, and each problem a finding of its own."""
+    path = tmp_path / "hotline.toml"
+    settings, found = installation.examine_configuration(path, is_named=False)
+    assert settings is None
+    check(found, LOOK, "is not there")
+    check(installation.examine_configuration(path, is_named=True)[1], FAULT, "cannot be read")
+    path.write_text('[station]\nname = "north"\n')
+    settings, found = installation.examine_configuration(path, is_named=True)
+    assert settings is None
+    assert len([it for it in found if it.mark is FAULT]) > 1
+    (readme,) = [
+        part.split("```")[0] for part in (ROOT / "README.md").read_text().split("```toml\n")[1:]
+    ]
+    path.write_text(readme)
+    settings, found = installation.examine_configuration(path, is_named=True)
+    check(found, FAULT, "station.key cannot be read")
+    assert settings is not None, "the file alone can be used"
+    assert settings.station.name == tomllib.loads(readme)["station"]["name"]
+
+
+def test_gateway_and_its_links() -> None:
+    """What the API says: device, path, far gateway; and a gateway that is away or silent."""
+    link = {"name": "radio", "state": "UP", "device_up": True, "detail": "d", "heard_ms_ago": 900}
+    check(daemon.judge_link("SOUTH", {**link, "round_trip_ms": 70}), OK, "round trip 70 ms")
+    check(daemon.judge_link("SOUTH", {**link, "device_up": False}), FAULT, "does not work (d)")
+    check(daemon.judge_link("SOUTH", {**link, "heard_ms_ago": None}), LOOK, "heard never")
+    check(daemon.judge_link("SOUTH", {**link, "state": "DOWN"}), LOOK, "state DOWN")
+    check(daemon.judge_peer("SOUTH", {"answers": True}), OK, "SOUTH answers")
+    check(daemon.judge_peer("SOUTH", {"answers": True, "busy": True}), LOOK, "busy")
+    check(daemon.judge_peer("SOUTH", None), LOOK, "does not answer")
+    check(daemon.judge_daemon(daemon.Daemon(None, None)), LOOK, "does not run")
+    check(daemon.judge_daemon(daemon.Daemon(None, 7)), FAULT, "process 7 holds the state folder")
+    check(daemon.judge_daemon(daemon.Daemon(None, None, "no right")), LOOK, "no right")
+    status: dict[str, Any] = {"store_refused": True, "alarms": [{"code": "X", "text": "why"}]}
+    check(daemon.judge_daemon(daemon.Daemon(status, 7)), OK, "runs and answers")
+    check(daemon.judge_daemon(daemon.Daemon(status, 7)), FAULT, "STORE REFUSED")
+    check(daemon.judge_daemon(daemon.Daemon(status, 7)), FAULT, "alarm X: why")
+
+
+def test_far_test() -> None:
+    """Device, path, far gateway and far watch are told apart."""
+    link = {"name": "radio", "device_up": True, "heard_ms_ago": 400}
+    line = {"links": [link]}
+
+    def judge(document: dict[str, Any], times: dict[str, float]) -> list[Finding]:
+        return list(daemon.judge_far_test("SOUTH", document, times, "SENT", "1-a-1"))
+
+    good = judge(line, {"receipt": 1.25, "person": 8.0})
+    assert [it.mark for it in good] == [OK] * 4
+    check(good, OK, "stored 1-a-1 after 1.2 s")
+    check(good, OK, "watch answered SENT after 8.0 s")
+    check(judge(line, {"receipt": 1.0}), LOOK, "no person has answered")
+    check(judge(line, {}), FAULT, "has not receipted 1-a-1")
+    check(judge({"links": [{**link, "heard_ms_ago": None}]}, {}), FAULT, "nothing came by any path")
+    check(judge({"links": [{**link, "device_up": False}]}, {}), FAULT, "none of our devices")
+
+
+def test_broker_settings() -> None:
+    """A refusal, and each setting of CONNACK that notices cannot live with."""
+
+    def judge(url: str, reason: int = 0, **properties: Any) -> list[Finding]:
+        mqtt = MqttSettings(url=url)
+        return list(judge_welcome(mqtt, Broker.parse(url), Welcome(reason, "why", properties)))
+
+    local = "mqtt://localhost:1883"
+    assert [it.mark for it in judge(local, ReceiveMaximum=20)] == [OK, OK]
+    check(judge(local, 0x87), FAULT, "refuses no user: why")
+    check(judge(local, RetainAvailable=0), FAULT, "no retained")
+    check(judge(local, MaximumQoS=0), FAULT, "QoS 0 only")
+    check(judge(local, MaximumPacketSize=900), LOOK, "at most 900 octets")
+    check(judge("mqtt://broker.example:1883"), LOOK, "in clear")
+    check(judge("mqtt://broker.example:1883"), LOOK, "anyone without a user")
+    check(judge("unix:///run/broker.sock"), OK, "accepts no user")
+
+
+def test_connect_and_connack() -> None:
+    """CONNECT is clean and without a will; CONNACK is read octet by octet; other answers raise."""
+    head = "00044d515454" + "05" + "c2" + "000a" + "00"
+    payload = "000163" + "000175" + "000170"
+    assert connect_packet("c", "u", "p").hex() == "1014" + head + payload
+    connack = bytes.fromhex("2006000003210014")
+    assert [parse_connack(connack[:size]) for size in range(len(connack))] == [None] * 8
+    welcome = parse_connack(connack)
+    assert welcome is not None
+    assert (welcome.reason, welcome.properties) == (0, {"ReceiveMaximum": 20})
+    for wrong in (b"HTTP/1.1 400", bytes.fromhex("20020001")):
+        with pytest.raises(ValueError, match=r"CONNACK|MQTT 3"):
+            parse_connack(wrong)
+
+
+def test_the_lock_is_seen_without_trying_it(tmp_path: Path) -> None:
+    """/proc/locks names who holds a file; the file itself is only looked at."""
+    lock = tmp_path / "lock"
+    assert Machine().lock_holder(lock) is None
+    lock.write_text("")
+    status = lock.stat()
+    where = f"{os.major(status.st_dev):02x}:{os.minor(status.st_dev):02x}:{status.st_ino}"
+    pretend = Pretend(tmp_path / "root")
+    pretend.file("/proc/locks", f"1: FLOCK  ADVISORY  WRITE 4711 {where} 0 EOF\n")
+    assert pretend.machine.lock_holder(lock) == 4711
+    assert Machine().lock_holder(lock) is None

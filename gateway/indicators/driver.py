@@ -66,21 +66,39 @@ class Indicators:
         self._is_turning = is_turning
         self._console = console
         self._status: Status | None = None
+        self._panel = Panel(links=tuple((name, Rhythm.OFF) for name in self._links))
+        """What `_status` shows, whatever the engine does."""
+        self._panel_until: Instant | None = None
+        """When `_panel` may be another although the status is not; None: never."""
         self._changed = asyncio.Event()
         self._board: Board | None = None
         self._shown: dict[str, bool] = {}
 
     def show(self, status: Status) -> None:
         """Take the newest status; the pins follow in the next turn of the loop."""
+        before = self._panel, self._panel_until
         self._status = status
-        self._changed.set()
+        self._draw_up(self._clock())
+        # Most statuses change nothing here, and a wake-up costs more than the comparison.
+        if (self._panel, self._panel_until) != before:
+            self._changed.set()
 
     def panel(self) -> Panel:
         """Give the panel as it is now; all dark before the first status."""
-        if self._status is None:
-            return Panel(links=tuple((name, Rhythm.OFF) for name in self._links))
-        panel = pattern(self._status, self._clock())
-        return panel if self._is_turning() else dataclasses.replace(panel, alive=Rhythm.OFF)
+        return self._panel_at(self._clock())
+
+    def _panel_at(self, now: Instant) -> Panel:
+        if self._panel_until is not None and now >= self._panel_until:
+            self._draw_up(now)
+        if self._is_turning() or self._panel.alive is Rhythm.OFF:
+            return self._panel
+        return dataclasses.replace(self._panel, alive=Rhythm.OFF)
+
+    def _draw_up(self, now: Instant) -> None:
+        """Draw up the panel of the status anew."""
+        if self._status is not None:
+            self._panel = pattern(self._status, now)
+            self._panel_until = next_pattern_change(self._status, now)
 
     async def run(self) -> None:
         """Drive until cancelled, then leave all lamps dark.
@@ -145,31 +163,29 @@ class Indicators:
 
     def _read_lamps(self) -> dict[str, object]:
         """Give the panel's document with the levels that the pins really have."""
-        self._refresh()
+        panel, _ = self._refresh()
         levels = self._board.levels() if self._board else {}
-        document = panel_document(self.panel(), self._clock())
+        document = panel_document(panel, self._clock())
         return document | {"lamps": {name: int(is_lit) for name, is_lit in levels.items()}}
 
     async def _drive(self) -> None:
-        drawn: list[tuple[str, Rhythm]] = []
+        drawn: Panel | None = None
         while True:
             self._changed.clear()
-            wait_ms = self._refresh()
-            if self._console and (rhythms := list(self.panel().rhythms())) != drawn:
-                drawn = rhythms
-                self._draw()
+            panel, wait_ms = self._refresh()
+            if self._console and panel != drawn:
+                self._draw(panel)
+            drawn = panel
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(None if wait_ms is None else wait_ms / 1000):
                     await self._changed.wait()
 
-    def _refresh(self) -> int | None:
+    def _refresh(self) -> tuple[Panel, int | None]:
         """Set the pins to what they shall be now; give the milliseconds until the next change."""
         now = self._clock()
-        panel = self.panel()
-        changes: list[Instant | None] = []
-        if self._status is not None:
-            changes.append(next_pattern_change(self._status, now))
-        if not self._is_turning():
+        panel = self._panel_at(now)
+        changes = [self._panel_until]
+        if panel is not self._panel:  # The engine does not turn.
             changes.append(Instant(now + STUCK_CHECK_MS))
         changes += [next_change(rhythm, now) for _, rhythm in panel.rhythms()]
         if self._board is not None:
@@ -177,10 +193,11 @@ class Indicators:
                 if self._shown.get(name) != is_lit:
                     self._board.set(name, is_lit=is_lit)
                     self._shown[name] = is_lit
-        return min((change - now for change in changes if change is not None), default=None)
+        wait_ms = min((change - now for change in changes if change is not None), default=None)
+        return panel, wait_ms
 
-    def _draw(self) -> None:
+    def _draw(self, panel: Panel) -> None:
         from gateway.indicators.console import panel_views, render_plain
 
-        sys.stderr.write(render_plain(panel_views(self.panel(), self._clock())) + "\n")
+        sys.stderr.write(render_plain(panel_views(panel, self._clock())) + "\n")
         sys.stderr.flush()

@@ -27,6 +27,9 @@ REFUSAL_MS: Final = 1_000
 CHIRP_MS: Final = 600
 """The one chirp for a notice that is no OPERATION; long enough to outlast the commit before it."""
 
+ALIVE_PERIOD_MS: Final = 3_000
+"""The alive lamp goes on when the boot clock is a multiple of it."""
+
 
 class Rhythm(enum.Enum):
     """A named pattern: the words that screens show, told apart at a glance."""
@@ -49,7 +52,7 @@ class Rhythm(enum.Enum):
 
 
 _ON: Final[dict[Rhythm, tuple[int, tuple[tuple[int, int], ...]]]] = {
-    Rhythm.ALIVE: (3_000, ((0, 100),)),  # each edge wakes an idle processor
+    Rhythm.ALIVE: (ALIVE_PERIOD_MS, ((0, 100),)),  # each edge wakes an idle processor
     Rhythm.REFUSED: (100, ((0, 50),)),
     Rhythm.FLASH: (200, ((0, 100),)),
     Rhythm.IMMEDIATE: (1_000, ((0, 150), (300, 450))),

@@ -11,11 +11,13 @@ from collections.abc import Callable
 from typing import Final, NoReturn
 
 from gateway.core.effects import Level, Observe
+from gateway.indicators.lamps import ALIVE_PERIOD_MS
 from gateway.runtime.clock import Clock
 from gateway.runtime.inbox import Inbox
 from gateway.runtime.sd_notify import SystemdNotifier
 
-INTERVAL_S: Final = 2.0
+INTERVAL_MS: Final = ALIVE_PERIOD_MS
+"""Beats come when the alive lamp goes on, so that one wake-up of the processor serves both."""
 STUCK_S: Final = 6.0
 """Without a turn for this long the alive lamp goes dark."""
 LAG_MS: Final = 250
@@ -30,15 +32,15 @@ class Pulse:
         clock: Clock,
         notifier: SystemdNotifier,
         observe: Callable[[Observe], None],
-        interval_s: float = INTERVAL_S,
+        interval_ms: int = INTERVAL_MS,
     ) -> None:
         self._inbox = inbox
         self._clock = clock
         self._notifier = notifier
         self._observe = observe
-        self._interval_s = interval_s
+        self._interval_ms = interval_ms
         if notifier.watchdog_s is not None:
-            self._interval_s = min(interval_s, notifier.watchdog_s / 3)
+            self._interval_ms = min(interval_ms, max(1, int(notifier.watchdog_s * 1000) // 3))
         self._turned_at = float("-inf")
         self._dropped_count = 0
 
@@ -57,11 +59,16 @@ class Pulse:
             self._turned_at = time()
             self._notifier.watchdog()
             self._report_drops()
-            due = self._turned_at + self._interval_s
-            await asyncio.sleep(self._interval_s)
+            wait_s = self._wait_s()
+            due = time() + wait_s
+            await asyncio.sleep(wait_s)
             lag_ms = round(1000 * (time() - due))
             if lag_ms >= LAG_MS:
                 self._observe(Observe(Level.WARNING, "loop_lag", {"lag_ms": lag_ms}))
+
+    def _wait_s(self) -> float:
+        """Seconds until the boot clock is the next multiple of the interval."""
+        return (self._interval_ms - self._clock.now().instant % self._interval_ms) / 1000
 
     def _report_drops(self) -> None:
         count = self._inbox.dropped_frame_count - self._dropped_count

@@ -160,6 +160,18 @@ async def test_life_is_shown_only_while_the_engine_turns(panel: Panel) -> None:
     await panel.until(lambda lamps: lamps["alive"] == 1)
 
 
+async def test_a_status_that_changes_no_lamp_wakes_nobody(tmp_path: Path) -> None:
+    """Counters move with every frame; only a change of the panel is worth a turn of the loop."""
+    indicators = Panel(tmp_path).make("none")
+    indicators.show(dataclasses.replace(QUIET, store_refused=True))
+    assert indicators._changed.is_set()
+    indicators._changed.clear()
+    indicators.show(dataclasses.replace(QUIET, store_refused=True, pending_out_count=0))
+    assert not indicators._changed.is_set()
+    indicators.show(QUIET)
+    assert indicators._changed.is_set()
+
+
 async def test_two_presses_come_one_after_the_other(panel: Panel) -> None:
     """Two clients have one finger: presses never overlap."""
     await asyncio.gather(panel.ask(b'{"press_ms": 50}'), panel.ask(b'{"press_ms": 50}'))

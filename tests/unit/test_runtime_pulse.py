@@ -1,0 +1,104 @@
+"""The pulse beats with the alive lamp, often enough for systemd, and tells what went wrong."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+
+import pytest
+
+from gateway.core.effects import Observe
+from gateway.indicators.lamps import Rhythm, level_at
+from gateway.model import Instant
+from gateway.runtime.clock import Clock
+from gateway.runtime.inbox import Inbox
+from gateway.runtime.pulse import Pulse
+from gateway.runtime.sd_notify import SystemdNotifier
+
+
+class Boot:
+    """A clock that only `sleep` moves; `late_ms` comes on top of every sleep."""
+
+    def __init__(self, boot_ms: int) -> None:
+        self.ms = boot_ms
+        self.late_ms = 0
+        self.beats: list[int] = []
+
+    def boot_ms(self) -> int:
+        return self.ms
+
+    def wall_ms(self) -> int:
+        return self.ms
+
+    def is_synchronised(self) -> bool:
+        return False
+
+    def boot_id(self) -> str:
+        return "boot"
+
+
+async def beats_from(
+    boot: Boot, count: int, monkeypatch: pytest.MonkeyPatch, environment: Mapping[str, str]
+) -> list[str]:
+    """Let a pulse beat `count` times; gives the events that it told."""
+    told: list[Observe] = []
+    inbox = Inbox()
+    pulse = Pulse(
+        inbox=inbox,
+        clock=Clock(boot),
+        notifier=SystemdNotifier(environment),
+        observe=told.append,
+    )
+    is_over = asyncio.Event()
+
+    async def sleep(delay_s: float) -> None:
+        boot.ms += round(1000 * delay_s) + boot.late_ms
+        boot.beats.append(boot.ms)
+        if len(boot.beats) == count:
+            is_over.set()
+            await asyncio.Event().wait()
+
+    async def turn() -> None:
+        while True:
+            await inbox.wait(None)
+            for entry in inbox.take(8):
+                entry.settle()
+
+    with monkeypatch.context() as patched:
+        patched.setattr("gateway.runtime.pulse.asyncio.sleep", sleep)
+        patched.setattr(asyncio.get_running_loop(), "time", lambda: boot.ms / 1000)
+        tasks = [asyncio.ensure_future(pulse.run()), asyncio.ensure_future(turn())]
+        await is_over.wait()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+    return [one.event for one in told]
+
+
+async def test_beats_come_when_the_alive_lamp_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One wake-up of the processor serves both, wherever the start was."""
+    boot = Boot(7_123)
+    assert await beats_from(boot, 4, monkeypatch, {}) == []
+    assert boot.beats == [9_000, 12_000, 15_000, 18_000]
+    for beat in boot.beats:
+        assert not level_at(Rhythm.ALIVE, Instant(beat - 1))
+        assert level_at(Rhythm.ALIVE, Instant(beat))
+
+
+async def test_a_short_watchdog_is_answered_three_times_in_its_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The interval of systemd comes before the lamp's."""
+    boot = Boot(7_123)
+    await beats_from(boot, 3, monkeypatch, {"WATCHDOG_USEC": "3000000"})
+    assert boot.beats == [8_000, 9_000, 10_000]
+
+
+async def test_a_late_wake_up_is_told_and_the_beats_stay_with_the_lamp(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Lateness does not add up."""
+    boot = Boot(9_000)
+    boot.late_ms = 400
+    assert await beats_from(boot, 3, monkeypatch, {}) == ["loop_lag", "loop_lag"]
+    assert boot.beats == [12_400, 15_400, 18_400]

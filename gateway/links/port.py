@@ -16,7 +16,6 @@ import contextlib
 import errno
 import os
 import termios
-from collections.abc import Callable
 from typing import Final, Protocol
 
 import serial
@@ -53,56 +52,87 @@ class SerialPort:
         self.name = name
         self._device = device
         self._descriptor: int = device.fileno()
+        self._octets = b""
+        """Came in and was not asked for yet."""
+        self._loss: LinkLostError | None = None
+        self._arrived: asyncio.Future[None] | None = None
+        self._is_watched = False
+        """Whether the loop looks at the descriptor: from one read to the next, to save the work."""
 
     async def read(self) -> bytes:
+        while not self._octets:
+            if self._loss is not None:
+                raise self._loss
+            await self._wait()
+        octets, self._octets = self._octets, b""
+        return octets
+
+    async def _wait(self) -> None:
         loop = asyncio.get_running_loop()
-        while True:
-            try:
-                octets = os.read(self._descriptor, READ_SIZE)
-            except (BlockingIOError, InterruptedError):
-                await self._wait(loop.add_reader, loop.remove_reader)
-                continue
-            except OSError as error:
-                raise self._lost(error) from error
-            if not octets:  # VMIN is 1, so this is a hang-up and not silence.
-                raise LinkLostError(f"{self.name} was closed by the other side or unplugged")
-            return octets
+        self._arrived = loop.create_future()
+        if not self._is_watched:
+            loop.add_reader(self._descriptor, self._take)
+            self._is_watched = True
+        try:
+            await self._arrived
+        finally:
+            self._arrived = None
+
+    def _take(self) -> None:
+        """The loop found the descriptor ready: take what is there, if someone waits for it."""
+        if self._arrived is None or self._arrived.done():
+            self._unwatch()  # The kernel keeps it until the next read.
+            return
+        try:
+            self._octets = os.read(self._descriptor, READ_SIZE)
+        except (BlockingIOError, InterruptedError):
+            return
+        except OSError as error:
+            self._loss = self._lost(error)
+        else:
+            if not self._octets:  # VMIN is 1, so this is a hang-up and not silence.
+                self._loss = LinkLostError(f"{self.name} was closed by the other side or unplugged")
+        self._arrived.set_result(None)
+
+    def _unwatch(self) -> None:
+        if self._is_watched:
+            asyncio.get_running_loop().remove_reader(self._descriptor)
+            self._is_watched = False
 
     async def write(self, octets: bytes, *, deadline_s: float) -> None:
-        rest = memoryview(octets)
+        rest = memoryview(octets)[self._hand_over(octets) :]
+        if not rest:
+            return
         try:
             async with asyncio.timeout(deadline_s):
                 while rest:
-                    rest = rest[await self._write_some(rest) :]
+                    await self._until_writable()
+                    rest = rest[self._hand_over(rest) :]
         except TimeoutError as error:
             raise LinkLostError(
                 f"{self.name} took no octets for {deadline_s:.0f} s; is the far end reading?"
             ) from error
 
-    async def _write_some(self, octets: memoryview) -> int:
-        loop = asyncio.get_running_loop()
-        while True:
-            try:
-                return os.write(self._descriptor, octets)
-            except (BlockingIOError, InterruptedError):
-                await self._wait(loop.add_writer, loop.remove_writer)
-            except OSError as error:
-                raise self._lost(error) from error
+    def _hand_over(self, octets: bytes | memoryview) -> int:
+        """Give the kernel what it takes now; how many octets that was."""
+        try:
+            return os.write(self._descriptor, octets)
+        except (BlockingIOError, InterruptedError):
+            return 0
+        except OSError as error:
+            raise self._lost(error) from error
 
-    async def _wait(
-        self,
-        add: Callable[[int, Callable[[asyncio.Future[None]], None], asyncio.Future[None]], None],
-        remove: Callable[[int], bool],
-    ) -> None:
-        """Wait until the descriptor is ready, by the loop's `add_reader` or `add_writer`."""
-        ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        add(self._descriptor, _wake, ready)
+    async def _until_writable(self) -> None:
+        loop = asyncio.get_running_loop()
+        ready: asyncio.Future[None] = loop.create_future()
+        loop.add_writer(self._descriptor, _wake, ready)
         try:
             await ready
         finally:
-            remove(self._descriptor)
+            loop.remove_writer(self._descriptor)
 
     async def close(self, *, discard: bool = True) -> None:
+        self._unwatch()
         if discard:
             # Octets that a dead device never takes would hold up the close for 30 s (closing_wait).
             with contextlib.suppress(OSError, termios.error):

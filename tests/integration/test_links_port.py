@@ -59,6 +59,30 @@ async def test_hang_up_while_waiting_is_a_lost_link(terminal: tuple[int, str]) -
     await port.close()
 
 
+async def test_a_read_that_is_given_up_loses_nothing(terminal: tuple[int, str]) -> None:
+    """What came in together with a cancel, or while nobody read, is there for the next read."""
+    master, name = terminal
+    port = await open_serial(name, 9600)
+    reading = asyncio.create_task(port.read())
+    await asyncio.sleep(0)
+    os.write(master, b"one")
+    async with asyncio.timeout(5):
+        while not port._octets:
+            await asyncio.sleep(0)
+    reading.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await reading
+    os.write(master, b"two")
+    async with asyncio.timeout(5):
+        while port._is_watched:  # A loop that went on looking would spin.
+            await asyncio.sleep(0)
+    octets = await port.read()
+    while len(octets) < 6:
+        octets += await asyncio.wait_for(port.read(), 5)
+    assert octets == b"onetwo"
+    await port.close()
+
+
 async def test_far_end_that_does_not_read_cannot_hang_us(terminal: tuple[int, str]) -> None:
     """A full buffer ends at the deadline while the loop goes on turning."""
     _, name = terminal

@@ -35,7 +35,8 @@ class Inbox:
 
     def __init__(self, *, frame_count_max: int = FRAME_COUNT_MAX) -> None:
         self._entries: deque[Entry] = deque()
-        self._arrived = asyncio.Event()
+        self._arrived: asyncio.Future[None] | None = None
+        """What the one task in `wait` waits for."""
         self._frame_count_max = frame_count_max
         self._frame_count = 0
         self.dropped_frame_count = 0
@@ -52,8 +53,7 @@ class Inbox:
         entries = [Entry(event) for event in events]
         self._entries.extendleft(reversed(entries))
         self._frame_count += sum(isinstance(entry.event, FrameReceived) for entry in entries)
-        if entries:
-            self._arrived.set()
+        self._wake()
 
     async def deliver(self, event: Event | None) -> None:
         """Append and return after the commit that covers the event and the effects after it."""
@@ -62,21 +62,24 @@ class Inbox:
         await settled
 
     async def wait(self, timeout_s: float | None) -> None:
-        """Return when an event is there, or after `timeout_s` seconds."""
+        """Return when an event is there, or after `timeout_s` seconds. One task may wait."""
         if self._entries or (timeout_s is not None and timeout_s <= 0):
             return
+        loop = asyncio.get_running_loop()
+        self._arrived = loop.create_future()
+        # `asyncio.timeout` cancels and restores the task: ten times the work, at every wait.
+        timer = None if timeout_s is None else loop.call_later(timeout_s, self._wake)
         try:
-            async with asyncio.timeout(timeout_s):
-                await self._arrived.wait()
-        except TimeoutError:
-            return
+            await self._arrived
+        finally:
+            self._arrived = None
+            if timer is not None:
+                timer.cancel()
 
     def take(self, count_max: int) -> list[Entry]:
         """Remove and return the first entries, at most `count_max`; empty when none waits."""
         entries = [self._entries.popleft() for _ in range(min(count_max, len(self._entries)))]
         self._frame_count -= sum(isinstance(entry.event, FrameReceived) for entry in entries)
-        if not self._entries:
-            self._arrived.clear()
         return entries
 
     def _append(self, entry: Entry) -> None:
@@ -86,4 +89,8 @@ class Inbox:
                 return
             self._frame_count += 1
         self._entries.append(entry)
-        self._arrived.set()
+        self._wake()
+
+    def _wake(self) -> None:
+        if self._arrived is not None and not self._arrived.done():
+            self._arrived.set_result(None)

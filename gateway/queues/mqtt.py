@@ -71,6 +71,8 @@ class MqttAdapter:
         self._published: OrderedDict[int, float] = OrderedDict()
         """When an untaken notice went last, by offset; beyond the bound the oldest is forgotten
         and goes again a little earlier."""
+        self._notice_went = asyncio.Event()
+        """A notice was published since the last look for untaken ones."""
         self._offset = 0
         """Everything up to it has the broker's PUBACK."""
 
@@ -127,14 +129,18 @@ class MqttAdapter:
         """Notices that nobody has taken: at once on a new connection, then at the interval."""
         position = 0
         while True:
+            self._notice_went.clear()
             rows = await self._store.publications(
                 position, limit=REPUBLISH_BATCH, topic=Topic.NOTICE, untaken_only=True
             )
+            is_all_taken = position == 0 and not rows
             position = rows[-1].offset if len(rows) == REPUBLISH_BATCH else 0
             due = [row for row in rows if row.offset <= self._offset and self._is_due(row)]
             due.sort(key=lambda row: row.precedence)
             for start in range(0, len(due), FEED_BATCH):
                 await self._publish(connection, due[start : start + FEED_BATCH])
+            if is_all_taken:
+                await self._notice_went.wait()
             await asyncio.sleep(self._options.republish_s / 4)
 
     def _is_due(self, row: Publication) -> bool:
@@ -150,6 +156,7 @@ class MqttAdapter:
         now = asyncio.get_running_loop().time()
         for row in rows:
             if row.topic is Topic.NOTICE:
+                self._notice_went.set()
                 self._published[row.offset] = now
                 self._published.move_to_end(row.offset)
         while len(self._published) > PUBLISHED_COUNT_MAX:

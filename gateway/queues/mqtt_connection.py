@@ -35,7 +35,8 @@ WAITING_COUNT_MAX: Final = 256
 FAILURE: Final = 0x80
 """Reason codes from here on are refusals (MQTT 5 section 2.4)."""
 
-_TICK_S: Final = 5.0
+_TICK_S: Final = 10.0
+"""How often paho looks whether to ping; a broker lets half a keepalive more pass."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,8 +229,9 @@ class MqttConnection:
 
     async def watch(self) -> NoReturn:
         """Keep the connection alive; raises `QueueUnavailableError` when it is gone."""
+        tick_s = min(_TICK_S, self._limits.keepalive_s / 3)
         while not self._lost.done():
-            await asyncio.wait([self._lost], timeout=_TICK_S)
+            await asyncio.wait([self._lost], timeout=tick_s)
             if self._client is not None and not self._lost.done():
                 self._check(self._client.loop_misc())
         raise self._unavailable(self._lost.result())

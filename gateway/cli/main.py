@@ -37,7 +37,7 @@ COMMANDS: Final = {
     "frame": ("frame", "Expand a captured frame to standard COSE notation."),
     "config": ("config", "Check the configuration file."),
     "doctor": ("doctor", "Examine this station part by part, and say what to do."),
-    "radio": ("radio", "Show what a Meshtastic radio is set to; set it up for the line."),
+    "radio": ("radio", "Show what a Meshtastic radio is set to, set it up, simulate some."),
     "bench": ("bench", "Run two gateways with a simulated cable and radios."),
     "benchmark": ("benchmark", "Measure every budget on this machine."),
     "simulate": ("simulate", "Run drawn histories of faults in virtual time and judge them."),

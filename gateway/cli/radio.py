@@ -15,6 +15,7 @@ from gateway.cli.keyfiles import read_text_file
 from gateway.cli.options import Common, plain_options
 from gateway.cli.output import can_ask, print_fields, print_json, print_table, say, warn
 from gateway.cli.port_type import PortType
+from gateway.cli.radio_simulate import simulate
 from gateway.errors import LinkLostError
 
 if TYPE_CHECKING:
@@ -55,11 +56,14 @@ class _WordType(click.ParamType[str]):
 @click.group("radio")
 @plain_options
 def command(_common: Common) -> None:
-    """Show what a Meshtastic radio is set to; set it up for the line.
+    """Show what a Meshtastic radio is set to; set it up for the line; simulate some.
 
-    Both commands speak to the radio itself. A running gateway that holds the port must be stopped
-    first: systemctl stop hotline-gateway.
+    `show` and `set-up` speak to the radio itself. A running gateway that holds the port must be
+    stopped first: systemctl stop hotline-gateway.
     """
+
+
+command.add_command(simulate)
 
 
 @command.command("show")

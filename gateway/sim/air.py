@@ -124,6 +124,7 @@ class Air:
         self._on_air: list[_Transmission] = []
         self._watchers: list[Callable[[], None]] = []
         self._clock_ms: Callable[[], int] | None = None
+        self._clock_origin_ms = 0
         self._is_advancing = False
 
     # --- time
@@ -133,11 +134,15 @@ class Air:
         """While things fall due, each one's own time; else the clock's, where there is one."""
         if self._clock_ms is None or self._is_advancing:
             return self.timetable.now_ms
-        return max(self._clock_ms(), self.timetable.now_ms)
+        return max(self._clock_ms() - self._clock_origin_ms, self.timetable.now_ms)
 
     def use_clock(self, clock_ms: Callable[[], int]) -> None:
-        """Run in real time from now on: what is started from outside starts at the clock's time."""
-        self._clock_ms = clock_ms
+        """Run in real time from now on, on from the air's own time: radios that booted just now
+        have no uptime of the machine's. The first clock counts; others must be the same.
+        """
+        if self._clock_ms is None:
+            self._clock_origin_ms = clock_ms() - self.timetable.now_ms
+            self._clock_ms = clock_ms
 
     def next_deadline(self) -> int | None:
         return self.timetable.next_deadline()

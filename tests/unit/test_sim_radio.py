@@ -394,6 +394,17 @@ def test_after_15_minutes_without_a_word_the_radio_goes_silent() -> None:
     assert north.frames() == [b"knock"]
 
 
+def test_the_link_is_dropped_900_s_after_the_last_word() -> None:
+    """TCP shows it as EOF; a word in between puts it off by as much."""
+    north, _ = make_pair()
+    north.run(100_000)
+    north.heartbeat()
+    north.run(899_900)
+    assert north.radio.drop_count == 0
+    north.run(200)
+    assert north.radio.drop_count == 1
+
+
 def test_packets_wait_for_a_client_and_the_oldest_give_way() -> None:
     """No client: at most 32 packets are kept."""
     air = Air(Random(6))

@@ -63,6 +63,10 @@ class _Session:
     last_free: int = 0
 
 
+def _to_radio_parser() -> StreamParser[Message]:
+    return StreamParser(lambda octets: messages.parse(mesh_pb2.ToRadio, octets))
+
+
 class SimulatedRadio:
     """One radio on an air. Every radio that joins is introduced to those that are there."""
 
@@ -84,6 +88,8 @@ class SimulatedRadio:
         self.peers: dict[int, Peer] = {}
         self.is_cut = False
         self.is_frozen = False
+        self.drop_count = 0
+        """How often it ended its client's connection; only TCP can tell the client."""
         self._identity = Identity(node_number, name)
         self._admin = AdminModule()
         self._rng: Random = fork(air.rng)
@@ -131,6 +137,7 @@ class SimulatedRadio:
         self.is_frozen = False
         self._mesh.stop()
         self._reboot_count += 1
+        self.drop_count += 1
         self._boot()
         self.air.changed()
 
@@ -149,9 +156,7 @@ class SimulatedRadio:
     def _boot(self) -> None:
         self.modem = self._admin.modem(self.modem)
         self._boot_ms = self.air.now_ms
-        self._parser: StreamParser[Message] = StreamParser(
-            lambda octets: messages.parse(mesh_pb2.ToRadio, octets)
-        )
+        self._parser = _to_radio_parser()
         self._session = _Session(
             deque(maxlen=QUEUE_STATUS_COUNT_MAX),
             deque(maxlen=QUEUE_STATUS_COUNT_MAX),
@@ -213,6 +218,25 @@ class SimulatedRadio:
         self._plan_turn()
         self.air.changed()
 
+    def hang_up(self) -> None:
+        """The client is gone: packets wait for the next one, half a frame of it does not."""
+        self._session.is_open = False
+        self._parser = _to_radio_parser()
+
+    def _watch_idle(self, due_ms: int) -> None:
+        boot = self._reboot_count
+        self.air.timetable.at(due_ms, lambda: self._end_idle(boot))
+
+    def _end_idle(self, boot: int) -> None:
+        if boot != self._reboot_count or self.is_frozen or not self._session.is_open:
+            return
+        due_ms = self._session.last_contact_ms + IDLE_MS_MAX
+        if due_ms > self.air.now_ms:
+            self._watch_idle(due_ms)
+            return
+        self._session.is_open = False
+        self.drop_count += 1
+
     def take_output(self) -> bytes:
         """What the radio wrote since the last call."""
         octets = bytes(self._output)
@@ -240,7 +264,9 @@ class SimulatedRadio:
         for text, message in handshake(nonce, self._identity, self.modem, peers, telemetry):
             self._log("DEBUG", "SerialConsole", text)
             self._write_frame(self._admin.overlay(message, self.node_number))
-        self._session.is_open = True
+        if not self._session.is_open:
+            self._session.is_open = True
+            self._watch_idle(self._session.last_contact_ms + IDLE_MS_MAX)
 
     def _take_packet(self, packet: Message) -> None:
         data = packet.decoded
@@ -366,8 +392,6 @@ class SimulatedRadio:
         session = self._session
         if self.is_frozen:
             return
-        if self.air.now_ms - session.last_contact_ms >= IDLE_MS_MAX:
-            session.is_open = False
         if not session.is_open:
             session.heartbeat_count = 0
             return

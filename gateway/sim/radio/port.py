@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from gateway.sim.pty_end import PtyEnd
 from gateway.sim.radio.device import SimulatedRadio
+from gateway.sim.radio.real_time import RealTime
 
 
 class RadioPort:
@@ -17,17 +17,13 @@ class RadioPort:
     def __init__(self, radio: SimulatedRadio, path: Path | str) -> None:
         self.radio = radio
         self.path = Path(path)
-        self._air = radio.air
         self._end = PtyEnd(self.path, self._feed)
-        self._timer: asyncio.TimerHandle | None = None
-        self._timer_due_ms = 0
+        self._time = RealTime(radio.air, self._fetch)
 
     async def __aenter__(self) -> Self:
-        loop = asyncio.get_running_loop()
-        self._air.use_clock(lambda: int(loop.time() * 1000))
-        self._air.watch(self._changed)
+        self._time.start()
         self._end.plug()
-        self._air.advance()
+        self._time.advance()
         return self
 
     async def __aexit__(
@@ -36,9 +32,7 @@ class RadioPort:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._air.unwatch(self._changed)
-        if self._timer is not None:
-            self._timer.cancel()
+        self._time.stop()
         self._end.unplug()
 
     def unplug(self) -> None:
@@ -53,25 +47,10 @@ class RadioPort:
         return self._end.is_open
 
     def _feed(self, octets: bytes) -> None:
-        self._air.advance()
+        self._time.advance()
         self.radio.feed(octets)
 
-    def _changed(self) -> None:
-        """Fetch the output and look when the air wants to go on."""
+    def _fetch(self) -> None:
         octets = self.radio.take_output()
         if octets:
             self._end.write(octets)
-        due_ms = self._air.next_deadline()
-        if due_ms is None:
-            return
-        if self._timer is not None:
-            if self._timer_due_ms <= due_ms:
-                return
-            self._timer.cancel()
-        loop = asyncio.get_running_loop()
-        self._timer_due_ms = due_ms
-        self._timer = loop.call_at(due_ms / 1000, self._advance)
-
-    def _advance(self) -> None:
-        self._timer = None
-        self._air.advance()

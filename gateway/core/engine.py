@@ -316,7 +316,9 @@ class Engine:
             draft.observe(Level.INFO, "link_up", link=event.link, detail=event.traits.detail)
             self._log("link_up", ("link", event.link), ("detail", event.traits.detail), draft=draft)
             line.link_up(event.link, event.traits, draft)
-            self._watch_far(line, draft)
+            # A device that came back is no sign of life of the far gateway: long silent, it is so
+            # at once, and not only after another limit.
+            self._judge_far(line, draft)
         else:
             draft.observe(Level.WARNING, "link_down", link=event.link, reason=event.reason)
             self._log("link_down", ("link", event.link), ("reason", event.reason), draft=draft)

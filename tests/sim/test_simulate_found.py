@@ -116,3 +116,17 @@ def test_a_standby_after_the_expiry_opens_nothing_again() -> None:
     world.answer(notice, AnswerCode.WILCO)
     for station in (1, 2):
         reaches(world, notice, "WILCO", 2 * SECOND, at=station)
+
+
+def test_a_cable_that_is_plugged_again_is_no_sign_of_life() -> None:
+    """The far station went off meanwhile: an alarm is lit without a pause (cable-only 3004)."""
+    world = line()
+    world.unplug("cable")
+    world.crash(2)
+    world.run(15 * MINUTE)
+    assert AlarmCode.NO_LINK in alarms(world, 1)
+    world.plug("cable")
+    assert AlarmCode.FAR_GATEWAY_SILENT in alarms(world, 1)
+    world.start(2)
+    world.run(10 * SECOND)
+    assert not alarms(world, 1)

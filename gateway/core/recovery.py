@@ -17,14 +17,16 @@ from gateway.wire.head import ActHead, AnswerHead, NoticeHead, read_head
 from gateway.wire.notice import decode_act
 
 OFFSET_MARGIN = 4096
-"""Offsets left out at each start: a power cut may have lost NORMAL publications that a consumer has
-seen, and no offset may ever mean two things."""
+"""Offsets left out at each start, once or up to 65 536 times as drawn: a power cut may have lost
+publications that a consumer has seen, a lying card even all of the last start, and no offset may
+ever mean two things."""
 
 
 def restore(state: StationState, hearing: Hearing, recovered: Recovered, draft: Draft) -> None:
     """Fill the state from the store. Lines exist already; links are down still."""
     if recovered.next_offset > 1:
-        state.ledger.next_offset = recovered.next_offset + OFFSET_MARGIN
+        times = 1 + int.from_bytes(state.entropy.take(2, draft))
+        state.ledger.next_offset = recovered.next_offset + OFFSET_MARGIN * times
     for peer, epoch, highest in recovered.epochs:
         state.speech.restore_epoch(peer, epoch, highest)
         if peer in state.lines:

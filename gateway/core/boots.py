@@ -76,6 +76,11 @@ class Boots:
             self._unbounded[act.id] = birth
         return born, age_known
 
+    def latest(self, boot_id: str, instant: Instant, now: Now) -> Instant:
+        """The latest instant of this boot's clock that this one of another boot can be."""
+        latest, _ = self._carry(_Birth(boot_id, instant, age_known=True, utc=None), now)
+        return min(latest, now.instant)
+
     def _carry(self, birth: _Birth, now: Now) -> tuple[Instant, bool]:
         """From boot to boot, by the wall clock where it can."""
         place = self._places.get(birth.boot_id)

@@ -149,7 +149,15 @@ class Composer:
 
     def _upkeep_at(self, lane: Lane, traits: LinkTraits, now: Instant) -> Instant:
         """When hellos and beats may go by this lane."""
-        return lane.governor.upkeep_at(now, traits.airtime.of(_UPKEEP_SIZE))
+        airtime_ms = traits.airtime.of(_UPKEEP_SIZE)
+        due = lane.governor.upkeep_at(now, airtime_ms)
+        if due > now and lane.hello_due and lane.acts and not self._session.is_settled:
+            # Until hellos went both ways no receipt counts, so both ends would spend all they have
+            # on the same FLASH again and again: the hello belongs to what waits for it.
+            acts = (self._outgoing.get(act_id) for act_id in lane.acts)
+            precedence = min(act.precedence for act in acts if act is not None)
+            due = min(due, lane.governor.fits_at(now, airtime_ms, precedence))
+        return due
 
     def compose(self, lane: Lane, traits: LinkTraits, draft: Draft) -> Composed | None:
         """The next frame for a free lane; None: nothing is due, or the governor lets none go."""
@@ -254,11 +262,15 @@ class Composer:
         parts: list[Part] = []
         precedence = Precedence.ROUTINE
         while lane.jobs:
-            part = lane.jobs[0][2]
+            rank, order, part = lane.jobs[0]
             act = self._outgoing.get(part.act_id)
             attempt = act.attempts.get(lane.name) if act is not None else None
             if act is None or attempt is None or self._is_held_there(act, part):
                 self._drop_job(lane, attempt, part, draft)
+                continue
+            if rank < act.precedence:
+                # Its notice ended since: it must not stand before a FLASH, and held for airtime.
+                heapq.heapreplace(lane.jobs, (act.precedence, order, part))
                 continue
             if parts and (part.index == WHOLE or parts[0].act_id != part.act_id):
                 break

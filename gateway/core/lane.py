@@ -9,7 +9,7 @@ from typing import Final
 from gateway.core.governor import Governor
 from gateway.core.link_health import LinkHealth
 from gateway.core.reception import Owed
-from gateway.model import ActId, Instant, LinkName, Precedence
+from gateway.model import ActId, Instant, LinkName, LinkState, Precedence
 
 FIRMWARE_RETRY_COUNT: Final = 2
 FIRMWARE_RETRY_MS: Final = 7_000
@@ -42,6 +42,8 @@ class Flight:
     beat: int | None = None
     """Token of a beat in it that waits for a reply."""
     is_hello: bool = False
+    is_paid: bool = False
+    """Retransmissions of the firmware are charged already."""
     sent_at: Instant | None = None
 
 
@@ -99,16 +101,29 @@ class Lane:
         """How many copies of a receipt follow it, by how many get lost."""
         return sum(self.receipt_loss >= share for share in _COPY_AT)
 
+    def spend_frame(self, flight: Flight, airtime_ms: float, now: Instant) -> None:
+        """Charge a frame that is handed over. Where nobody answers, with the retransmissions of
+        the firmware at once: the radio counts them before its verdict tells us.
+        """
+        flight.is_paid = flight.want_ack and self.health.state is LinkState.DOWN
+        count = 1 + FIRMWARE_RETRY_COUNT if flight.is_paid else 1
+        self.governor.spend(now, count * airtime_ms)
+
     def spend_ack(self, now: Instant) -> None:
-        """Charge a radio's ack, ours for what was heard or theirs for what we sent."""
+        """Charge a radio's ack, ours for what was heard or theirs for what we sent.
+
+        Where they may not hear us, their firmware sends again and our radio acks each time, but
+        hands the frame up once.
+        """
         traits = self.health.traits
         if traits is not None and traits.is_radio:
-            self.governor.spend(now, traits.airtime.of(0))
+            count = 1 if self.health.state is LinkState.UP else 1 + FIRMWARE_RETRY_COUNT
+            self.governor.spend(now, count * traits.airtime.of(0))
 
     def spend_again(self, flight: Flight, count: int, now: Instant) -> None:
         """Charge what the firmware retransmitted by itself."""
         traits = self.health.traits
-        if traits is not None and traits.is_radio and count > 0:
+        if traits is not None and traits.is_radio and count > 0 and not flight.is_paid:
             airtime_ms = traits.airtime.of(flight.size) * min(count, FIRMWARE_RETRY_COUNT)
             self.governor.spend(now, airtime_ms)
 

@@ -55,6 +55,7 @@ class LineListener(TellsAge, HoldsActs, Protocol):
         ...
 
     def act_relayed(self, act: OutAct, link: LinkName, draft: Draft) -> None: ...
+    def airtime_spent(self, link: LinkName, draft: Draft) -> None: ...
 
 
 class Line:
@@ -447,7 +448,8 @@ class Line:
         lane.busy = flight
         self._prober.handed(lane, flight)
         airtime_ms = round(traits.airtime.of(len(octets)))
-        lane.governor.spend(now, airtime_ms)
+        lane.spend_frame(flight, airtime_ms, now)
+        self._listener.airtime_spent(lane.name, draft)
         if not flight.is_hello:
             # Until the driver says when it left: a receipt may be here before that.
             self._echoes[flight.counter & 0xFF] = (lane.name, self._after(now, airtime_ms))

@@ -7,16 +7,17 @@ from typing import Final
 
 from gateway.core.delivery import DeliveryInput
 from gateway.core.draft import Draft
-from gateway.core.governor import MINUTE_MS
+from gateway.core.governor import HOUR_MS, MINUTE_MS
 from gateway.core.lane import Lane
 from gateway.core.outgoing import OutAct
 from gateway.core.records import Durability, PutAirtime, Recovered
 from gateway.core.station import StationState
 from gateway.model import Instant, LinkName, Station
 
-AIRTIME_MINUTE_COUNT: Final = 60
-AIRTIME_UNWRITTEN_MS: Final = 1_000
-"""Beats and receipts of a minute after the last act that was written down, at most about this."""
+AIRTIME_WRITE_MS: Final = 4_000
+"""Airtime of a link that is worth a write: an act, or some beats."""
+AIRTIME_UNWRITTEN_MS: Final = 6_000
+"""What a link spent and a restart does not know: that, and a retransmission of the firmware."""
 
 
 class Tidings:
@@ -25,13 +26,16 @@ class Tidings:
     def __init__(self, state: StationState, line_of: Mapping[LinkName, Station]) -> None:
         self._state = state
         self._line_of = line_of
+        self._written: dict[LinkName, dict[int, int]] = {}
+        """Milliseconds of each minute as the store has them."""
+        self._carried: dict[LinkName, dict[int, int]] = {}
+        """What the store has of other boots, in minutes of this one."""
 
     def _lane(self, link: LinkName) -> Lane:
         return self._state.lines[self._line_of[link]].lanes[link]
 
     def act_left(self, act: OutAct, link: LinkName, draft: Draft) -> None:
         """A frame with it left by this link for the first time: SENT, with the link as evidence."""
-        self._keep_airtime(link, draft)
         record = self._state.ledger.get(act.id)
         if record is None or self._state.is_refused or not record.is_open:
             return
@@ -107,23 +111,39 @@ class Tidings:
             durability=Durability.NORMAL,
         )
 
-    def _keep_airtime(self, link: LinkName, draft: Draft) -> None:
-        """What a link has spent must outlive a restart; beats alone write nothing."""
+    def airtime_spent(self, link: LinkName, draft: Draft) -> None:
+        """A frame was handed over: what a link has spent must outlive a restart. Beats are so
+        short that some are written together.
+        """
         governor = self._lane(link).governor
-        minutes = governor.minutes()
-        if not self._state.is_refused and governor.is_limited and minutes:
-            minute, spent_ms = minutes[-1]
-            draft.write(PutAirtime(link, self._state.boot_id, minute, spent_ms))
+        if self._state.is_refused or not governor.is_limited:
+            return
+        carried, written = self._carried.get(link, {}), self._written.get(link, {})
+        own = {minute: spent - carried.get(minute, 0) for minute, spent in governor.minutes()}
+        new = {minute: spent for minute, spent in own.items() if spent > written.get(minute, 0)}
+        if sum(spent - written.get(minute, 0) for minute, spent in new.items()) < AIRTIME_WRITE_MS:
+            return
+        for minute, spent in new.items():
+            draft.write(PutAirtime(link, self._state.boot_id, minute, spent))
+        self._written[link] = own
 
     def restore_airtime(self, recovered: Recovered, draft: Draft) -> None:
-        """Rounded up; of another boot the time is unknown, so it counts as spent just now."""
-        for put in recovered.airtime[-AIRTIME_MINUTE_COUNT:]:
-            if self._line_of.get(put.link) not in self._state.lines:
-                continue
-            governor = self._lane(put.link).governor
-            same = put.boot_id == self._state.boot_id
-            at = Instant(put.minute * MINUTE_MS) if same else draft.now.instant
-            governor.spend(at, put.spent_ms + AIRTIME_UNWRITTEN_MS)
+        """Of another boot as late as it can have been; what was not written counts as of now."""
+        now = draft.now.instant
+        spent: list[tuple[Instant, PutAirtime]] = []
+        for put in recovered.airtime:
+            end = Instant((put.minute + 1) * MINUTE_MS - 1)
+            at = self._state.boots.latest(put.boot_id, end, draft.now)
+            if self._line_of.get(put.link) in self._state.lines and now - at <= HOUR_MS:
+                spent.append((at, put))
+        for at, put in sorted(spent, key=lambda each: each[0]):
+            self._lane(put.link).governor.spend(at, put.spent_ms)
+            own = put.boot_id == self._state.boot_id
+            kept = (self._written if own else self._carried).setdefault(put.link, {})
+            minute = at // MINUTE_MS
+            kept[minute] = kept.get(minute, 0) + put.spent_ms
+        for link in dict.fromkeys(put.link for _, put in spent):
+            self._lane(link).governor.spend(now, AIRTIME_UNWRITTEN_MS)
 
     def age_s(self, act: OutAct, draft: Draft) -> int | None:
         """Seconds since it was made; None: AGE UNKNOWN."""

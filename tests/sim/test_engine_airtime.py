@@ -6,8 +6,8 @@ import dataclasses
 import re
 
 from gateway.core.events import Refusal
-from gateway.core.governor import HOUR_MS
-from gateway.model import ActId, LinkName, Precedence
+from gateway.core.governor import HOUR_MS, Governor
+from gateway.model import ActId, Instant, LinkName, Precedence, Station
 from gateway.sim.world import World
 from tests.sim.scenes import MINUTE, SECOND, draft, reaches, send
 
@@ -134,3 +134,67 @@ def test_spent_airtime_survives_a_restart() -> None:
     notice = send(world, draft(precedence=Precedence.ROUTINE))
     world.run(MINUTE)
     assert world.state_of(notice) in ("HELD", "QUEUED")
+
+
+def radio_line(duty_share: float, *, seed: int = 11) -> World:
+    """Two stations with a LongFast radio; only the first runs yet."""
+    world = World(seed)
+    path = world.add_path("radio", bit_rate=None)
+    path.traits = dataclasses.replace(path.traits, duty_share=duty_share)
+    world.start(1)
+    return world
+
+
+def governor(world: World) -> Governor:
+    return world.posts[Station(1)].engine._state.lines[Station(2)].lanes[RADIO].governor  # type: ignore[union-attr]
+
+
+def test_beats_count_after_a_restart_as_well() -> None:
+    """50 quiet minutes of beats, then a kill: what the radio has spent is not forgotten."""
+    for share, reboot in ((0.1, False), (0.1, True), (0.01, False)):
+        world = radio_line(share)
+        world.start(2)
+        world.run(50 * MINUTE)
+        spent = world.paths[RADIO].spent_ms(Station(1), world.now_ms)
+        assert spent > 8_000
+        for _ in range(3):
+            world.crash(1, reboot=reboot)
+            world.start(1)
+            now = Instant(world.now_ms - world.posts[Station(1)].boot_at_ms)
+            assert spent <= governor(world).spent_ms(now) < 3 * spent + 25_000
+
+
+def test_a_hello_may_use_the_reserve_where_a_flash_waits_for_it() -> None:
+    """Two restarted ends whose hour is all but spent: else each sends its FLASH for ever, since no
+    receipt counts before hellos went both ways.
+    """
+    for waits in (True, False):
+        world = radio_line(0.01)
+        world.run(10 * SECOND)
+        if waits:
+            send(world, draft(precedence=Precedence.FLASH, lifetime_min=300))
+        now = Instant(world.now_ms)
+        governor(world).spend(now, 0.93 * 36_000 - governor(world).spent_ms(now))
+        line = world.posts[Station(1)].engine._state.lines[Station(2)]  # type: ignore[union-attr]
+        lane = line.lanes[RADIO]
+        lane.hello_due = True
+        due = line._composer._upkeep_at(lane, world.paths[RADIO].traits, now)
+        assert (due == now) is waits
+
+
+def test_an_expired_flash_that_is_held_does_not_stand_before_a_new_one() -> None:
+    """Only the reserve has room: the first FLASH is no longer urgent, the second one goes
+    (seed clockless 1).
+    """
+    world = radio_line(0.1)
+    old = send(world, draft(precedence=Precedence.FLASH, lifetime_min=10))
+    reaches(world, old, "SENT", MINUTE)
+    start = world.now_ms
+    governor(world).spend(Instant(world.now_ms), 50_000)
+    world.run(5 * MINUTE)
+    now = Instant(world.now_ms)
+    governor(world).spend(now, 360_000 - governor(world).spent_ms(now))
+    reaches(world, old, "EXPIRED", 6 * MINUTE)
+    new = send(world, draft(precedence=Precedence.FLASH, lifetime_min=300))
+    took_ms = reaches(world, new, "SENT", 2 * HOUR_MS)
+    assert took_ms < start + 63 * MINUTE - now

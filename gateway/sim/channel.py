@@ -160,7 +160,7 @@ class Carrier:
             return FrameRefused(frame.link, frame.transmission, Refusal.QUEUE_FULL)
         if path.duty_ms is not None:
             spent = path.spent_ms(sender, self._time.now_ms)
-            if spent + airtime_ms > path.duty_ms:
+            if spent > path.duty_ms:
                 oldest = path.spent[sender][0][0]
                 wait_ms = oldest + _HOUR_MS - self._time.now_ms
                 return FrameRefused(

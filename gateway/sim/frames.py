@@ -13,7 +13,7 @@ from gateway.core.engine import Engine
 from gateway.core.events import Event, FrameRefused, Refusal
 from gateway.core.session import INCARNATION_COUNT_MAX
 from gateway.core.watch import ALARM_COUNT_MAX
-from gateway.model import LinkName, Precedence, Station
+from gateway.model import Instant, LinkName, LinkState, Precedence, Station
 from gateway.sim.safety import Blame
 from gateway.sim.world import Post, World
 from gateway.wire.frame import parse_frame
@@ -35,15 +35,12 @@ class _Key:
 class Frames:
     """Watches every frame that is handed to a driver."""
 
-    def __init__(self, world: World, blame: Blame, *, has_governor: bool = False) -> None:
-        """`has_governor`: the engine keeps its own airtime budget, so no radio may refuse it."""
+    def __init__(self, world: World, blame: Blame) -> None:
         self._world = world
         self._blame = blame
-        self._has_governor = has_governor
         self._keys: dict[tuple[Station, Station, int, bytes], _Key] = {}
         self._passed: dict[tuple[Station, int, LinkName], int] = {}
         self._steps = 0
-        self.duty_refusals = 0
 
     def event(self, post: Post, event: Event | None) -> None:
         if not isinstance(event, FrameRefused):
@@ -51,9 +48,7 @@ class Frames:
         # A link that refuses is not free.
         self._passed.pop((post.station, post.number, event.link), None)
         if event.reason is Refusal.DUTY_CYCLE:
-            self.duty_refusals += 1
-            if self._has_governor:
-                self._blame(f"the radio of {event.link} refused a frame: duty cycle spent")
+            self._blame(f"the radio of {event.link} refused a frame: duty cycle spent")
 
     def transmit(self, post: Post, frame: Transmit) -> None:
         engine = post.engine
@@ -82,15 +77,12 @@ class Frames:
         key.counter = header.counter
 
     def _overtakes(self, post: Post, engine: Engine, frame: Transmit) -> None:
-        """A FLASH that could go by this link waits for one frame at most."""
-        line = engine._state.lines[frame.to]  # noqa: SLF001 - see above
-        lane = line.lanes[frame.link]
-        head = line.outgoing.next_waiting()
-        waiting = (line.outgoing.get(job[2].act_id) for job in lane.jobs)
-        waits = any(act is not None and act.precedence is Precedence.FLASH for act in waiting)
-        waits = waits or (head is not None and head.precedence is Precedence.FLASH)
+        """A FLASH that could go by this link waits for one frame at most.
+
+        A hello or receipts may go before it besides, and one that the same step handed over.
+        """
         name = (post.station, post.number, frame.link)
-        if not waits:
+        if not self._flash_waits(post, engine, frame):
             self._passed.pop(name, None)
             return
         self._passed[name] = self._passed.get(name, 0) + 1
@@ -99,6 +91,24 @@ class Frames:
                 f"FLASH waits at station {post.station} while {frame.link} carries a third frame of"
                 f" {frame.precedence.name}"
             )
+
+    def _flash_waits(self, post: Post, engine: Engine, frame: Transmit) -> bool:
+        """Whether a FLASH has its turn on this link: queued there, or with a place there."""
+        line = engine._state.lines[frame.to]  # noqa: SLF001 - see above
+        lane, dispatcher = line.lanes[frame.link], line.dispatcher
+        waiting = [line.outgoing.get(job[2].act_id) for job in lane.jobs]
+        head = line.outgoing.next_waiting()
+        is_proven = lane.health.state in (LinkState.UP, LinkState.DEGRADED)
+        if head is not None and is_proven and dispatcher._has_room(lane, head):  # noqa: SLF001 - see above
+            waiting.append(head)
+        now = Instant(self._world.now_ms - post.boot_at_ms)
+        return any(
+            act is not None
+            and act.precedence is Precedence.FLASH
+            # What the airtime budget has no room for cannot go.
+            and dispatcher._airtime_at(lane, act, now) <= now  # noqa: SLF001 - see above
+            for act in waiting
+        )
 
     # Bounds
 

@@ -95,7 +95,11 @@ PROFILES: Final = {
         Profile(
             "radio-only",
             "one LongFast radio, shared air, its duty cycle, kills",
-            (LinkProfile("radio", bit_rate=None, loss=(0.0, 0.1, 0.2), bursts=True),),
+            (
+                LinkProfile(
+                    "radio", bit_rate=None, loss=(0.0, 0.1, 0.2), bursts=True, duty_share=0.1
+                ),
+            ),
             notices=3.0,
             cuts=0.3,
             unplugs=0.2,

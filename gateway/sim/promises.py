@@ -11,7 +11,14 @@ from typing import Final
 
 from gateway.core.delivery import NOT_RECEIPTED
 from gateway.core.policy import Policy
-from gateway.core.records import Direction, PutBoot, PutDelivery, StoredDelivery, Write
+from gateway.core.records import (
+    AddStateEntry,
+    Direction,
+    PutBoot,
+    PutDelivery,
+    StoredDelivery,
+    Write,
+)
 from gateway.model import ActId, Notice, Response, Station
 from gateway.sim.safety import Blame
 from gateway.sim.world import Post, World
@@ -20,6 +27,9 @@ from gateway.wire.notice import decode_act
 _SLACK_MS: Final = 3_000
 """Whole seconds of ages, and the step that a deadline takes."""
 _AGAIN_MS: Final = 10_000
+_ON_AIR_MS: Final = 23_000
+"""A frame tells the age that its act had when a radio took it, and the radio's firmware goes on
+trying for so long: at the far end nobody can know by which transmission it came."""
 _ROUNDED_MS: Final = 1_000
 """Wall clocks tell whole seconds, so two of them compare no better."""
 
@@ -94,11 +104,11 @@ class Promises:
             return
         for write in writes:
             if isinstance(write, PutDelivery):
-                self._kept(post, write.delivery)
+                self._kept(post, write.delivery, writes)
             elif isinstance(write, PutBoot):
                 self._told[post.station][write.boot_id] = write
 
-    def _kept(self, post: Post, delivery: StoredDelivery) -> None:
+    def _kept(self, post: Post, delivery: StoredDelivery, writes: tuple[Write, ...]) -> None:
         act_id = delivery.notice_id
         if delivery.direction is Direction.OUT:
             if act_id not in self._made and act_id.originator == post.station:
@@ -110,7 +120,10 @@ class Promises:
         self._arrived.add(key)
         made = self._made.get(act_id)
         if made is not None:
-            self._came(post, delivery, made)
+            links = (write.entry.link for write in writes if isinstance(write, AddStateEntry))
+            paths = [self._world.paths[link] for link in links if link is not None]
+            by_radio = any(path.traits.is_radio for path in paths)
+            self._came(post, delivery, made, _ON_AIR_MS if by_radio else 0)
 
     def _begin(self, post: Post, act_id: ActId) -> None:
         stored = post.store._live.rows[act_id].act  # noqa: SLF001 - the store's queries are coroutines
@@ -121,13 +134,13 @@ class Promises:
         self._made[act_id] = _Made(notice, self._world.now_ms)
         self._arm(post, notice, self._world.now_ms)
 
-    def _came(self, post: Post, delivery: StoredDelivery, made: _Made) -> None:
-        """LATE and EXPIRED must be said of what took longer."""
+    def _came(self, post: Post, delivery: StoredDelivery, made: _Made, spare_ms: int) -> None:
+        """LATE must be said of what took longer than its limit and `spare_ms`."""
         notice = made.notice
         originator = self._world.posts[notice.id.originator]
         age_ms = self._world.now_ms - self._start(originator, made.at_ms)
         limit = self._policy.receipt_limit_ms(notice.precedence)
-        if age_ms > limit + _SLACK_MS and not delivery.late:
+        if age_ms > limit + spare_ms + _SLACK_MS and not delivery.late:
             self._blame(f"{notice.id} came after {age_ms // 1000} s and is not marked LATE")
         self._arm(post, notice, self._world.now_ms)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from gateway.core.effects import ConfirmSubmission, Effect, Publish, ShowStatus, Step, Transmit
@@ -177,6 +177,7 @@ class Run:
         if link.bursts:
             path.burst = Burst(good_ms=30_000, bad_ms=3_000, loss=0.7)
         if link.duty_share is not None:
+            path.traits = replace(traits, duty_share=link.duty_share)
             path.duty_ms = round(HOUR_MS * link.duty_share)
 
     # What the witness tells

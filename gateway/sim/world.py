@@ -237,6 +237,9 @@ class World(Timeline):
         self._kill(post, keep_normal=keep_normal, lose_last=lose_last)
         if reboot:
             post.is_powered = False
+            for path in self.paths.values():
+                # Its radio is fed by it, and counts airtime in RAM.
+                path.spent.pop(Station(station), None)
 
     def _kill(self, post: Post, *, keep_normal: bool, lose_last: int = 0) -> None:
         post.engine = None

@@ -19,6 +19,8 @@ from gateway.store.base import Store
 
 STATUS_INTERVAL_S: Final = 0.2
 """Least time between two rounds of an event stream: a busy line must not flood a screen."""
+HEARD_INTERVAL_S: Final = 5.0
+"""How often an event stream looks whether figures of a line moved, for which nobody is woken."""
 BATCH_COUNT: Final = 100
 
 
@@ -152,15 +154,23 @@ async def _stream(office: Office, connection: Connection, offset: int) -> None:
         if len(rows) == BATCH_COUNT:
             continue
         await asyncio.sleep(STATUS_INTERVAL_S)
-        change = await _change(office, connection, change)
+        change = await _change(office, connection, change, shown)
 
 
-async def _change(office: Office, connection: Connection, after: int) -> int:
+async def _change(office: Office, connection: Connection, after: int, shown: Status | None) -> int:
+    """Wait for a change, or for figures that `shown` does not have; gives the last change."""
+    quiet_s = 0.0
+    look_s = min(HEARD_INTERVAL_S, office.limits.heartbeat_s)
     while True:
         try:
-            async with asyncio.timeout(office.limits.heartbeat_s):
+            async with asyncio.timeout(look_s):
                 return await office.desk.changed(after)
         except TimeoutError:
+            if office.desk.status() is not shown:
+                return after
+        quiet_s += look_s
+        if quiet_s >= office.limits.heartbeat_s:
+            quiet_s = 0.0
             await connection.send_part(b": the line is watched\n\n")
 
 

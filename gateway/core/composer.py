@@ -190,6 +190,7 @@ class Composer:
         """A key seals 2^20 frames at most: a new incarnation in time."""
         if self._session.needs_renewal and self._entropy.can_give(INCARNATION_SIZE):
             self._session.renew(self._entropy.take(INCARNATION_SIZE, draft))
+            draft.status_changed = True
             lane.hello_due = True
 
     def _compose_hello(self, lane: Lane, draft: Draft) -> Composed | None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from gateway.core.records import Write
 from gateway.model import (
@@ -228,6 +228,28 @@ class ShowStatus:
     status: Status
 
 
+@dataclass(frozen=True, slots=True)
+class ShowHeard:
+    """Frames of a line came in and nothing else is new: for who asks, nobody is woken for it."""
+
+    peer: PeerStatus
+    links: tuple[LinkStatus, ...]
+    """All links to that station."""
+    utc: UtcTime | None
+
+    def laid_over(self, status: Status) -> Status:
+        """The status with this line as it is now; everything else stays."""
+        links = {link.name: link for link in self.links}
+        return replace(
+            status,
+            links=tuple(links.get(link.name, link) for link in status.links),
+            peers=tuple(
+                self.peer if peer.station == self.peer.station else peer for peer in status.peers
+            ),
+            utc=self.utc,
+        )
+
+
 Effect = (
     Transmit
     | ConfirmSubmission
@@ -237,6 +259,7 @@ Effect = (
     | RequestEntropy
     | Observe
     | ShowStatus
+    | ShowHeard
 )
 
 

@@ -87,11 +87,12 @@ class Frames:
         if not opened.is_proven and line.session.is_proven(opened.incarnation):
             self._alive(line, link, draft, has_act=has_act)  # by this very hello
         line.pump_all(draft)
+        if line.standing.heard_at == draft.now.instant:
+            self._state.watch.show_heard(line, draft)
 
     def _alive(self, line: Line, link: LinkName, draft: Draft, *, has_act: bool) -> None:
         """A proven incarnation spoke. What another one says may be a record of old times."""
         line.heard(link, draft, has_act=has_act)
-        self._state.watch.note_heard(draft)
         if self._state.watch.clear_alarm(AlarmCode.FAR_GATEWAY_SILENT, station=line.peer):
             draft.status_changed = True
             name = self._state.names[line.peer]

@@ -17,6 +17,7 @@ from gateway.core.effects import (
     LinkStatus,
     PeerStatus,
     PendingNotice,
+    ShowHeard,
     Status,
 )
 from gateway.core.life import Ledger, Record, log_station
@@ -37,6 +38,7 @@ from gateway.model import (
 
 PENDING_COUNT_MAX: Final = 32
 HEARD_SHOWN_MS: Final = 1_000
+"""Least time between two looks at a line for who asks how it is."""
 ALARM_COUNT_MAX: Final = 64
 """Alarms listed at once; the oldest of OVERDUE makes room."""
 
@@ -71,7 +73,7 @@ class Watch:
         self._is_silenced = False
         self._button_refused_at: Instant | None = None
         self._lamp_test_until: Instant | None = None
-        self._shown_at = Instant(0)
+        self._shown_at: dict[Station, Instant] = {}
 
     # Limits in time
 
@@ -258,20 +260,11 @@ class Watch:
         """Everything that is shown. Its cost does not grow with how many notices are open."""
         now = draft.now.instant
         self._track_candidate(now)
-        self._shown_at = now
+        self._shown_at = dict.fromkeys(self._lines, now)
         return Status(
             station=self._station,
             links=tuple(chain.from_iterable(self._links(line) for line in self._lines.values())),
-            peers=tuple(
-                PeerStatus(
-                    station=line.peer,
-                    confirmed=line.session.is_settled,
-                    heard_at=line.standing.heard_at,
-                    busy=line.is_peer_busy,
-                    declared=self._declared(line.peer, now),
-                )
-                for line in self._lines.values()
-            ),
+            peers=tuple(self._peer(line, now) for line in self._lines.values()),
             pending_in=self._pending(Direction.IN),
             pending_in_count=self._ledger.open_count(Direction.IN),
             pending_out=self._pending(Direction.OUT),
@@ -286,14 +279,31 @@ class Watch:
             buzzer_until=self._buzzer_until,
         )
 
+    def _peer(self, line: Line, now: Instant) -> PeerStatus:
+        return PeerStatus(
+            station=line.peer,
+            confirmed=line.session.is_settled,
+            heard_at=line.standing.heard_at,
+            busy=line.is_peer_busy,
+            declared=self._declared(line.peer, now),
+        )
+
     def _declared(self, peer: Station, now: Instant) -> tuple[Declared, ...]:
         orders = self._orders.get(peer)
         return () if orders is None else orders.shown(now)
 
-    def note_heard(self, draft: Draft) -> None:
-        """A frame came in: the status tells so, once a second at most."""
-        if draft.now.instant - self._shown_at >= HEARD_SHOWN_MS:
-            draft.status_changed = True
+    def show_heard(self, line: Line, draft: Draft) -> None:
+        """A frame came in: who asks for the status learns of it, once a second at most.
+
+        Lamps and topics show nothing of it, and whoever is woken by each beat of a quiet line keeps
+        the processor awake.
+        """
+        now = draft.now.instant
+        shown_at = self._shown_at.get(line.peer)
+        if draft.status_changed or (shown_at is not None and now - shown_at < HEARD_SHOWN_MS):
+            return
+        self._shown_at[line.peer] = now
+        draft.effect(ShowHeard(self._peer(line, now), tuple(self._links(line)), draft.now.utc))
 
     def _pending(self, direction: Direction) -> tuple[PendingNotice, ...]:
         levels = self._ledger.open_records(direction)

@@ -34,11 +34,17 @@ class Desk(Protocol):
     async def displayed(self, notice_id: ActId) -> None: ...
 
     def status(self) -> Status | None:
-        """The last `ShowStatus`, or None before the first."""
+        """The last `ShowStatus` with what was heard since; None before the first.
+
+        The same value until something is new. Not everything new is a change: see `changed`.
+        """
         ...
 
     async def changed(self, after: int) -> int:
-        """Wait until a status or publication later than change `after` exists; gives its number."""
+        """Wait until a status or publication later than change `after` exists; gives its number.
+
+        What is only heard of a line wakes nobody.
+        """
         ...
 
     def station_number(self, name: str) -> Station | None:

@@ -15,6 +15,7 @@ from gateway.core.effects import (
     ConfirmSubmission,
     RejectCode,
     RejectRequest,
+    ShowHeard,
     Status,
 )
 from gateway.core.events import (
@@ -50,6 +51,8 @@ class RuntimeDesk:
         self._waiting: dict[int, asyncio.Future[Outcome]] = {}
         self._token = 0
         self._status: Status | None = None
+        self._heard: dict[Station, ShowHeard] = {}
+        """What was heard since the status."""
         self._change = 0
         self._changed = asyncio.Event()
         self._is_closed = False
@@ -86,6 +89,10 @@ class RuntimeDesk:
         await self._inbox.deliver(NoticeDisplayed(notice_id))
 
     def status(self) -> Status | None:
+        if self._status is not None:
+            for heard in self._heard.values():
+                self._status = heard.laid_over(self._status)
+            self._heard.clear()
         return self._status
 
     async def changed(self, after: int) -> int:
@@ -116,6 +123,11 @@ class RuntimeDesk:
     def show(self, status: Status) -> None:
         """Keep the status; `announce` wakes those who wait for it."""
         self._status = status
+        self._heard.clear()
+
+    def note_heard(self, heard: ShowHeard) -> None:
+        """Keep it for who asks for the status."""
+        self._heard[heard.peer.station] = heard
 
     def announce(self) -> None:
         """A status or a publication is new: wake everyone in `changed`."""

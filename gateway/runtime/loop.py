@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final, Protocol, assert_never
 
 from gateway.core.effects import (
@@ -15,11 +15,13 @@ from gateway.core.effects import (
     ConfirmSubmission,
     Effect,
     Level,
+    LinkStatus,
     Observe,
     Publish,
     RejectCode,
     RejectRequest,
     RequestEntropy,
+    ShowHeard,
     ShowStatus,
     Status,
     Step,
@@ -218,10 +220,14 @@ class EngineLoop:
                 case Publish():
                     is_news = True
                 case ShowStatus():
-                    status = self._with_reasons(effect.status)
+                    links = self._with_reasons(effect.status.links)
+                    status = dataclasses.replace(effect.status, links=links)
                     self._desk.show(status)
                     self._outlets.show(status)
                     is_news = True
+                case ShowHeard():
+                    links = self._with_reasons(effect.links)
+                    self._desk.note_heard(dataclasses.replace(effect, links=links))
                 case Observe():
                     self._outlets.observe(effect)
                 case RequestEntropy():
@@ -231,15 +237,14 @@ class EngineLoop:
         if is_news:
             self._desk.announce()
 
-    def _with_reasons(self, status: Status) -> Status:
-        """The status in which a link without a device says why: what is missing, what to do."""
-        links = tuple(
+    def _with_reasons(self, links: Iterable[LinkStatus]) -> tuple[LinkStatus, ...]:
+        """The links, where one without a device says why: what is missing, what to do."""
+        return tuple(
             link
             if link.device_up
             else dataclasses.replace(link, detail=self._links_down.get(link.name, link.detail))
-            for link in status.links
+            for link in links
         )
-        return dataclasses.replace(status, links=links)
 
     def _transmit(self, effect: Transmit) -> None:
         number = effect.transmission + self._transmission_base

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 
-from gateway.core.effects import Effect, Observe, ShowStatus, Transmit
+from gateway.core.effects import Effect, Observe, ShowHeard, ShowStatus, Transmit
 from gateway.core.events import (
     AnswerSubmitted,
     Event,
@@ -57,6 +57,8 @@ class Trace:
                 f" {[(link.state.value, link.queued) for link in status.links]}"
                 f" {[alarm.text for alarm in status.alarms]}\n"
             ).encode()
+        elif isinstance(effect, ShowHeard):
+            return  # Figures that follow from the frames; they would be most of the trace.
         else:
             line = f"{effect}\n".encode()
         self._add(line)

@@ -228,6 +228,10 @@ class MemoryDesk:
         self._status = status
         self._announce()
 
+    def hear(self, status: Status) -> None:
+        """Figures of a line moved, and nothing else: nobody is woken."""
+        self._status = status
+
     def arrive(
         self,
         text: str = "hello",

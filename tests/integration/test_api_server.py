@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import json
 import os
 import pwd
@@ -22,7 +23,7 @@ from gateway.api.server import ApiServer
 from gateway.core.effects import RejectCode
 from gateway.core.events import Principal, Rights
 from gateway.errors import ConfigError
-from gateway.model import DeliveryState, Operation, Precedence, Role
+from gateway.model import DeliveryState, Instant, Operation, Precedence, Role
 from tests.integration.desk_double import BOOT_ID, MemoryDesk, clock, status
 
 NOTICE = {"to": "SOUTH", "kind": "NOTIFY", "operation": "TEST", "text": "hello"}
@@ -314,6 +315,25 @@ async def test_a_silent_stream_shows_life(tmp_path: Path) -> None:
         async with asyncio.timeout(DEADLINE_S):
             await reader.readuntil(b": the line is watched")
         writer.close()
+
+
+async def test_a_stream_tells_what_was_heard_without_a_change(tmp_path: Path) -> None:
+    """Figures of a line wake nobody; the stream looks for them by itself, and once each."""
+    limits = ApiLimits(heartbeat_s=0.05)
+    async with running(tmp_path / "api.sock", limits=limits) as api:
+        api.desk.show(status())
+        reader, writer = await asyncio.open_unix_connection(api.path)
+        writer.write(b"GET /v1/events HTTP/1.1\r\nHost: x\r\n\r\n")
+        async with asyncio.timeout(DEADLINE_S):
+            before = await reader.readuntil(b": the line is watched")
+            [link, *links] = status().links
+            heard = dataclasses.replace(link, heard_at=Instant(59_000))
+            api.desk.hear(status(links=(heard, *links)))
+            after = await reader.readuntil(b": the line is watched")
+        writer.close()
+    assert before.count(b"event: status") == after.count(b"event: status") == 1
+    assert b'"heard_ms_ago":1000' in after
+    assert b'"heard_ms_ago":1000' not in before
 
 
 async def test_the_log_book_is_read(api: Running) -> None:

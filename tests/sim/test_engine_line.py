@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from gateway.core.effects import AlarmCode, RejectCode
+from gateway.core.effects import AlarmCode, Effect, RejectCode, ShowHeard, ShowStatus, Status
 from gateway.core.events import ClockStepped, NoticeDisplayed
 from gateway.core.records import Topic
 from gateway.model import AnswerCode, Kind, LinkName, Operation, Precedence, Station
-from gateway.sim.world import World
+from gateway.sim.world import Post, Witness, World
 from tests.sim.scenes import MINUTE, SECOND, alarms, draft, line, reaches, send
 
 RECEIPT = "MACHINE RECEIPT"
@@ -387,3 +389,36 @@ def test_the_status_keeps_when_the_far_side_was_heard() -> None:
     heard = status.peers[0].heard_at
     assert heard is not None
     assert cut_at - 10 * SECOND < heard <= cut_at + SECOND
+
+
+class _Shown(Witness):
+    """Counts what the stations show."""
+
+    def __init__(self) -> None:
+        self.statuses: list[Status] = []
+        self.heard: list[ShowHeard] = []
+
+    def effect(self, post: Post, effect: Effect) -> None:
+        if isinstance(effect, ShowStatus):
+            self.statuses.append(effect.status)
+        elif isinstance(effect, ShowHeard):
+            assert post.status is not None
+            # What lamps and topics show of a line is in the status that they have.
+            told = replace(effect.peer, heard_at=None), [link.state for link in effect.links]
+            [peer] = post.status.peers
+            known = replace(peer, heard_at=None), [link.state for link in post.status.links]
+            assert told == known
+            self.heard.append(effect)
+
+
+def test_a_quiet_line_shows_what_is_heard_and_no_new_status() -> None:
+    """Beats of a line that works change figures only: no lamp, topic or stream is woken."""
+    world = line(radio=True)
+    world.run(MINUTE)
+    shown = world.witness = _Shown()
+    world.run(10 * MINUTE)
+    assert shown.statuses == []
+    assert len(shown.heard) > 2 * 10 * 60 / 10
+    last = shown.heard[-1]
+    assert last.peer.heard_at is not None
+    assert world.now_ms - last.peer.heard_at < 10 * SECOND

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,11 +15,16 @@ from gateway.core.airtime import SerialAirtime
 from gateway.core.effects import (
     ConfirmSubmission,
     Level,
+    LinkStatus,
     Observe,
+    PeerStatus,
     Publish,
     RejectCode,
     RejectRequest,
     RequestEntropy,
+    ShowHeard,
+    ShowStatus,
+    Status,
     Step,
     Transmit,
 )
@@ -27,6 +33,7 @@ from gateway.core.events import (
     Event,
     FrameReceived,
     FrameSent,
+    LinkDown,
     LinkTraits,
     LinkUp,
     LogHeadCommitted,
@@ -45,6 +52,7 @@ from gateway.model import (
     Instant,
     Kind,
     LinkName,
+    LinkState,
     NoticeDraft,
     Now,
     Operation,
@@ -52,6 +60,7 @@ from gateway.model import (
     Role,
     Serial,
     Station,
+    UtcTime,
 )
 from gateway.runtime.desk import RuntimeDesk
 from gateway.runtime.inbox import Inbox
@@ -243,6 +252,68 @@ async def test_publish_wakes_those_who_wait() -> None:
         house.inbox.put(FrameReceived(RADIO, b"x"))
         assert await waiter == 1
     assert house.store.batches
+
+
+async def test_what_is_heard_is_told_to_who_asks_and_wakes_nobody() -> None:
+    """The desk's status is fresh, a link without a device still says why, no lamp is told."""
+    far = Station(2)
+    down = LinkStatus(
+        name=LinkName("cable"),
+        station=far,
+        state=LinkState.DOWN,
+        device_up=False,
+        detail="",
+        round_trip_ms=None,
+        heard_at=None,
+        loss=None,
+        queued=0,
+    )
+    link = dataclasses.replace(down, name=RADIO, state=LinkState.UP, device_up=True)
+    status = Status(
+        station=Station(1),
+        links=(link, down),
+        peers=(PeerStatus(far, confirmed=False, heard_at=None, busy=False),),
+        pending_in=(),
+        pending_in_count=0,
+        pending_out=(),
+        pending_out_count=3,
+        alarms=(),
+        store_refused=False,
+        stopping=False,
+        buzzer_silenced=False,
+        button_refused_at=None,
+        lamp_test_until=None,
+        utc=None,
+    )
+    peer = PeerStatus(far, confirmed=True, heard_at=Instant(900), busy=False)
+    heard = dataclasses.replace(link, heard_at=Instant(900), round_trip_ms=40)
+    house = House(
+        table(
+            (LinkDown, Step((), (ShowStatus(status),))),
+            (FrameReceived, Step((), (ShowHeard(peer, (heard, down), UtcTime(7)),))),
+        )
+    )
+    async with house.running():
+        await house.inbox.deliver(LinkDown(LinkName("cable"), "no device; plug it in"))
+        change = await house.desk.changed(0)
+        waiter = asyncio.ensure_future(house.desk.changed(change))
+        shown = house.trace.count("show")
+        await house.inbox.deliver(FrameReceived(RADIO, b"x"))
+        assert house.desk.status() == dataclasses.replace(
+            status,
+            links=(heard, dataclasses.replace(down, detail="no device; plug it in")),
+            peers=(peer,),
+            utc=UtcTime(7),
+        )
+        assert house.desk.status() is house.desk.status()
+        assert house.trace.count("show") == shown
+        assert not waiter.done()
+        await house.inbox.deliver(LinkDown(LinkName("cable"), "no device; plug it in"))
+        assert await waiter > change
+        late = house.desk.status()
+        assert late is not None
+        assert late.peers == status.peers
+        assert house.trace.count("show") == shown + 1
 
 
 async def test_entropy_comes_as_an_event() -> None:

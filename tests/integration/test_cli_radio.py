@@ -6,12 +6,21 @@ import asyncio
 import base64
 import os
 import pty
+import subprocess
+import sys
 import tty
 from pathlib import Path
 
 import pytest
 
-from tests.integration.radio_at_port import hotline, radio_on_pty, radio_on_tcp, two_radios
+from tests.integration.radio_at_port import (
+    DEADLINE_S,
+    ROOT,
+    hotline,
+    radio_on_pty,
+    radio_on_tcp,
+    two_radios,
+)
 
 KEY = base64.b64encode(bytes(range(32))).decode()
 
@@ -128,3 +137,52 @@ async def test_wrong_wishes_touch_no_radio(tmp_path: Path, key_file: Path) -> No
     key_file.write_text("c2hvcnQ=\n")
     short = await hotline("radio", "set-up", *port, *wish)
     assert (short.code, "has 5 octets" in short.err) == (2, True)
+
+
+@pytest.mark.parametrize(("answer", "code"), [("n", 130), ("y", 0)])
+async def test_a_person_is_asked(answer: str, code: int, tmp_path: Path) -> None:
+    """On a terminal the question comes behind the table; no writes nothing, yes writes."""
+    radio = two_radios()
+    async with radio_on_pty(radio, tmp_path / "radio") as port:
+        ended, shown = await asyncio.to_thread(
+            on_a_terminal, ["radio", "set-up", "--port", port, "--role", "CLIENT_MUTE"], answer
+        )
+        assert ended == code, shown
+        assert shown.index("device.role") < shown.index("Write these settings")
+        after = await hotline("radio", "show", "--port", port, "--json")
+        assert after.document["role"] == {"n": "CLIENT", "y": "CLIENT_MUTE"}[answer]
+
+
+async def test_progress_is_for_a_terminal_only(tmp_path: Path) -> None:
+    """Each subject is named with its deadline while a person waits; a pipe gets findings alone."""
+    _, shown = await asyncio.to_thread(on_a_terminal, ["doctor"], "")
+    assert "... the running gateway (at most 10 s)" in shown
+    piped = await hotline("doctor")
+    assert "..." not in piped.err
+
+
+def on_a_terminal(arguments: list[str], answer: str) -> tuple[int, str]:
+    """Run the command on a terminal of its own and answer its question; code and screen."""
+    terminal, far_end = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "gateway.cli.main", *arguments],
+        stdin=far_end,
+        stdout=far_end,
+        stderr=far_end,
+        cwd=ROOT,
+    )
+    os.close(far_end)
+    screen, is_answered = b"", not answer
+    while True:
+        try:
+            octets = os.read(terminal, 4096)
+        except OSError:  # The far end of a pty is gone: the command has ended.
+            break
+        if not octets:
+            break
+        screen += octets
+        if not is_answered and b"[y/N]" in screen:
+            is_answered = True
+            os.write(terminal, answer.encode() + b"\n")
+    os.close(terminal)
+    return process.wait(DEADLINE_S), screen.decode()

@@ -24,8 +24,10 @@ from gateway.core.events import (
 )
 from gateway.errors import LinkLostError
 from gateway.links.meshtastic.conversation import Conversation, RadioTimes
-from gateway.links.meshtastic.protobuf import mesh_pb2
+from gateway.links.meshtastic.protobuf import ProtobufError, mesh_pb2
+from gateway.links.meshtastic.setup_plan import Wanted, plan
 from gateway.links.meshtastic.stream import StreamParser, encode_frame
+from gateway.links.meshtastic.survey import RadioSurvey
 from gateway.model import LinkName, Precedence, Station
 
 if TYPE_CHECKING:
@@ -367,3 +369,35 @@ def test_strangers_frames_are_passed_on_and_the_rest_of_the_mesh_is_not() -> Non
     assert received.count(b"frozen") == 3
     assert received.count(b"hi") == 4
     assert len(replay.events) == len(received) + 1
+
+
+@pytest.mark.parametrize("name", ["misc_A.jsonl", "serial_session.jsonl.gz"])
+def test_a_real_radio_is_looked_over(name: str) -> None:
+    """All that the doctor and the set-up read is in what real firmware sends."""
+    survey = RadioSurvey()
+    parser = StreamParser(_from_radio)
+    for chunk in load(name):
+        if chunk.direction == "rx":
+            for message in parser.feed(chunk.octets):
+                survey.take(message)
+    assert (survey.node, survey.firmware) == (NODE_A, "2.7.26.54e0d8d")
+    assert (survey.region, survey.preset, survey.role) == ("EU_868", "LONG_FAST", "CLIENT")
+    assert (survey.channel.name, survey.channel.hash) == ("LongFast", 0x08)
+    assert len(survey.public_key) == 32
+    assert survey.duty_percent_left is not None
+    assert 9 < survey.duty_percent_left < 10
+    heard = survey.heard(NODE_B)
+    assert heard is not None
+    assert (heard.knows_key, heard.snr_db, heard.rssi_dbm) == (True, 7.5, -60)
+    assert {change.setting for change in plan(survey, Wanted()).changes} == {
+        "position.position_broadcast_smart_enabled",
+        "position.position_broadcast_secs",
+    }
+
+
+def _from_radio(octets: bytes) -> mesh_pb2.FromRadio | None:
+    try:
+        message = mesh_pb2.FromRadio.FromString(octets)
+    except ProtobufError:
+        return None
+    return message if message.WhichOneof("payload_variant") else None

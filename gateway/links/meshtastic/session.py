@@ -69,8 +69,11 @@ class RadioSession:
             to=self.survey.node,
             id=packet_id,
             want_ack=True,
+            # As the library asks; the firmware was seen to answer this with an ack of its own.
             decoded=mesh_pb2.Data(
-                portnum=portnums_pb2.PortNum.ADMIN_APP, payload=admin.SerializeToString()
+                portnum=portnums_pb2.PortNum.ADMIN_APP,
+                payload=admin.SerializeToString(),
+                want_response=True,
             ),
         )
         self._conversation.say(mesh_pb2.ToRadio(packet=packet))

@@ -203,10 +203,12 @@ def _owner_orders(
     new = _changed("owner", survey.user, given, changes)
     if new is None:
         return []
-    # Only the names: the rest of the owner is the radio's own.
+    # The number, the keys and the address are the radio's own; what is left out here is cleared.
     owner = mesh_pb2.User(
         long_name=new.long_name, short_name=new.short_name, is_licensed=new.is_licensed
     )
+    if new.HasField("is_unmessagable"):
+        owner.is_unmessagable = new.is_unmessagable
     return [admin_pb2.AdminMessage(set_owner=owner)]
 
 

@@ -238,7 +238,7 @@ def test_a_transmitter_that_is_off_is_switched_on() -> None:
 
 
 def test_nothing_is_saved_without_a_commit() -> None:
-    """An edit that breaks off does not restart the radio."""
+    """An edit that breaks off does not restart the radio, and a restart forgets it."""
     bench = Bench()
     bench.survey()
     bench.order(admin_pb2.AdminMessage(begin_edit_settings=True))
@@ -246,6 +246,9 @@ def test_nothing_is_saved_without_a_commit() -> None:
     bench.probe.heard.clear()
     bench.probe.run(20_000)
     assert bench.probe.of_kind("rebooted") == []
+    assert plan(bench.survey(), Wanted()).orders == (), "in force at once"
+    bench.radio.reboot()
+    assert plan(bench.survey(), Wanted()).orders != (), "and gone with the restart"
 
 
 @pytest.mark.parametrize(

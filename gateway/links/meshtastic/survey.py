@@ -55,7 +55,8 @@ class HeardNode:
     """Of the last packet that came straight from it; None: never heard by this radio."""
     rssi_dbm: int | None
     """Only when a packet of it came while we looked."""
-    hops_away: int | None
+    hops_away: int
+    """0: straight, or unknown."""
 
 
 class RadioSurvey:
@@ -154,7 +155,7 @@ class RadioSurvey:
             knows_key=len(info.user.public_key) == _PUBLIC_KEY_SIZE,
             snr_db=round(info.snr, 2) if info.snr else None,
             rssi_dbm=self._rssi.get(node),
-            hops_away=info.hops_away if info.HasField("hops_away") else None,
+            hops_away=info.hops_away,
         )
 
 

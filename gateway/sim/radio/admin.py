@@ -15,6 +15,7 @@ from gateway.sim.radio.modem import PRESETS, Modem
 SAVE_REBOOT_S: Final = 7
 """From a save to the reboot."""
 _VALUES_OF_LORA: Final = ("region", "modem_preset")
+_Saved = tuple[dict[str, Message], dict[str, Message], dict[int, Message], Message | None]
 
 
 class AdminModule:
@@ -25,7 +26,8 @@ class AdminModule:
         self._module_config: dict[str, Message] = {}
         self._channels: dict[int, Message] = {}
         self._owner: Message | None = None
-        self._is_editing = False
+        self._before_edit: _Saved | None = None
+        """What is on the flash while an edit is open."""
 
     def overlay(self, message: Message, own_node: int) -> Message:
         """A message of the handshake, with what was set in place of what it had."""
@@ -47,10 +49,10 @@ class AdminModule:
         variant = admin.WhichOneof("payload_variant")
         match variant:
             case "begin_edit_settings":
-                self._is_editing = True
+                self._before_edit = self._before_edit or self._saved()
                 return
             case "commit_edit_settings":
-                self._is_editing = False
+                self._before_edit = None
             case "set_config":
                 self._set(self._config, admin.set_config)
             case "set_module_config":
@@ -64,8 +66,17 @@ class AdminModule:
                 return
             case _:
                 return
-        if not self._is_editing:
+        if self._before_edit is None:
             reboot(SAVE_REBOOT_S)
+
+    def restart(self) -> None:
+        """Read the flash again: an edit that was not committed is gone."""
+        if self._before_edit is not None:
+            self._config, self._module_config, self._channels, self._owner = self._before_edit
+            self._before_edit = None
+
+    def _saved(self) -> _Saved:
+        return dict(self._config), dict(self._module_config), dict(self._channels), self._owner
 
     def modem(self, before: Modem) -> Modem:
         """The modem after the next boot."""

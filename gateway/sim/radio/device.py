@@ -154,6 +154,7 @@ class SimulatedRadio:
     # --- life
 
     def _boot(self) -> None:
+        self._admin.restart()
         self.modem = self._admin.modem(self.modem)
         self._boot_ms = self.air.now_ms
         self._parser = _to_radio_parser()

@@ -168,7 +168,16 @@ class Composer:
             self._transmission += 1
             return self._compose_items(lane, traits, draft)
         self._transmission += 1
-        return self._compose_hello(lane, draft) or self._compose_items(lane, traits, draft)
+        if lane.hello_went and lane.jobs:
+            # A hello that is refused, or of which the driver says nothing, is due again at once: it
+            # must not take the turn of a FLASH each time.
+            lane.hello_went = False
+            composed = self._compose_items(lane, traits, draft)
+            if composed is not None:
+                return composed
+        composed = self._compose_hello(lane, draft)
+        lane.hello_went = composed is not None
+        return composed or self._compose_items(lane, traits, draft)
 
     def attempts_of(self, lane: Lane, flight: Flight) -> list[tuple[OutAct, Attempt]]:
         """The acts in a frame that are still under way on its lane."""

@@ -68,6 +68,8 @@ class Lane:
     blocked_until: Instant | None = None
     """The radio said: not before."""
     hello_due: bool = False
+    hello_went: bool = False
+    """The last frame was a hello: the next one is for what waits."""
     hello_response: bytes | None = None
     hello_echo: bytes | None = None
     hello_answered_at: Instant | None = None

@@ -130,3 +130,22 @@ def test_a_cable_that_is_plugged_again_is_no_sign_of_life() -> None:
     world.start(2)
     world.run(10 * SECOND)
     assert not alarms(world, 1)
+
+
+def test_a_driver_that_says_nothing_lets_flash_have_its_turn() -> None:
+    """Each frame takes the guard then: hellos that come due meanwhile must not take all of them
+    (seed everything 4000).
+    """
+    world: World = line(radio=True, cable=False)
+    world.crash(2)
+    world.crash(1)
+    world.start(1)
+    world.run(5 * MINUTE)
+    world.paths[LinkName("radio")].mute.add(Station(1))
+    world.run(5 * MINUTE)
+    flash = send(world, draft(precedence=Precedence.FLASH))
+    lane = world.posts[Station(1)].engine._state.lines[Station(2)].lanes[LinkName("radio")]  # type: ignore[union-attr]
+    world.run_until(
+        lambda: lane.busy is not None and any(part.act_id == flash for part in lane.busy.parts),
+        2 * MINUTE,
+    )

@@ -16,6 +16,7 @@ from typing import Any
 
 from gateway.sim.air import Air
 from gateway.sim.radio import RadioPort, SimulatedRadio
+from gateway.sim.radio.tcp import RadioServer
 
 ROOT = Path(__file__).parents[2]
 NORTH, SOUTH = 0x4D4C00A1, 0x4D4C00B2
@@ -37,54 +38,10 @@ async def radio_on_pty(radio: SimulatedRadio, path: Path) -> AsyncIterator[str]:
 
 
 @contextlib.asynccontextmanager
-async def radio_on_tcp(radio: SimulatedRadio, folder: Path) -> AsyncIterator[str]:
+async def radio_on_tcp(radio: SimulatedRadio) -> AsyncIterator[str]:
     """As the firmware's port 4403: a reboot ends the connection."""
-    writers: list[asyncio.StreamWriter] = []
-
-    async def pump(source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(OSError):
-            while octets := await source.read(4096):
-                target.write(octets)
-                await target.drain()
-
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        writers.append(writer)
-        near, far = await _open_tty(folder / "tty")
-        pumps = [
-            asyncio.ensure_future(pump(reader, far)),
-            asyncio.ensure_future(pump(near, writer)),
-        ]
-        await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
-        for each in pumps:
-            each.cancel()
-        far.close()
-        writer.close()
-
-    async with RadioPort(radio, folder / "tty"):
-        server = await asyncio.start_server(serve, "127.0.0.1", 0)
-        try:
-            yield f"tcp://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-        finally:
-            server.close()
-            for writer in writers:
-                writer.close()
-
-
-async def _open_tty(path: Path) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-    import termios
-    import tty
-
-    loop = asyncio.get_running_loop()
-    descriptor = os.open(path, os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK)
-    tty.setraw(descriptor, termios.TCSANOW)
-    reader = asyncio.StreamReader()
-    await loop.connect_read_pipe(
-        lambda: asyncio.StreamReaderProtocol(reader), os.fdopen(os.dup(descriptor), "rb", 0)
-    )
-    transport, protocol = await loop.connect_write_pipe(
-        asyncio.streams.FlowControlMixin, os.fdopen(descriptor, "wb", 0)
-    )
-    return reader, asyncio.StreamWriter(transport, protocol, None, loop)
+    async with RadioServer(radio) as server:
+        yield f"tcp://127.0.0.1:{server.port}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -66,9 +66,9 @@ async def test_a_fresh_radio_is_set_up_and_then_the_doctor_finds_nothing(
         assert len(of_radio) >= 8
 
 
-async def test_a_radio_on_tcp(tmp_path: Path) -> None:
+async def test_a_radio_on_tcp() -> None:
     """The same by tcp://, with a set-up."""
-    async with radio_on_tcp(two_radios(), tmp_path) as port:
+    async with radio_on_tcp(two_radios()) as port:
         found = await hotline("doctor", "--port", port, "--json")
         found.has("ok", f"!4d4c00a1 'North' at {port} answers")
         found.has("look", "the key of every fresh radio")
@@ -98,7 +98,7 @@ async def test_a_fault_of_a_radio_is_exit_code_1(tmp_path: Path) -> None:
     assert "is not there" in shown.err
 
 
-async def test_a_silent_port_ends_in_time(tmp_path: Path) -> None:
+async def test_a_silent_port_ends_in_time() -> None:
     """A server that takes octets and never answers: the handshake's deadline ends it."""
 
     async def swallow(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -153,7 +153,7 @@ async def test_a_person_is_asked(answer: str, code: int, tmp_path: Path) -> None
         assert after.document["role"] == {"n": "CLIENT", "y": "CLIENT_MUTE"}[answer]
 
 
-async def test_progress_is_for_a_terminal_only(tmp_path: Path) -> None:
+async def test_progress_is_for_a_terminal_only() -> None:
     """Each subject is named with its deadline while a person waits; a pipe gets findings alone."""
     _, shown = await asyncio.to_thread(on_a_terminal, ["doctor"], "")
     assert "... the running gateway (at most 10 s)" in shown

@@ -21,6 +21,7 @@ from gateway.core.reception import EpochIn, Novelty, Reception
 from gateway.core.records import PutAct, PutSeen
 from gateway.core.session import HelloOutcome, Session
 from gateway.core.speech import Speech
+from gateway.core.tidings import Tidings
 from gateway.core.timers import Timers
 from gateway.core.watch import Watch
 from gateway.model import Epoch
@@ -71,7 +72,7 @@ FAST = (
     "seen_table_not_restored",
 )
 """Caught at once: these go with `make test`, the others with `make soak`."""
-SEED_COUNT = 8
+SEED_COUNT = 16
 BUGS: dict[str, Callable[[Patch], None]] = {}
 
 
@@ -228,7 +229,7 @@ def lost_receipts_not_repeated(patch: Patch) -> None:
 
 @bug
 def age_dropped(patch: Patch) -> None:
-    patch.setattr(Engine, "age_s", lambda *_: 0)
+    patch.setattr(Tidings, "age_s", lambda *_: 0)
 
 
 @bug

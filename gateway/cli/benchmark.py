@@ -27,6 +27,7 @@ PARTS = (
     "step",
     "store",
     "idle",
+    "radio",
     "delivery",
     "noise",
     "kills",

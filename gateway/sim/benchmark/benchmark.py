@@ -18,7 +18,11 @@ from gateway.sim.benchmark.kills import measure_kills
 from gateway.sim.benchmark.noise import measure_noise
 from gateway.sim.benchmark.octets import measure_octets
 from gateway.sim.benchmark.storing import measure_step, measure_store
-from gateway.sim.benchmark.virtual import measure_idle_octets, measure_speed
+from gateway.sim.benchmark.virtual import (
+    measure_idle_octets,
+    measure_radio_fallback,
+    measure_speed,
+)
 
 Measure = Callable[[Options], Awaitable[list[Figure]]]
 
@@ -40,6 +44,7 @@ PARTS: Final = (
     Part("step", measure_step, True, 2),
     Part("store", measure_store, True, 3),
     Part("idle", measure_idle_octets, True, 0.1),
+    Part("radio", measure_radio_fallback, True, 0.1),
     Part("octets", measure_octets, False, 1.5),
     Part("delivery", measure_delivery, False, 21),
     Part("fallback", measure_fallback, False, 8),

@@ -198,8 +198,7 @@ class Engine:
                 line = self._line(LinkName(link))
                 act = line.outgoing.get(act_id)
                 if act is not None:
-                    handle = line.handle_hedge if kind == "hedge" else line.handle_retransmission
-                    handle(act, LinkName(link), draft)
+                    line.rounds.handle_timer(kind, act, LinkName(link), draft)
             case ("probe" | "beat" | "lane" as kind, int() as peer, str() as link):
                 self._state.lines[Station(peer)].handle_timer(kind, LinkName(link), draft)
             case ("expire", ActId() as act_id):

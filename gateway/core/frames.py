@@ -210,7 +210,7 @@ class Frames:
                     durability=Durability.NORMAL,
                 )
                 self._state.settle(record, draft)
-        line.receipted(acts, draft)
+        line.rounds.receipted(acts, draft)
 
     def _displayed(self, item: DisplayedItem, line: Line, draft: Draft) -> None:
         if self._state.is_refused:
@@ -234,7 +234,7 @@ class Frames:
         act_id = ActId(self._state.own, Epoch(item.epoch), Serial(item.serial))
         act = line.outgoing.get(act_id)
         if act is not None:
-            line.fragments_held(item, act, draft)
+            line.rounds.fragments_held(item, act, draft)
 
     # Hellos
 

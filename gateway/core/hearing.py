@@ -299,7 +299,7 @@ class Hearing:
         acts = line.outgoing.receipt_serials(act_id.epoch, (act_id.serial,))
         for act in acts:
             draft.write(PutReceipted(act.id))
-        line.receipted(acts, draft)
+        line.rounds.receipted(acts, draft)
 
     # What should not happen
 

@@ -17,19 +17,19 @@ from gateway.core.effects import Level, Transmit
 from gateway.core.entropy import EntropyPool
 from gateway.core.events import LinkTraits, Refusal
 from gateway.core.governor import Governor
-from gateway.core.lane import FIRMWARE_RETRY_COUNT, FIRMWARE_RETRY_MS, Flight, Lane, Part, Totals
+from gateway.core.lane import FIRMWARE_RETRY_COUNT, FIRMWARE_RETRY_MS, Lane, Totals
 from gateway.core.link_health import LinkHealth
-from gateway.core.outgoing import Attempt, OutAct, Outgoing
+from gateway.core.outgoing import OutAct, Outgoing
 from gateway.core.policy import Policy
 from gateway.core.prober import Prober
 from gateway.core.reception import Reception
+from gateway.core.rounds import LeavesActs, Rounds, later
 from gateway.core.routing import best_links
 from gateway.core.session import Session
 from gateway.core.timers import Timers
 from gateway.model import Instant, LinkName, LinkState, Station
 from gateway.wire.items import (
     BeatItem,
-    FragmentReceiptItem,
 )
 
 _BLOCKED_MS: Final = {
@@ -47,12 +47,8 @@ BEAT_REPLY_COUNT_MAX: Final = 4
 """Beats of the peer that wait for a reply on one link; above it one goes unanswered."""
 
 
-class LineListener(TellsAge, HoldsActs, Protocol):
+class LineListener(TellsAge, HoldsActs, LeavesActs, Protocol):
     """What the line tells the engine; each call is part of the step under way."""
-
-    def act_left(self, act: OutAct, link: LinkName, draft: Draft) -> None:
-        """A frame with it left our device for the first time."""
-        ...
 
     def act_relayed(self, act: OutAct, link: LinkName, draft: Draft) -> None: ...
     def airtime_spent(self, link: LinkName, draft: Draft) -> None: ...
@@ -90,7 +86,6 @@ class Line:
         self.standing = Standing()
         self.is_peer_busy = False
         self._timers = timers
-        self._rng = rng
         self._listener = listener
         self._prober = Prober(
             peer=self.peer, session=session, policy=policy, timers=timers, rng=rng
@@ -112,6 +107,17 @@ class Line:
             timers=timers,
             totals=self.totals,
             peer=self.peer,
+            listener=listener,
+            pump=self._pump,
+        )
+        self.rounds = Rounds(
+            lanes=self.lanes,
+            outgoing=self.outgoing,
+            dispatcher=self.dispatcher,
+            prober=self._prober,
+            policy=policy,
+            timers=timers,
+            rng=rng,
             listener=listener,
             pump=self._pump,
         )
@@ -162,7 +168,7 @@ class Line:
         if flight.want_ack:
             lane.flights[transmission] = flight
         for part in flight.parts:
-            self._part_left(lane, flight, part, draft)
+            self.rounds.part_left(lane, flight, part, draft)
         self._pump(lane, draft)
 
     def frame_acknowledged(self, name: LinkName, transmission: int, draft: Draft) -> None:
@@ -180,7 +186,7 @@ class Line:
         lane.spend_again(flight, waited_ms // FIRMWARE_RETRY_MS, draft.now.instant)
         for act, attempt in self._composer.attempts_of(lane, flight):
             attempt.unresolved = max(attempt.unresolved - 1, 0)
-            due = self._after(now, lane.health.timer_ms(flight.size))
+            due = later(now, lane.health.timer_ms(flight.size))
             if attempt.queued == 0 and attempt.unresolved == 0:
                 self._timers.set(("rtx", act.id, name), due)
                 self._timers.drop(("hedge", act.id, name))
@@ -218,7 +224,7 @@ class Line:
         draft.status_changed = True
         rest_ms = retry_after_ms or _BLOCKED_MS.get(reason, 0)
         if rest_ms:
-            lane.blocked_until = self._after(draft.now.instant, rest_ms)
+            lane.blocked_until = later(draft.now.instant, rest_ms)
         for act, attempt in self._composer.attempts_of(lane, flight):
             attempt.unresolved = max(attempt.unresolved - 1, 0)
             self.dispatcher.hedge(act, lane, draft)
@@ -252,36 +258,6 @@ class Line:
         # Beyond that it may have come by any of the firmware's transmissions (Karn's rule).
         is_sure = traits is None or not traits.is_radio or sample_ms <= FIRMWARE_RETRY_MS
         self._prove(lane, sample_ms if is_sure else None, draft)
-
-    def receipted(self, acts: list[OutAct], draft: Draft) -> None:
-        """The peer has these; their attempts end."""
-        freed: dict[LinkName, None] = {}
-        for act in acts:
-            for name, attempt in act.attempts.items():
-                if attempt.is_hedged and not self._is_proven_since(name, attempt):
-                    # The other link's receipt ends the timer that would have told.
-                    self._prober.missed(self.lanes[name], draft)
-                self.dispatcher.drop_timers(act, name)
-                self.lanes[name].acts.pop(act.id, None)
-                freed[name] = None
-            act.attempts.clear()
-        if freed:
-            self.dispatcher.dispatch(draft)
-
-    def _is_proven_since(self, name: LinkName, attempt: Attempt) -> bool:
-        proven_at, sent_at = self.lanes[name].health.round_trip_at, attempt.sent_at
-        return proven_at is not None and sent_at is not None and proven_at >= sent_at
-
-    def fragments_held(self, item: FragmentReceiptItem, act: OutAct, draft: Draft) -> None:
-        """The peer named the fragments it holds; missing ones go where none is queued."""
-        if item.count != len(act.fragments):
-            return
-        # Replaced, not added to: a peer that was restarted has forgotten what it held.
-        act.held_bitmap = item.bitmap & ((1 << item.count) - 1)
-        for name, attempt in list(act.attempts.items()):
-            if attempt.queued == 0 and attempt.unresolved == 0:
-                self.dispatcher.again(act, self.lanes[name], draft)
-                self._pump(self.lanes[name], draft)
 
     def beat(self, name: LinkName, item: BeatItem, draft: Draft) -> None:
         lane = self.lanes[name]
@@ -344,38 +320,6 @@ class Line:
             self.frame_refused(name, lane.busy.transmission, Refusal.LINK_LOST, None, draft)
         self._pump(lane, draft)
 
-    def handle_hedge(self, act: OutAct, name: LinkName, draft: Draft) -> None:
-        """It did not leave, or its radio's ack did not come: the next link gets the act as well.
-
-        No miss yet: the answer may still come, or the receipt's timer will tell.
-        """
-        attempt = act.attempts.get(name)
-        if attempt is not None:
-            attempt.is_hedged = True
-            self.dispatcher.hedge(act, self.lanes[name], draft)
-
-    def handle_retransmission(self, act: OutAct, name: LinkName, draft: Draft) -> None:
-        """No receipt in time on this link: hedge on the next one, and repeat here."""
-        lane = self.lanes[name]
-        attempt = act.attempts.get(name)
-        if attempt is None or lane.health.traits is None:
-            return
-        self._prober.missed(lane, draft)
-        self.dispatcher.hedge(act, lane, draft)
-        if attempt.unresolved > 0:
-            # One owner an attempt: the firmware still retransmits this one itself.
-            self._timers.set(
-                ("rtx", act.id, name),
-                self._after(draft.now.instant, self.policy.radio_attempt_guard_ms),
-            )
-            attempt.unresolved = 0
-            return
-        if lane.health.state is LinkState.DOWN and self.dispatcher.is_on_better(act, lane):
-            self.dispatcher.end_attempt(act, lane)
-            return
-        self.dispatcher.again(act, lane, draft)
-        self._pump(lane, draft)
-
     # Own acts
 
     def submit(self, act: OutAct, draft: Draft) -> None:
@@ -388,31 +332,6 @@ class Line:
             self._pump(lane, draft)
 
     # Inside
-
-    def _part_left(self, lane: Lane, flight: Flight, part: Part, draft: Draft) -> None:
-        act = self.outgoing.get(part.act_id)
-        attempt = act.attempts.get(lane.name) if act is not None else None
-        if act is None or attempt is None:
-            return
-        if attempt.sent_at is None:
-            attempt.sent_at = draft.now.instant
-            self._listener.act_left(act, lane.name, draft)
-        attempt.size_last = flight.size
-        if not flight.want_ack:
-            attempt.unresolved = max(attempt.unresolved - 1, 0)
-        now = draft.now.instant
-        hedge = ("hedge", act.id, lane.name)
-        wait_ms, hedge_ms = lane.health.timer_ms(flight.size), lane.health.hedge_ms(flight.size)
-        if flight.want_ack:
-            # Of several fragments the first that is lost counts, not the last that left.
-            self._timers.set_earlier(hedge, self._after(now, hedge_ms))
-        elif attempt.queued == 0 and hedge_ms < wait_ms:
-            self._timers.set(hedge, self._after(now, hedge_ms))
-        else:
-            self._timers.drop(hedge)
-        if attempt.queued == 0:
-            attempt.count += 1
-            self._timers.set(("rtx", act.id, lane.name), self._jittered(now, wait_ms))
 
     def _prove(self, lane: Lane, sample_ms: int | None, draft: Draft) -> None:
         if lane.health.traits is None:
@@ -452,15 +371,15 @@ class Line:
         self._listener.airtime_spent(lane.name, draft)
         if not flight.is_hello:
             # Until the driver says when it left: a receipt may be here before that.
-            self._echoes[flight.counter & 0xFF] = (lane.name, self._after(now, airtime_ms))
+            self._echoes[flight.counter & 0xFF] = (lane.name, later(now, airtime_ms))
         self.totals.frames_out += 1
         self.totals.octets_out += len(octets)
         for act, _ in self._composer.attempts_of(lane, flight):
             # Should it not even leave: a frame of another may be on air before it.
             wait_ms = 2 * airtime_ms + lane.health.hedge_ms(flight.size)
-            self._timers.set_earlier(("hedge", act.id, lane.name), self._after(now, wait_ms))
+            self._timers.set_earlier(("hedge", act.id, lane.name), later(now, wait_ms))
         guard_ms = airtime_ms + self.policy.radio_attempt_guard_ms
-        self._timers.set(("lane", self.peer, lane.name), self._after(now, guard_ms))
+        self._timers.set(("lane", self.peer, lane.name), later(now, guard_ms))
         draft.effect(
             Transmit(
                 link=lane.name,
@@ -471,10 +390,3 @@ class Line:
                 want_ack=flight.want_ack,
             )
         )
-
-    def _after(self, now: Instant, wait_ms: int) -> Instant:
-        return Instant(now + max(wait_ms, 1))
-
-    def _jittered(self, now: Instant, wait_ms: int) -> Instant:
-        """Up to an eighth later, so that two ends do not keep colliding."""
-        return Instant(now + max(wait_ms, 1) + int(wait_ms * self._rng.random() / 8))

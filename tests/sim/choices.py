@@ -21,7 +21,8 @@ from gateway.core.line import Line
 from gateway.core.link_health import LinkHealth
 from gateway.core.outgoing import OutAct
 from gateway.core.policy import Policy
-from gateway.model import ActId, Instant, LinkName, Precedence, Station
+from gateway.core.rounds import Rounds
+from gateway.model import ActId, Instant, LinkName, Precedence
 from gateway.sim.benchmark.figures import quantile
 from gateway.sim.benchmark.virtual import deliver_virtually
 from gateway.sim.world import World
@@ -198,17 +199,17 @@ def receipts_apart(patch: Patch) -> None:
 
 def probe_first(patch: Patch) -> None:
     """After a miss a beat asks what arrived; the act goes again only where it did not."""
-    again = Line.handle_retransmission
+    again = Rounds.handle_retransmission
     beat = Line.beat
-    probed: dict[tuple[Station, ActId], int] = {}
+    probed: dict[tuple[int, ActId], int] = {}
 
-    def retransmit(self: Line, act: OutAct, name: LinkName, draft: Draft) -> None:
+    def retransmit(self: Rounds, act: OutAct, name: LinkName, draft: Draft) -> None:
         attempt = act.attempts.get(name)
-        if attempt is None or probed.get((self.peer, act.id)) == attempt.count:
+        if attempt is None or probed.get((id(self), act.id)) == attempt.count:
             again(self, act, name, draft)
             return
-        probed[self.peer, act.id] = attempt.count
-        lane = self.lanes[name]
+        probed[id(self), act.id] = attempt.count
+        lane = self._lanes[name]
         lane.beat_due = True
         due = Instant(draft.now.instant + lane.health.timer_ms(60))
         self._timers.set(("rtx", act.id, name), due)
@@ -226,7 +227,7 @@ def probe_first(patch: Patch) -> None:
                     self.dispatcher.again(act, lane, draft)
             self._pump(lane, draft)
 
-    patch.setattr(Line, "handle_retransmission", retransmit)
+    patch.setattr(Rounds, "handle_retransmission", retransmit)
     patch.setattr(Line, "beat", beaten)
 
 

@@ -19,6 +19,7 @@ from gateway.core.lane import Lane
 from gateway.core.line import Line
 from gateway.core.reception import EpochIn, Novelty, Reception
 from gateway.core.records import PutAct, PutSeen
+from gateway.core.rounds import Rounds
 from gateway.core.session import HelloOutcome, Session
 from gateway.core.speech import Speech
 from gateway.core.tidings import Tidings
@@ -87,7 +88,7 @@ def nothing(*_: Any, **__: Any) -> None:
 
 @bug
 def never_retransmit(patch: Patch) -> None:
-    patch.setattr(Line, "handle_retransmission", nothing)
+    patch.setattr(Rounds, "handle_retransmission", nothing)
     patch.setattr(Dispatcher, "again", nothing)
 
 

@@ -16,6 +16,7 @@ from gateway.errors import DecodeError
 from gateway.logbook.entry import ENTRY_SIZE_MAX, Entry, decode_entry
 
 _ARRAY_OF_3: Final = 0x83
+_START: Final = bytes((_ARRAY_OF_3,))
 _UINT, _BYTES = 0, 2
 _HASH_SIZE: Final = 32
 
@@ -52,14 +53,18 @@ def read_records(octets: bytes) -> Iterator[Record]:
     at = 0
     while (at := octets.find(_ARRAY_OF_3, at)) >= 0:
         try:
-            record, at = _read_record(octets, at)
+            record, tail, at = _read_record(octets, at)
         except DecodeError:
             at += 1
         else:
             yield record
+            if octets[at : at + 1] not in (b"", _START):
+                # Damage to the last number may have swallowed the start of the next record.
+                at = tail
 
 
-def _read_record(octets: bytes, at: int) -> tuple[Record, int]:
+def _read_record(octets: bytes, at: int) -> tuple[Record, int, int]:
+    """The record that starts here, where its last number starts, and where it ends."""
     size, at = _read_head(octets, at + 1, _BYTES)
     if size > ENTRY_SIZE_MAX or at + size > len(octets):
         raise DecodeError("the entry is cut")
@@ -67,9 +72,9 @@ def _read_record(octets: bytes, at: int) -> tuple[Record, int]:
     size, at = _read_head(octets, at, _BYTES)
     if size != _HASH_SIZE or at + size > len(octets):
         raise DecodeError("the hash is cut")
-    entry_hash, at = octets[at : at + size], at + size
-    next_offset, at = _read_head(octets, at, _UINT)
-    return Record(decode_entry(entry).number, entry, entry_hash, next_offset), at
+    entry_hash, tail = octets[at : at + size], at + size
+    next_offset, at = _read_head(octets, tail, _UINT)
+    return Record(decode_entry(entry).number, entry, entry_hash, next_offset), tail, at
 
 
 _SIZES: Final = {24: ">B", 25: ">H", 26: ">I", 27: ">Q"}

@@ -39,6 +39,10 @@ class LinkLostError(GatewayError):
     """The device of a link is gone or deaf. The supervisor starts a fresh driver."""
 
 
+class DeviceSilentError(LinkLostError):
+    """The device is there but does not answer: opening it again may not be enough."""
+
+
 class QueueUnavailableError(GatewayError):
     """The broker is away. Nothing is lost; the adapter backs off and comes back."""
 

@@ -125,6 +125,7 @@ class AlarmCode(enum.Enum):
     FAILED_OPENS = "failed opens"
     CROSSED = "WILCO crossed CANCEL"
     QUEUE_DOWN = "queue down"
+    DEVICE = "device does not work"
 
 
 @dataclass(frozen=True, slots=True)

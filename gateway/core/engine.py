@@ -29,6 +29,7 @@ from gateway.core.events import (
     FrameRelayed,
     FrameSent,
     LinkDown,
+    LinkTold,
     LinkUp,
     LogHeadCommitted,
     NoticeDisplayed,
@@ -162,6 +163,8 @@ class Engine:
                 self._duty.displayed(notice_id, draft)
             case LinkUp() | LinkDown():
                 self._link_changed(event, draft)
+            case LinkTold():
+                self._link_told(event, draft)
             case FrameReceived():
                 line = self._line(event.link)
                 self._frames.receive(event, line, draft)
@@ -322,6 +325,15 @@ class Engine:
             draft.observe(Level.WARNING, "link_down", link=event.link, reason=event.reason)
             self._log("link_down", ("link", event.link), ("reason", event.reason), draft=draft)
             line.link_down(event.link, draft)
+        self._state.watch.judge_devices(line, draft)
+
+    def _link_told(self, event: LinkTold, draft: Draft) -> None:
+        level = Level.ERROR if event.needs_person else Level.WARNING
+        draft.observe(level, "link_told", link=event.link, detail=event.detail)
+        line = self._line(event.link)
+        line.lanes[event.link].health.told(event.detail, needs_person=event.needs_person)
+        self._state.watch.judge_devices(line, draft)
+        draft.status_changed = True
 
     def _watch_far(self, line: Line, draft: Draft) -> None:
         self._state.timers.set_earlier(

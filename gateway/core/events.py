@@ -121,6 +121,16 @@ class LinkDown:
 
 
 @dataclass(frozen=True, slots=True)
+class LinkTold:
+    """How the device of this link stands now, for people; its state is as it was."""
+
+    link: LinkName
+    detail: str
+    needs_person: bool = False
+    """Everything that can be done without a person was done, in vain."""
+
+
+@dataclass(frozen=True, slots=True)
 class FrameReceived:
     """Octets came in, one frame as the link delimited it; not yet opened."""
 
@@ -135,6 +145,8 @@ class Refusal(enum.Enum):
 
     NO_ACK = "no ack"
     """The radio retransmitted until its limit and heard nothing: not proof of a loss."""
+    RELAYED_ONLY = "relayed, but no ack of the far radio"
+    UNKNOWN = "no word of what became of it"
     QUEUE_FULL = "queue full"
     DUTY_CYCLE = "duty cycle spent"
     TOO_LARGE = "too large"
@@ -233,6 +245,7 @@ Event = (
     | NoticeDisplayed
     | LinkUp
     | LinkDown
+    | LinkTold
     | FrameReceived
     | FrameSent
     | FrameAcknowledged

@@ -41,6 +41,8 @@ _BLOCKED_MS: Final = {
     Refusal.LINK_LOST: 1_000,
 }
 """How long a link rests after a refusal that names no time of its own."""
+_AIRED: Final = (Refusal.NO_ACK, Refusal.RELAYED_ONLY, Refusal.UNKNOWN)
+"""The radio may have sent it as often as it does; its airtime counts so."""
 
 
 BEAT_REPLY_COUNT_MAX: Final = 4
@@ -215,7 +217,7 @@ class Line:
                 return
             flight, lane.busy = lane.busy, None
             self._timers.drop(("lane", self.peer, name))
-        if reason is Refusal.NO_ACK:
+        if reason in _AIRED:
             lane.spend_again(flight, FIRMWARE_RETRY_COUNT, draft.now.instant)
         draft.observe(
             Level.WARNING, "frame_refused", link=name, reason=reason.value, retry_ms=retry_after_ms

@@ -7,6 +7,7 @@ line sets them by what it says here.
 from __future__ import annotations
 
 import enum
+from dataclasses import replace
 from typing import Final
 
 from gateway.core.events import LinkTraits
@@ -65,6 +66,7 @@ class LinkHealth:
         "heard_at",
         "loss",
         "misses",
+        "needs_person",
         "round_trip_at",
         "state",
         "up_since",
@@ -78,6 +80,8 @@ class LinkHealth:
         self._backoff = 0
         self.state = LinkState.DOWN
         self.misses = 0
+        self.needs_person = False
+        """Its device does not work, and the driver is at its wits' end."""
         self.heard_at: Instant | None = None
         self.round_trip_at: Instant | None = None
         self.up_since: Instant | None = None
@@ -95,6 +99,7 @@ class LinkHealth:
     def device_up(self, traits: LinkTraits) -> None:
         self._traits = traits
         self.misses = 0
+        self.needs_person = False
         self._backoff = 0
         self._smoothed_ms = None
         self.up_since = None
@@ -104,6 +109,12 @@ class LinkHealth:
         self._traits = None
         self.up_since = None
         self._advance(LinkInput.DEVICE_DOWN)
+
+    def told(self, detail: str, *, needs_person: bool) -> None:
+        """What people shall read of the device changed, and nothing else."""
+        self.needs_person = needs_person
+        if self._traits is not None:
+            self._traits = replace(self._traits, detail=detail)
 
     def heard(self, now: Instant) -> None:
         """An authentic frame came in: the far side lives, though it may not hear us."""

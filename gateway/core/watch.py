@@ -362,5 +362,16 @@ class Watch:
                 )
             draft.status_changed = draft.status_changed or changed
 
+    def judge_devices(self, line: Line, draft: Draft) -> None:
+        """DEVICE: all that a driver can do for its device was done in vain."""
+        names = [lane.name for lane in line.lanes.values() if lane.health.needs_person]
+        if names:
+            text = f"link {', '.join(names)} to {self._name(line.peer)}: its device does not work"
+            remedy = "see `hotline status`, then check its power, plug and port"
+            changed = self.raise_alarm(AlarmCode.DEVICE, f"{text}; {remedy}", station=line.peer)
+        else:
+            changed = self.clear_alarm(AlarmCode.DEVICE, station=line.peer)
+        draft.status_changed = draft.status_changed or changed
+
     def _name(self, station: Station) -> str:
         return self._names.get(station, f"STATION {station}")

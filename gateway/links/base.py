@@ -13,11 +13,19 @@ from gateway.core.events import (
     FrameRelayed,
     FrameSent,
     LinkDown,
+    LinkTold,
     LinkUp,
 )
 
 LinkEvent = (
-    LinkUp | LinkDown | FrameReceived | FrameSent | FrameAcknowledged | FrameRelayed | FrameRefused
+    LinkUp
+    | LinkDown
+    | LinkTold
+    | FrameReceived
+    | FrameSent
+    | FrameAcknowledged
+    | FrameRelayed
+    | FrameRefused
 )
 Emit = Callable[[LinkEvent], None]
 """Hands an event to the loop; never blocks, callable from the event loop's thread only."""

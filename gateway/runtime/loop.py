@@ -35,6 +35,7 @@ from gateway.core.events import (
     FrameRelayed,
     FrameSent,
     LinkDown,
+    LinkTold,
     LinkUp,
     LogHeadCommitted,
     QueueDown,
@@ -194,6 +195,8 @@ class EngineLoop:
             case LinkDown():
                 self._links_up.pop(event.link, None)
                 self._links_down[event.link] = event.reason
+            case LinkTold():
+                self._note_told(event)
             case QueueUp():
                 self._queues_down.pop(event.queue, None)
             case QueueDown():
@@ -208,6 +211,14 @@ class EngineLoop:
             case _:
                 pass
         return event
+
+    def _note_told(self, event: LinkTold) -> None:
+        up = self._links_up.get(event.link)
+        if up is None:
+            self._links_down[event.link] = event.detail
+        else:
+            traits = dataclasses.replace(up.traits, detail=event.detail)
+            self._links_up[event.link] = dataclasses.replace(up, traits=traits)
 
     def _perform(self, effects: Sequence[Effect]) -> None:
         is_news = False

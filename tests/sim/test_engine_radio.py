@@ -6,7 +6,7 @@ import pytest
 
 from gateway.core.draft import Draft
 from gateway.core.effects import AlarmCode
-from gateway.core.events import FrameAcknowledged, FrameSent, LinkUp, Refusal
+from gateway.core.events import FrameAcknowledged, FrameSent, LinkDown, LinkTold, LinkUp, Refusal
 from gateway.model import Instant, Kind, LinkName, LinkState, Now, Precedence, Station
 from gateway.wire.items import BeatItem, FragmentReceiptItem, ReceiptItem
 from tests.sim.by_hand import ByHand, settled
@@ -16,6 +16,8 @@ RECEIPT = "MACHINE RECEIPT"
 RADIO, CABLE = LinkName("radio"), LinkName("cable")
 REST_MS = {
     Refusal.NO_ACK: 0,
+    Refusal.RELAYED_ONLY: 0,
+    Refusal.UNKNOWN: 0,
     Refusal.QUEUE_FULL: 3_000,
     Refusal.DUTY_CYCLE: 60_000,
     Refusal.TOO_LARGE: 60_000,
@@ -447,3 +449,26 @@ def test_a_retransmission_of_the_firmware_is_no_sample_of_the_round_trip() -> No
     )
     assert health.state is LinkState.UP
     assert health.round_trip_ms == sampled
+
+
+def test_what_a_driver_tells_is_shown_and_calls_a_person_until_the_device_works() -> None:
+    """The state stays as it was; DEVICE is lit for the line, and goes with the last such link."""
+    world = settled(radio=True)
+    post = world.posts[Station(1)]
+
+    def tell(link: LinkName, *, person: bool) -> None:
+        world.give(Station(1), LinkTold(link, f"{link} is wedged", needs_person=person))
+
+    tell(RADIO, person=False)
+    assert post.status is not None
+    shown = {link.name: (link.state.value, link.detail) for link in post.status.links}
+    assert shown[RADIO] == ("UP", "radio is wedged")
+    assert AlarmCode.DEVICE not in {alarm.code for alarm in post.status.alarms}
+    for link in (RADIO, CABLE):
+        world.give(Station(1), LinkDown(link, "frozen"))
+        tell(link, person=True)
+    texts = [alarm.text for alarm in post.status.alarms if alarm.code is AlarmCode.DEVICE]
+    assert len(texts) == 1
+    for link, lit in ((RADIO, True), (CABLE, False)):
+        world.give(Station(1), LinkUp(link, world.paths[link].traits))
+        assert (AlarmCode.DEVICE in {alarm.code for alarm in post.status.alarms}) is lit

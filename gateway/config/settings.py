@@ -92,6 +92,27 @@ class MeshtasticLinkSettings(
             description='write the number of the far station\'s radio, such as "!4d4c00b2"',
         ),
     ]
+    own_node: (
+        Annotated[
+            str,
+            Meta(
+                pattern=r"^![0-9a-f]{8}\Z",
+                description='write the number of our own radio, such as "!4d4c00a1"',
+            ),
+        ]
+        | None
+    ) = None
+    """Another radio at the port is refused; None: any is taken."""
+    own_key: (
+        Annotated[
+            str,
+            Meta(
+                pattern=r"^[A-Za-z0-9+/]{43}=\Z",
+                description="write the public key of our own radio as its app shows it, in base64",
+            ),
+        ]
+        | None
+    ) = None
 
 
 class SerialLinkSettings(Table, frozen=True, kw_only=True, tag_field="driver", tag="serial"):

@@ -20,7 +20,7 @@ from typing import Final, Protocol
 
 import serial
 
-from gateway.errors import LinkLostError
+from gateway.errors import DeviceSilentError, LinkLostError
 
 OPEN_DEADLINE_S: Final = 10.0
 CLOSE_DEADLINE_S: Final = 5.0
@@ -109,7 +109,7 @@ class SerialPort:
                     await self._until_writable()
                     rest = rest[self._hand_over(rest) :]
         except TimeoutError as error:
-            raise LinkLostError(
+            raise DeviceSilentError(
                 f"{self.name} took no octets for {deadline_s:.0f} s; is the far end reading?"
             ) from error
 
@@ -226,7 +226,9 @@ class TcpPort:
         except OSError as error:
             raise LinkLostError(f"{self.name} is gone: {error.strerror or error}") from error
         if not octets:
-            raise LinkLostError(f"{self.name} closed the connection")
+            raise LinkLostError(
+                f"{self.name} closed the connection; if it does so again, another program uses it"
+            )
         return octets
 
     async def write(self, octets: bytes, *, deadline_s: float) -> None:
@@ -235,7 +237,7 @@ class TcpPort:
                 self._writer.write(octets)
                 await self._writer.drain()
         except TimeoutError as error:
-            raise LinkLostError(f"{self.name} took no octets for {deadline_s:.0f} s") from error
+            raise DeviceSilentError(f"{self.name} took no octets for {deadline_s:.0f} s") from error
         except OSError as error:
             raise LinkLostError(f"{self.name} is gone: {error.strerror or error}") from error
 

@@ -11,13 +11,23 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from random import Random
-from typing import Final
+from typing import Final, NoReturn
 
 from gateway.core.effects import Transmit
-from gateway.core.events import FrameReceived, LinkTraits, LinkUp
-from gateway.errors import LinkLostError
+from gateway.core.events import FrameReceived, LinkTold, LinkTraits, LinkUp
+from gateway.errors import DeviceSilentError, LinkLostError
 from gateway.links.base import LinkEvent
-from gateway.links.meshtastic.identity import DUTY_SHARES, Handshake, RadioIdentity
+from gateway.links.meshtastic.air_watch import AirWatch
+from gateway.links.meshtastic.identity import (
+    DUTY_SHARES,
+    ExpectedRadio,
+    Handshake,
+    RadioIdentity,
+    node_name,
+)
+from gateway.links.meshtastic.key_exchange import KeyExchange
+from gateway.links.meshtastic.liveness import Liveness
+from gateway.links.meshtastic.packet_ids import PacketIds
 from gateway.links.meshtastic.protobuf import ProtobufError, mesh_pb2, portnums_pb2
 from gateway.links.meshtastic.stream import WAKE, StreamParser, encode_frame
 from gateway.links.meshtastic.transmissions import SendTimes, Transmissions
@@ -28,7 +38,6 @@ EARLY_PACKET_COUNT_MAX: Final = 32
 """Packets that came before the handshake was done and wait for its end; more are dropped."""
 _SPECIAL_NONCES: Final = (0, 69_420, 69_421)
 """Newer firmware takes these for a request of a part of its configuration."""
-_PROBE_COUNT_MAX: Final = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,12 +50,17 @@ class RadioTimes:
     """Without a message for so long the configuration is asked for again."""
     handshake_ms: int = 30_000
     """For all of it; 36 kB of text log may come between."""
+    mute_ms: int = 15_000
+    """Without any message at all; a board that the opening reset has booted by then."""
     half_frame_ms: int = 1_000
     """A frame comes in one piece (512 octets take 45 ms); then its rest was lost."""
-    heartbeat_ms: int = 60_000
+    heartbeat_ms: int = 40_000
     """The radio closes a session after 15 min without a word; an answer shows that it lives."""
+    heartbeat_busy_ms: int = 8_000
+    """The same while packets are under way."""
     answer_ms: int = 5_000
-    """For the `queueStatus` that answers a heartbeat; after two unanswered ones it is frozen."""
+    """For the `queueStatus` that answers a heartbeat; after two unanswered ones it is frozen: found
+    within 50 s when idle, 18 s with traffic."""
     sending: SendTimes = field(default_factory=SendTimes)
 
 
@@ -70,12 +84,14 @@ class Conversation:
         rng: Random,
         times: RadioTimes | None = None,
         watch: Callable[[mesh_pb2.FromRadio], None] | None = None,
+        expected: ExpectedRadio | None = None,
     ) -> None:
         """`watch` sees every message as it came, for those who look a radio over."""
         self._link = link
         self._far_node = far_node
         self._port = port
         self._rng = rng
+        self._expected = expected or ExpectedRadio()
         self._times = times or RadioTimes()
         self._watch = watch
         self._parser = StreamParser(_decode)
@@ -85,18 +101,25 @@ class Conversation:
         self._nonce: int | None = None
         self._ask_config_ms: int | None = None
         self._handshake_end_ms = 0
+        self._mute_end_ms: int | None = None
         self._half_frame_ms: int | None = None
         self._early: deque[mesh_pb2.MeshPacket] = deque()
         self._transmissions: Transmissions | None = None
-        self._own_node = 0
-        self._heartbeat_ms: int | None = None
-        self._answer_ms: int | None = None
-        self._probe_count = 0
+        self._air = AirWatch()
+        self._identity: RadioIdentity | None = None
+        self._keys: KeyExchange
+        self._liveness: Liveness
+        self._detail = ""
 
     @property
     def skipped_count(self) -> int:
         """Octets of the stream that were no message: text logs and noise."""
         return self._parser.skipped_count
+
+    @property
+    def identity(self) -> RadioIdentity | None:
+        """What the radio told of itself; None until the handshake is done."""
+        return self._identity
 
     @property
     def is_ready(self) -> bool:
@@ -108,6 +131,7 @@ class Conversation:
         self._octets += WAKE
         self._ask_config_ms = now_ms + self._times.wake_ms
         self._handshake_end_ms = now_ms + self._times.handshake_ms
+        self._mute_end_ms = now_ms + self._times.mute_ms
 
     def submit(self, transmit: Transmit, now_ms: int) -> None:
         """Send a frame; only while `is_ready`."""
@@ -136,16 +160,19 @@ class Conversation:
         if self._transmissions is None:
             self._advance_handshake(now_ms)
         else:
-            self._advance_heartbeat(now_ms)
+            self._liveness.advance(now_ms, is_busy=self._transmissions.is_busy)
+            self._keys.advance(now_ms)
             self._transmissions.advance(now_ms)
+            self._tell()
 
     def next_deadline_ms(self) -> int | None:
         """When `advance` has something to do."""
         deadlines = [self._half_frame_ms]
         if self._transmissions is None:
-            deadlines += [self._ask_config_ms, self._handshake_end_ms]
+            deadlines += [self._ask_config_ms, self._handshake_end_ms, self._mute_end_ms]
         else:
-            deadlines += [self._answer_ms, self._heartbeat_ms]
+            deadlines.append(self._liveness.next_deadline_ms(is_busy=self._transmissions.is_busy))
+            deadlines.append(self._keys.next_deadline_ms())
             deadlines.append(self._transmissions.next_deadline_ms())
         return min((deadline for deadline in deadlines if deadline is not None), default=None)
 
@@ -164,11 +191,10 @@ class Conversation:
     # The handshake
 
     def _advance_handshake(self, now_ms: int) -> None:
+        if self._mute_end_ms is not None and now_ms >= self._mute_end_ms:
+            self._give_up(self._times.mute_ms)
         if now_ms >= self._handshake_end_ms:
-            raise LinkLostError(
-                f"no Meshtastic radio answered at {self._port} in"
-                f" {self._times.handshake_ms / 1000:.0f} s; check the port and the radio"
-            )
+            self._give_up(self._times.handshake_ms)
         if self._ask_config_ms is not None and now_ms >= self._ask_config_ms:
             self._ask_config(now_ms)
 
@@ -203,70 +229,103 @@ class Conversation:
             self._early.append(packet)
 
     def _come_up(self, identity: RadioIdentity, now_ms: int) -> None:
+        self._expected.check(identity, self._port)
         self._handshake = None
-        self._own_node = identity.node
-        self._heartbeat_ms = now_ms + self._times.heartbeat_ms
-        self._transmissions = Transmissions(
-            self._link,
-            identity,
-            self._far_node,
-            write=self._write,
-            ask=self._probe,
-            emit=self._events.append,
-            rng=self._rng,
-            times=self._times.sending,
-        )
+        self._identity = identity
+        self._make_parts(identity, now_ms)
+        self._detail = self._told()
         traits = LinkTraits(
             FRAME_SIZE_MAX_RADIO,
             identity.airtime,
             is_radio=True,
             duty_share=DUTY_SHARES.get(identity.region),
-            detail=identity.detail(self._port, self._far_node),
+            detail=self._detail,
         )
         self._events.append(LinkUp(self._link, traits))
+        self._keys.begin(now_ms)
         while self._early:
             self._take_packet(self._early.popleft(), now_ms)
 
-    # Is the radio alive?
+    def _give_up(self, waited_ms: int) -> NoReturn:
+        raise DeviceSilentError(
+            f"no Meshtastic radio answered at {self._port} in {waited_ms / 1000:.0f} s; check the"
+            " port and the radio"
+        )
 
-    def _advance_heartbeat(self, now_ms: int) -> None:
-        if self._answer_ms is not None and now_ms >= self._answer_ms:
-            if self._probe_count >= _PROBE_COUNT_MAX:
-                raise LinkLostError(f"the radio at {self._port} does not answer; it is frozen")
-            self._answer_ms = None
-            self._probe(now_ms)
-        elif self._heartbeat_ms is not None and now_ms >= self._heartbeat_ms:
-            self._probe(now_ms)
+    def _make_parts(self, identity: RadioIdentity, now_ms: int) -> None:
+        ids = PacketIds(self._rng)
+        self._liveness = Liveness(
+            self._port,
+            self._write,
+            idle_ms=self._times.heartbeat_ms,
+            busy_ms=self._times.heartbeat_busy_ms,
+            answer_ms=self._times.answer_ms,
+            now_ms=now_ms,
+        )
+        self._keys = KeyExchange(
+            self._far_node,
+            identity.user,
+            far_key=identity.far_key,
+            write=self._write,
+            new_packet_id=ids.draw,
+        )
+        self._transmissions = Transmissions(
+            self._link,
+            identity,
+            self._far_node,
+            keys=self._keys,
+            air=self._air,
+            write=self._write,
+            ask=self._liveness.ask,
+            emit=self._events.append,
+            ids=ids,
+            times=self._times.sending,
+        )
 
-    def _probe(self, now_ms: int) -> None:
-        """Ask for a `queueStatus`, unless one is asked for already."""
-        if self._answer_ms is None:
-            self._probe_count += 1
-            self._answer_ms = now_ms + self._times.answer_ms
-            self._heartbeat_ms = None
-            self._write(mesh_pb2.ToRadio(heartbeat=mesh_pb2.Heartbeat()))
+    # What people read of it
 
-    def _answered(self, now_ms: int) -> None:
-        self._probe_count = 0
-        self._answer_ms = None
-        self._heartbeat_ms = now_ms + self._times.heartbeat_ms
+    def _tell(self) -> None:
+        """Say what has changed: a key that is missing or has come, an air that answers nothing."""
+        detail = self._told()
+        if detail != self._detail:
+            self._detail = detail
+            self._events.append(LinkTold(self._link, detail))
+
+    def _told(self) -> str:
+        assert self._identity is not None
+        parts = [self._identity.detail(self._port)]
+        far = node_name(self._far_node)
+        if not self._keys.knows_far_key:
+            parts.append(f"it does not know the key of {far} yet, and asks for it")
+        elif self._keys.is_missing:
+            parts.append(f"{far} does not know its key yet, and is told")
+        parts.append(self._air.note())
+        return "; ".join(part for part in parts if part)
 
     # What the radio says
 
     def _take(self, message: mesh_pb2.FromRadio, now_ms: int) -> None:
         if self._watch is not None:
             self._watch(message)
+        self._mute_end_ms = None
         if self._transmissions is None:
             self._take_early(message, now_ms)
             return
+        self._listen(self._transmissions, message, now_ms)
+        self._tell()
+
+    def _listen(
+        self, transmissions: Transmissions, message: mesh_pb2.FromRadio, now_ms: int
+    ) -> None:
+        self._liveness.talked()
         match message.WhichOneof("payload_variant"):
             case "packet":
                 self._take_packet(message.packet, now_ms)
             case "queueStatus":
-                self._answered(now_ms)
-                self._transmissions.take_status(message.queueStatus, now_ms)
+                self._liveness.answered(now_ms)
+                transmissions.take_status(message.queueStatus, now_ms)
             case "clientNotification":
-                self._transmissions.take_notification(message.clientNotification)
+                transmissions.take_notification(message.clientNotification)
             case "rebooted":
                 # Its queue and its pending acks are gone without a word.
                 raise LinkLostError(f"the radio at {self._port} restarted")
@@ -275,24 +334,35 @@ class Conversation:
 
     def _take_packet(self, packet: mesh_pb2.MeshPacket, now_ms: int) -> None:
         assert self._transmissions is not None
+        assert self._identity is not None
+        source = getattr(packet, "from")
+        if source != self._identity.node:
+            self._air.heard(is_far=source == self._far_node)
         if packet.WhichOneof("payload_variant") != "decoded":
             return
-        portnum = packet.decoded.portnum
-        if portnum == portnums_pb2.PortNum.ROUTING_APP:
-            if packet.decoded.request_id:
-                self._transmissions.take_routing(packet, now_ms)
-        elif portnum == portnums_pb2.PortNum.PRIVATE_APP and packet.decoded.payload:
-            if getattr(packet, "from") == self._own_node:
-                return  # Our own packet can come back after a restart of the radio.
-            # Anyone else may send: a node number proves nothing, our frames do.
-            self._events.append(
-                FrameReceived(
-                    self._link,
-                    packet.decoded.payload,
-                    rssi_dbm=packet.rx_rssi or None,
-                    snr_db=round(packet.rx_snr, 2) if packet.rx_rssi else None,
-                )
-            )
+        match packet.decoded.portnum:
+            case portnums_pb2.PortNum.ROUTING_APP:
+                if packet.decoded.request_id:
+                    self._transmissions.take_routing(packet, now_ms)
+            case portnums_pb2.PortNum.NODEINFO_APP:
+                if source == self._far_node:
+                    self._keys.take_user(packet.decoded.payload)
+            case portnums_pb2.PortNum.PRIVATE_APP:
+                # Our own packet can come back after a restart of the radio. Anyone else may send: a
+                # node number proves nothing, our frames do.
+                if source != self._identity.node and packet.decoded.payload:
+                    self._events.append(_received(self._link, packet))
+            case _:
+                pass
 
     def _write(self, message: mesh_pb2.ToRadio) -> None:
         self._octets += encode_frame(message.SerializeToString())
+
+
+def _received(link: LinkName, packet: mesh_pb2.MeshPacket) -> FrameReceived:
+    return FrameReceived(
+        link,
+        packet.decoded.payload,
+        rssi_dbm=packet.rx_rssi or None,
+        snr_db=round(packet.rx_snr, 2) if packet.rx_rssi else None,
+    )

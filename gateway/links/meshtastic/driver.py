@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import Awaitable, Callable
 from random import Random
 from typing import Final, NoReturn
 from urllib.parse import urlsplit
@@ -11,6 +12,7 @@ from urllib.parse import urlsplit
 from gateway.errors import LinkLostError
 from gateway.links.base import Emit, Outbox
 from gateway.links.meshtastic.conversation import Conversation, RadioTimes
+from gateway.links.meshtastic.identity import ExpectedRadio, RadioIdentity
 from gateway.links.meshtastic.protobuf import mesh_pb2
 from gateway.links.meshtastic.stream import encode_frame
 from gateway.links.port import Port, open_serial, open_tcp
@@ -22,6 +24,23 @@ BIT_RATE: Final = 115_200
 TCP_PORT: Final = 4403
 WRITE_DEADLINE_S: Final = 5.0
 GOODBYE_DEADLINE_S: Final = 0.5
+
+OpenPort = Callable[[str], Awaitable[Port]]
+"""Gives the open port of this name. Raises `LinkLostError`."""
+
+
+async def open_radio_port(path: str) -> Port:
+    """Open a radio's port, `/dev/...` or `tcp://host[:4403]`. Raises `LinkLostError`."""
+    if not path.startswith("tcp://"):
+        return await open_serial(path, BIT_RATE)
+    address = urlsplit(path)
+    try:
+        host, port = address.hostname, address.port or TCP_PORT
+    except ValueError:
+        host, port = None, TCP_PORT
+    if host is None:
+        raise LinkLostError(f"{path} is no address; write tcp://host or tcp://host:{TCP_PORT}")
+    return await open_tcp(host, port)
 
 
 class MeshtasticDriver:
@@ -35,9 +54,14 @@ class MeshtasticDriver:
         *,
         rng: Random,
         times: RadioTimes | None = None,
+        expected: ExpectedRadio | None = None,
+        open_port: OpenPort = open_radio_port,
     ) -> None:
         self._path = port
-        self._conversation = Conversation(link, far_node, port, rng=rng, times=times)
+        self._open_port = open_port
+        self._conversation = Conversation(
+            link, far_node, port, rng=rng, times=times, expected=expected
+        )
         self._changed = asyncio.Event()
         self._has_octets = asyncio.Event()
         self._is_ready = asyncio.Event()
@@ -47,9 +71,14 @@ class MeshtasticDriver:
         """Octets that were no message: text logs and noise."""
         return self._conversation.skipped_count
 
+    @property
+    def identity(self) -> RadioIdentity | None:
+        """What the radio told of itself; None until the handshake is done."""
+        return self._conversation.identity
+
     async def run(self, emit: Emit, outbox: Outbox) -> NoReturn:
         """Serve the radio. Raises `LinkLostError`."""
-        port = await open_radio_port(self._path)
+        port = await self._open_port(self._path)
         is_lost = True
         try:
             self._conversation.start(_now_ms())
@@ -117,20 +146,6 @@ class MeshtasticDriver:
             self._conversation.advance(_now_ms())
             self._publish(emit)
             self._changed.clear()
-
-
-async def open_radio_port(path: str) -> Port:
-    """Open a radio's tty or `tcp://host[:4403]`. Raises `LinkLostError`."""
-    if not path.startswith("tcp://"):
-        return await open_serial(path, BIT_RATE)
-    address = urlsplit(path)
-    try:
-        host, port = address.hostname, address.port or TCP_PORT
-    except ValueError:
-        host, port = None, TCP_PORT
-    if host is None:
-        raise LinkLostError(f"{path} is no address; write tcp://host or tcp://host:{TCP_PORT}")
-    return await open_tcp(host, port)
 
 
 def _now_ms() -> int:

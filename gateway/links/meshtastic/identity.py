@@ -10,7 +10,8 @@ from typing import Final
 
 from gateway.core.airtime import LoraAirtime
 from gateway.errors import LinkLostError
-from gateway.links.meshtastic.protobuf import config_pb2, mesh_pb2
+from gateway.links.meshtastic.key_exchange import PUBLIC_KEY_SIZE
+from gateway.links.meshtastic.protobuf import channel_pb2, config_pb2, mesh_pb2
 
 _LoRa = config_pb2.Config.LoRaConfig
 _Preset = _LoRa.ModemPreset
@@ -18,7 +19,6 @@ _Preset = _LoRa.ModemPreset
 HOP_LIMIT_MAX: Final = 7
 """8 and more corrupt the packet's header."""
 _HOP_LIMIT_DEFAULT: Final = 3
-_PUBLIC_KEY_SIZE: Final = 32
 _WIDE_FACTOR: Final = 3.25
 """LORA_24 (2.4 GHz) has all bandwidths wider by this."""
 
@@ -67,20 +67,57 @@ class RadioIdentity:
     hop_limit: int
     can_transmit: bool
     """Transmitter on and region set; otherwise the radio only receives."""
-    knows_far_key: bool
-    """Whether it can encrypt to the far node; heals by itself when that one's NodeInfo comes."""
+    far_key: bytes
+    """The far node's key as it knows it, to encrypt to it; empty: none yet."""
+    public_key: bytes = b""
+    """Its own; 32 octets, or empty where the firmware has none."""
+    user: bytes = b""
+    """Its own `User` message, with which it introduces itself."""
+    role: str = "CLIENT"
+    channel: str = ""
+    """Name of the primary channel; empty stands for the preset's."""
+    frequency_slot: int = 0
+    """0: derived from the channel's name."""
+    ignores_duty_cycle: bool = False
 
-    def detail(self, port: str, far_node: int) -> str:
+    def detail(self, port: str) -> str:
         """One line for people."""
-        text = (
-            f"{node_name(self.node)} at {port}, firmware {self.firmware or 'unknown'},"
-            f" {self.region} {self.preset}"
-        )
+        parts = [
+            f"{node_name(self.node)} at {port}",
+            f"firmware {self.firmware or 'unknown'}",
+            f"{self.region} {self.preset}",
+            f"channel {self.channel or 'of the preset'}",
+            self.role,
+        ]
+        if self.frequency_slot:
+            parts[3] += f" in slot {self.frequency_slot}"
+        if self.ignores_duty_cycle:
+            parts.append("set to ignore the duty cycle, which we keep all the same")
+        text = ", ".join(parts)
         if not self.can_transmit:
             text += "; its transmitter is off: set the region and switch it on"
-        elif not self.knows_far_key:
-            text += f"; it does not know the key of {node_name(far_node)} yet"
         return text
+
+
+@dataclass(frozen=True, slots=True)
+class ExpectedRadio:
+    """Which radio shall be at the port, as the line's configuration says; None: any."""
+
+    node: int | None = None
+    public_key: bytes | None = None
+
+    def check(self, identity: RadioIdentity, port: str) -> None:
+        """Raises `LinkLostError` for another one: frames must not leave by a stranger's radio."""
+        if self.node is not None and identity.node != self.node:
+            raise LinkLostError(
+                f"the radio at {port} is {node_name(identity.node)} and not"
+                f" {node_name(self.node)}; plug in the right one or correct `own_node`"
+            )
+        if self.public_key is not None and identity.public_key != self.public_key:
+            raise LinkLostError(
+                f"the radio {node_name(identity.node)} at {port} has another key than `own_key`;"
+                " it was reset or is not ours: find out which, then correct `own_key`"
+            )
 
 
 def node_name(node: int) -> str:
@@ -96,7 +133,11 @@ class Handshake:
         self._node = 0
         self._firmware = ""
         self._lora: config_pb2.Config.LoRaConfig | None = None
-        self._knows_far_key = False
+        self._far_key = b""
+        self._user = mesh_pb2.User()
+        self._security_key = b""
+        self._role = 0
+        self._channel = ""
 
     def take(self, message: mesh_pb2.FromRadio) -> None:
         """Note what matters; the rest of a configuration is not ours."""
@@ -107,8 +148,17 @@ class Handshake:
                 self._firmware = message.metadata.firmware_version[:20]
             case "config" if message.config.HasField("lora"):
                 self._lora = message.config.lora
+            case "config" if message.config.HasField("device"):
+                self._role = message.config.device.role
+            case "config" if message.config.HasField("security"):
+                self._security_key = message.config.security.public_key
+            case "channel" if message.channel.role == channel_pb2.Channel.Role.PRIMARY:
+                self._channel = message.channel.settings.name
             case "node_info" if message.node_info.num == self._far_node:
-                self._knows_far_key = len(message.node_info.user.public_key) == _PUBLIC_KEY_SIZE
+                key = message.node_info.user.public_key
+                self._far_key = key if len(key) == PUBLIC_KEY_SIZE else b""
+            case "node_info" if message.node_info.num == self._node:
+                self._user = message.node_info.user
             case _:
                 pass
 
@@ -130,13 +180,24 @@ class Handshake:
             airtime=_airtime(lora),
             hop_limit=min(lora.hop_limit or _HOP_LIMIT_DEFAULT, HOP_LIMIT_MAX),
             can_transmit=lora.tx_enabled and lora.region != _LoRa.RegionCode.UNSET,
-            knows_far_key=self._knows_far_key,
+            far_key=self._far_key,
+            public_key=self._security_key or self._user.public_key,
+            user=self._user.SerializeToString(),
+            role=_role_name(self._role),
+            channel=self._channel,
+            frequency_slot=lora.channel_num,
+            ignores_duty_cycle=lora.override_duty_cycle,
         )
 
 
 def _region_name(region: int) -> str:
     value = _LoRa.RegionCode.DESCRIPTOR.values_by_number.get(region)
     return f"REGION {region}" if value is None else value.name
+
+
+def _role_name(role: int) -> str:
+    value = config_pb2.Config.DeviceConfig.Role.DESCRIPTOR.values_by_number.get(role)
+    return f"ROLE {role}" if value is None else value.name
 
 
 def _preset_name(lora: config_pb2.Config.LoRaConfig) -> str:

@@ -8,10 +8,8 @@ then wait for it, several at once. Facts about the firmware are from measurement
 from __future__ import annotations
 
 import enum
-from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from random import Random
 from typing import Final
 
 from gateway.core.effects import Transmit
@@ -23,7 +21,10 @@ from gateway.core.events import (
     Refusal,
 )
 from gateway.links.base import LinkEvent
+from gateway.links.meshtastic.air_watch import AirWatch
 from gateway.links.meshtastic.identity import RadioIdentity
+from gateway.links.meshtastic.key_exchange import KeyExchange
+from gateway.links.meshtastic.packet_ids import PacketIds
 from gateway.links.meshtastic.protobuf import ProtobufError, mesh_pb2, portnums_pb2
 from gateway.links.meshtastic.refusal import (
     RETRY_AFTER_MS,
@@ -40,8 +41,6 @@ _Priority = mesh_pb2.MeshPacket.Priority
 
 WAITING_ACK_COUNT_MAX: Final = 64
 LATE_COUNT_MAX: Final = 64
-PACKET_ID_HISTORY_COUNT: Final = 64
-"""The radio ignores an id among its last 20 without any answer."""
 
 _PRIORITY: Final = {
     Precedence.FLASH: _Priority.ALERT,
@@ -120,29 +119,37 @@ class Transmissions:
         identity: RadioIdentity,
         far_node: int,
         *,
+        keys: KeyExchange,
+        air: AirWatch,
         write: Callable[[mesh_pb2.ToRadio], None],
         ask: Callable[[int], None],
         emit: Callable[[LinkEvent], None],
-        rng: Random,
+        ids: PacketIds,
         times: SendTimes,
     ) -> None:
         self._link = link
         self._identity = identity
         self._far_node = far_node
+        self._keys = keys
+        self._air = air
         self._write = write
         self._ask = ask
         self._emit = emit
-        self._rng = rng
+        self._ids = ids
         self._times = times
         self._slot: _Slot | None = None
         self._waiting: dict[int, _Waiting] = {}
         self._late: dict[int, int] = {}
-        self._ids_used: deque[int] = deque(maxlen=PACKET_ID_HISTORY_COUNT)
 
     @property
     def is_free(self) -> bool:
         """Whether the radio can take the next packet."""
         return self._slot is None
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether the radio owes us word on a packet."""
+        return self._slot is not None or len(self._waiting) > 0
 
     def next_deadline_ms(self) -> int | None:
         deadlines = [waiting.deadline_ms for waiting in self._waiting.values()]
@@ -163,7 +170,7 @@ class Transmissions:
             self._offer_again(self._slot, now_ms)
 
     def _offer_again(self, slot: _Slot, now_ms: int) -> None:
-        slot.packet_id = self._new_id()
+        slot.packet_id = self._ids.draw()
         slot.stage = _Stage.OFFERED
         slot.deadline_ms = now_ms + self._times.status_ms
         self._write(self._packet(slot.transmit, slot.packet_id))
@@ -184,15 +191,6 @@ class Transmissions:
         )
         return mesh_pb2.ToRadio(packet=packet)
 
-    def _new_id(self) -> int:
-        """A random 32-bit id that none of our recent packets had."""
-        while True:
-            packet_id = self._rng.getrandbits(32)
-            known = packet_id in self._ids_used or packet_id in self._waiting
-            if packet_id and not known and packet_id not in self._late:
-                self._ids_used.append(packet_id)
-                return packet_id
-
     def take_status(self, status: mesh_pb2.QueueStatus, now_ms: int) -> None:
         """A `queueStatus`: the answer to our packet, or to a heartbeat (without an id)."""
         slot = self._slot
@@ -203,12 +201,14 @@ class Transmissions:
                 self._go_on_air(slot, now_ms)
         elif status.mesh_packet_id == 0 and slot.stage is _Stage.ASKED:
             # The radio lives and its word on our packet got lost. Silence is no NAK.
+            self._air.status(came=False)
             self._accept(slot, status, now_ms)
         if status.mesh_packet_id != slot.packet_id or slot.stage not in (
             _Stage.OFFERED,
             _Stage.ASKED,
         ):
             return
+        self._air.status(came=True)
         if status.res == STATUS_OK:
             self._accept(slot, status, now_ms)
         elif status.res == STATUS_FULL and status.free == 0:
@@ -281,10 +281,13 @@ class Transmissions:
             transmission = late if waiting is None else waiting.transmission
             self._waiting.pop(packet_id, None)
             if transmission is not None:
+                self._air.acknowledged()
+                self._keys.settled()
                 self._emit(FrameAcknowledged(self._link, transmission))
         elif waiting is not None and not waiting.was_relayed:
             # Another radio was heard repeating it; the real ack may follow.
             waiting.was_relayed = True
+            self._air.relayed()
             self._emit(FrameRelayed(self._link, waiting.transmission))
 
     def _refused_by(self, packet_id: int, error: int, *, is_far: bool, now_ms: int) -> None:
@@ -300,11 +303,15 @@ class Transmissions:
         # NO_CHANNEL of the far radio: it came there and could not be decrypted.
         is_undecrypted = is_far and error == _Error.NO_CHANNEL
         reason = Refusal.NO_KEY if is_undecrypted else self._reason(error)
+        if reason is Refusal.NO_KEY:
+            self._keys.refused(now_ms, is_far=is_far)
         self._end_unacknowledged(packet_id, waiting, reason)
 
     def _refused(self, slot: _Slot, error: int, now_ms: int) -> None:
         """The radio did not take it, by `queueStatus` or NAK, whichever came first."""
         reason = self._reason(error)
+        if reason is Refusal.NO_KEY:
+            self._keys.refused(now_ms, is_far=False)
         if reason is Refusal.DUTY_CYCLE and slot.retry_after_ms is None:
             if slot.stage is not _Stage.DUTY:
                 slot.stage = _Stage.DUTY
@@ -320,7 +327,7 @@ class Transmissions:
         self._refuse(slot.transmit, reason, retry_ms)
 
     def _reason(self, error: int) -> Refusal:
-        return refusal_of(error, knows_far_key=self._identity.knows_far_key)
+        return refusal_of(error, knows_far_key=self._keys.knows_far_key)
 
     def _left_the_antenna(self, packet_id: int, now_ms: int) -> None:
         """Its `FrameSent`, at the latest when the network speaks of it."""
@@ -332,13 +339,21 @@ class Transmissions:
         if slot.transmit.want_ack:
             if len(self._waiting) >= WAITING_ACK_COUNT_MAX:
                 oldest = next(iter(self._waiting))
-                self._end_unacknowledged(oldest, self._waiting.pop(oldest), Refusal.NO_ACK)
+                self._end_untold(oldest)
+            self._air.sent()
             self._waiting[packet_id] = _Waiting(
                 slot.transmit.transmission, now_ms + self._times.ack_ms
             )
 
+    def _end_untold(self, packet_id: int) -> None:
+        """The radio said nothing final of a packet, and nobody waits any longer."""
+        waiting = self._waiting.pop(packet_id)
+        reason = Refusal.RELAYED_ONLY if waiting.was_relayed else Refusal.UNKNOWN
+        self._end_unacknowledged(packet_id, waiting, reason)
+
     def _end_unacknowledged(self, packet_id: int, waiting: _Waiting, reason: Refusal) -> None:
-        if reason is Refusal.NO_ACK:
+        if reason in (Refusal.NO_ACK, Refusal.RELAYED_ONLY, Refusal.UNKNOWN):
+            self._air.unacknowledged()
             # A real ack may still follow a MAX_RETRANSMIT.
             self._late[packet_id] = waiting.transmission
             if len(self._late) > LATE_COUNT_MAX:
@@ -349,8 +364,7 @@ class Transmissions:
         """Act on every deadline that has passed; harmless when early."""
         for packet_id, waiting in list(self._waiting.items()):
             if now_ms >= waiting.deadline_ms:
-                del self._waiting[packet_id]
-                self._end_unacknowledged(packet_id, waiting, Refusal.NO_ACK)
+                self._end_untold(packet_id)
         slot = self._slot
         if slot is None or now_ms < slot.deadline_ms:
             return

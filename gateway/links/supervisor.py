@@ -1,6 +1,7 @@
 """Keeps a link served: runs a fresh driver for ever and holds the frames that wait for it.
 
-Owns the outbox, the backoff between drivers and `LinkDown`; ports and handshakes are the driver's.
+Owns the outbox, the backoff between drivers, `LinkDown` and the remedies for a device that is there
+and does not answer (`ladder`); ports and handshakes are the driver's.
 """
 
 from __future__ import annotations
@@ -9,15 +10,16 @@ import asyncio
 import heapq
 import itertools
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from random import Random
 from typing import Final, NoReturn
 
 from gateway.core.effects import Transmit
-from gateway.core.events import FrameRefused, FrameSent, LinkDown, LinkUp, Refusal
-from gateway.errors import LinkLostError
+from gateway.core.events import FrameRefused, FrameSent, LinkDown, LinkTold, LinkUp, Refusal
+from gateway.errors import DeviceSilentError, LinkLostError
 from gateway.links.base import Emit, LinkDriver, LinkEvent
+from gateway.links.ladder import RUNG_DEADLINE_S, STABLE_S, Rung, needs_person, rung
 from gateway.model import LinkName
 
 OUTBOX_COUNT_MAX: Final = 64
@@ -105,7 +107,9 @@ class Supervisor:
         rng: Random,
         backoff: Backoff | None = None,
         outbox_count_max: int = OUTBOX_COUNT_MAX,
+        remedies: Mapping[Rung, Callable[[], Awaitable[None]]] | None = None,
     ) -> None:
+        """A remedy raises `LinkLostError` where it cannot be had, and has 15 s."""
         self._link = link
         self._make_driver = make_driver
         self._emit_outside = emit
@@ -116,7 +120,11 @@ class Supervisor:
         self._is_up = False
         self._up_since_s = 0.0
         self._was_reported_down = False
-        self._reason = ""
+        self._told = ("", False)
+        self._down_since_s: float | None = None
+        self._remedies = remedies or {}
+        self._failure_count = 0
+        self._silent_count = 0
 
     @property
     def queued_count(self) -> int:
@@ -138,27 +146,67 @@ class Supervisor:
 
     async def run(self) -> NoReturn:
         """Run drivers until cancelled. Whatever is not a lost device is a bug and is raised."""
-        loop = asyncio.get_running_loop()
-        failure_count = 0
         while True:
             try:
                 await self._make_driver().run(self._emit, _WatchedOutbox(self._outbox, self._taken))
             except LinkLostError as error:
-                was_stable = (
-                    self._is_up and loop.time() - self._up_since_s >= self._backoff.stable_s
-                )
-                failure_count = 1 if was_stable else failure_count + 1
+                self._count(error)
                 self._lose(str(error))
+                await self._help(error)
             else:
                 raise AssertionError(f"the driver of link {self._link} ended without an error")
-            await asyncio.sleep(self._backoff.delay_s(failure_count, self._rng))
+            await asyncio.sleep(self._backoff.delay_s(self._failure_count, self._rng))
+
+    def _count(self, error: LinkLostError) -> None:
+        """Failures in a row, and silent ones since the device last served for long."""
+        now_s = asyncio.get_running_loop().time()
+        up_s = now_s - self._up_since_s if self._is_up else 0.0
+        if self._is_up or self._down_since_s is None:
+            self._down_since_s = now_s
+        self._failure_count = 1 if up_s >= self._backoff.stable_s else self._failure_count + 1
+        if up_s >= STABLE_S:
+            self._silent_count = 0
+        self._silent_count += isinstance(error, DeviceSilentError)
+
+    async def _help(self, error: LinkLostError) -> None:
+        """One rung of the ladder, told before it is done and when it cannot be."""
+        if not isinstance(error, DeviceSilentError):
+            self._tell(str(error))
+            return
+        step = rung(self._silent_count)
+        text = f"{error}; {step.value}"
+        remedy = self._remedies.get(step)
+        if remedy is None:
+            if step in (Rung.REBOOT, Rung.REAUTHORISE):
+                text = f"{error}; {Rung.REOPEN.value}"
+            self._tell(text)
+            return
+        self._tell(text)
+        try:
+            async with asyncio.timeout(RUNG_DEADLINE_S):
+                await remedy()
+        except TimeoutError:
+            self._tell(f"{text}, in vain: it took more than {RUNG_DEADLINE_S:.0f} s")
+        except LinkLostError as obstacle:
+            self._tell(f"{text}, in vain: {obstacle}")
+
+    def _tell(self, detail: str) -> None:
+        """To the local log and the status, once."""
+        assert self._down_since_s is not None
+        down_s = asyncio.get_running_loop().time() - self._down_since_s
+        person = needs_person(self._silent_count, down_s)
+        if (detail, person) == self._told:
+            return
+        self._told = (detail, person)
+        _log.log(logging.ERROR if person else logging.WARNING, "link %s: %s", self._link, detail)
+        self._emit_outside(LinkTold(self._link, detail, needs_person=person))
 
     def _emit(self, event: LinkEvent) -> None:
         match event:
             case LinkUp():
                 self._is_up = True
                 self._up_since_s = asyncio.get_running_loop().time()
-                self._reason = ""
+                self._told = ("", False)
             case FrameSent(transmission=transmission) | FrameRefused(transmission=transmission):
                 self._taken.pop(transmission, None)
             case _:
@@ -167,11 +215,10 @@ class Supervisor:
 
     def _lose(self, reason: str) -> None:
         """Report the loss: `LinkDown` first, so that no one sends these frames here again."""
-        if reason != self._reason:
-            self._reason = reason
-            _log.warning("link %s: %s", self._link, reason)
         if self._is_up or not self._was_reported_down:
             self._was_reported_down = True
+            self._told = (reason, False)
+            _log.warning("link %s: %s", self._link, reason)
             self._emit_outside(LinkDown(self._link, reason))
         self._is_up = False
         left = [*self._taken.values(), *self._outbox.take_all()]

@@ -9,7 +9,8 @@ import asyncio
 import gc
 import os
 import signal
-from collections.abc import Callable, Coroutine, Iterable, Iterator
+from base64 import b64decode
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from random import Random
 from typing import Any, Final, NoReturn, assert_never
@@ -33,7 +34,9 @@ from gateway.errors import ConfigError, GatewayError, StoreFailedError
 from gateway.indicators.driver import Indicators
 from gateway.indicators.lamps import panel_levels
 from gateway.links.base import LinkDriver
+from gateway.links.ladder import Rung
 from gateway.links.supervisor import Supervisor
+from gateway.links.usb import reauthorise
 from gateway.model import LinkName, Station
 from gateway.observe.log import LocalLog, stderr_journal
 from gateway.runtime.clock import Clock, KernelSources
@@ -213,8 +216,10 @@ class Daemon:
         supervisors: dict[LinkName, Supervisor] = {}
         for link in self._settings.links:
             name = LinkName(link.name)
-            make_driver = _driver_maker(link, self._rng)
-            supervisors[name] = Supervisor(name, make_driver, inbox.put, rng=self._rng)
+            make_driver, remedies = _served(link, self._rng)
+            supervisors[name] = Supervisor(
+                name, make_driver, inbox.put, rng=self._rng, remedies=remedies
+            )
         return supervisors
 
     def _make_indicators(self, inbox: Inbox, pulse: Pulse) -> Indicators:
@@ -313,19 +318,31 @@ def _links_by_station(settings: Settings, keys: KeyRing) -> dict[Station, tuple[
     }
 
 
-def _driver_maker(link: LinkSettings, rng: Random) -> Callable[[], LinkDriver]:
-    """Only the drivers that the configuration names are imported: `meshtastic` costs 16 MB."""
+def _served(
+    link: LinkSettings, rng: Random
+) -> tuple[Callable[[], LinkDriver], Mapping[Rung, Callable[[], Awaitable[None]]]]:
+    """How a link's drivers are made, and what can be done for a device that does not answer.
+
+    Only the drivers that the configuration names are imported: `meshtastic` costs 16 MB.
+    """
     name = LinkName(link.name)
     match link:
         case SerialLinkSettings():
             from gateway.links.serial import SerialDriver
 
-            return lambda: SerialDriver(name, link.port, link.bit_rate)
+            remedies = {Rung.REAUTHORISE: lambda: reauthorise(link.port)}
+            return lambda: SerialDriver(name, link.port, link.bit_rate), remedies
         case MeshtasticLinkSettings():
-            from gateway.links.meshtastic.driver import MeshtasticDriver
+            from gateway.links.meshtastic.identity import ExpectedRadio
+            from gateway.links.meshtastic.radio import MeshtasticRadio
 
+            expected = ExpectedRadio(
+                None if link.own_node is None else int(link.own_node[1:], 16),
+                None if link.own_key is None else b64decode(link.own_key),
+            )
             far_node = int(link.node[1:], 16)
-            return lambda: MeshtasticDriver(name, link.port, far_node, rng=rng)
+            radio = MeshtasticRadio(name, link.port, far_node, expected=expected, rng=rng)
+            return radio.make_driver, radio.remedies
         case _:
             assert_never(link)
 

@@ -12,7 +12,15 @@ import pytest
 
 from gateway.core.airtime import SerialAirtime
 from gateway.core.effects import Transmit
-from gateway.core.events import FrameRefused, FrameSent, LinkDown, LinkTraits, LinkUp, Refusal
+from gateway.core.events import (
+    FrameRefused,
+    FrameSent,
+    LinkDown,
+    LinkTold,
+    LinkTraits,
+    LinkUp,
+    Refusal,
+)
 from gateway.errors import LinkLostError
 from gateway.links.base import Emit, LinkEvent, Outbox
 from gateway.links.supervisor import Backoff, PriorityOutbox, Supervisor
@@ -90,6 +98,10 @@ def failing(reason: str) -> Callable[[Emit, Outbox], Awaitable[None]]:
 
 def downs(events: list[LinkEvent]) -> list[LinkDown]:
     return [event for event in events if isinstance(event, LinkDown)]
+
+
+def tolds(events: list[LinkEvent]) -> list[LinkTold]:
+    return [event for event in events if isinstance(event, LinkTold)]
 
 
 async def test_outbox_gives_the_fastest_first_and_keeps_order_within_a_precedence() -> None:
@@ -186,9 +198,10 @@ async def test_link_down_comes_once_for_the_first_failure_and_once_for_each_up(
     with caplog.at_level(logging.WARNING, logger="gateway.links"):
         async with stage.running():
             await stage.until(
-                lambda events: events[-1:] == [LinkUp(CABLE, TRAITS)] * 1 and len(events) == 4
+                lambda events: events[-1:] == [LinkUp(CABLE, TRAITS)] and len(events) == 5
             )
     assert downs(stage.events) == [LinkDown(CABLE, "no port"), LinkDown(CABLE, "gone")]
+    assert tolds(stage.events) == [LinkTold(CABLE, "busy")]
     assert [record.getMessage() for record in caplog.records] == [
         "link cable: no port",
         "link cable: gone",

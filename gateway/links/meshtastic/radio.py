@@ -8,7 +8,7 @@ from typing import Final
 
 from gateway.errors import LinkLostError
 from gateway.links.ladder import Rung
-from gateway.links.meshtastic.driver import MeshtasticDriver, OpenPort, open_radio
+from gateway.links.meshtastic.driver import MeshtasticDriver, OpenPort, open_radio_port
 from gateway.links.meshtastic.identity import ExpectedRadio
 from gateway.links.meshtastic.packet_ids import PacketIds
 from gateway.links.meshtastic.protobuf import admin_pb2, mesh_pb2, portnums_pb2
@@ -31,7 +31,7 @@ class MeshtasticRadio:
         *,
         expected: ExpectedRadio,
         rng: Random,
-        open_port: OpenPort = open_radio,
+        open_port: OpenPort = open_radio_port,
     ) -> None:
         self._link = link
         self._port = port

@@ -72,6 +72,7 @@ def _print_line(line: Document, status: Document) -> None:
         [
             ("far gateway", gateway_text(line.get("far_gateway"))),
             ("far watch", watch_text(status)),
+            ("fault", fault_text(line.get("fault"))),
             *(("declared", declared_text(declared)) for declared in line.get("declared") or ()),
         ]
     )
@@ -121,6 +122,14 @@ def watch_text(status: Document) -> str:
     return (
         f"{waiting} {'notice waits' if waiting == 1 else 'notices wait'} for a person there{late}"
     )
+
+
+def fault_text(fault: Document | None) -> str:
+    """Which of the four it is, and what to do."""
+    if fault is None:
+        return "not told by this gateway"
+    place, text = str(fault.get("place")), str(fault.get("text"))
+    return text if place == "none" else f"{place.upper()}: {text}"
 
 
 def _share(loss: Any) -> str:  # noqa: ANN401 (a JSON value)

@@ -152,6 +152,8 @@ class LinkStatus:
     loss: float | None
     """Estimated share of our frames lost, 0 to 1."""
     queued: int
+    acknowledged_at: Instant | None = None
+    """When the far radio last acknowledged a packet, which says nothing of its gateway."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,6 +197,8 @@ class PendingNotice:
     """When its age was zero, on this boot's clock; None while its age is not known."""
     is_check: bool = False
     """A comm check: it pends on the exercise lamp whatever its operation indicator says."""
+    far: Station | None = None
+    """The other station of its line."""
 
 
 @dataclass(frozen=True, slots=True)

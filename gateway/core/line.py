@@ -42,7 +42,6 @@ _BLOCKED_MS: Final = {
 }
 """How long a link rests after a refusal that names no time of its own."""
 _AIRED: Final = (Refusal.NO_ACK, Refusal.RELAYED_ONLY, Refusal.UNKNOWN)
-"""The radio may have sent it as often as it does; its airtime counts so."""
 
 
 BEAT_REPLY_COUNT_MAX: Final = 4
@@ -176,6 +175,7 @@ class Line:
     def frame_acknowledged(self, name: LinkName, transmission: int, draft: Draft) -> None:
         """The far radio has it; its gateway's receipt must follow within one timer."""
         lane = self.lanes[name]
+        lane.health.acknowledged_at = draft.now.instant
         flight = lane.flights.pop(transmission, None)
         if flight is None:
             return

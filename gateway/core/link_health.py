@@ -63,6 +63,7 @@ class LinkHealth:
         "_smoothed_ms",
         "_traits",
         "_variation_ms",
+        "acknowledged_at",
         "heard_at",
         "loss",
         "misses",
@@ -82,6 +83,8 @@ class LinkHealth:
         self.misses = 0
         self.needs_person = False
         """Its device does not work, and the driver is at its wits' end."""
+        self.acknowledged_at: Instant | None = None
+        """When the far radio last acknowledged a packet of ours."""
         self.heard_at: Instant | None = None
         self.round_trip_at: Instant | None = None
         self.up_since: Instant | None = None

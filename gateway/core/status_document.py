@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
+from gateway.core.diagnosis import diagnose
 from gateway.core.effects import Alarm, Declared, LinkStatus, PeerStatus, PendingNotice, Status
 from gateway.model import Instant, LinkState, Station
 from gateway.wire.document import dtg, iso_time, station_text
@@ -25,6 +26,7 @@ def status_document(
             {
                 "line": station_text(names, station),
                 **line_document(status, names, station, instant=instant),
+                "fault": _fault(status, station, instant),
             }
             for station in line_stations(status)
         ],
@@ -68,6 +70,17 @@ def line_document(
         "declared": [_declared(declared, names) for peer in peers for declared in peer.declared],
         "links": [_link(link, instant) for link in links],
     }
+
+
+def _fault(status: Status, station: Station, instant: Instant | None) -> dict[str, object]:
+    """Where this line is broken, in words; not for retained topics, since it goes by the time."""
+    diagnosis = diagnose(
+        [link for link in status.links if link.station == station],
+        next((peer for peer in status.peers if peer.station == station), None),
+        [pending for pending in status.pending_out if pending.far == station],
+        instant=instant,
+    )
+    return {"place": diagnosis.place.value, "text": diagnosis.text}
 
 
 def _peer(peer: PeerStatus, links: list[LinkStatus], instant: Instant | None) -> dict[str, object]:

@@ -326,6 +326,7 @@ class Watch:
                 overdue=record.overdue,
                 born=record.born if record.age_known else None,
                 is_check=record.notice.kind is Kind.CHECK,
+                far=record.notice.to if direction is Direction.OUT else record.notice.id.originator,
             )
             for record in islice(records, PENDING_COUNT_MAX)
         )
@@ -345,6 +346,7 @@ class Watch:
                     heard_at=health.heard_at,
                     loss=health.loss,
                     queued=len(lane.acts),
+                    acknowledged_at=health.acknowledged_at,
                 )
             )
         return links

@@ -112,6 +112,10 @@ def test_the_status_in_full() -> None:
                         "loss": 0.123,
                     }
                 ],
+                "fault": {
+                    "place": "none",
+                    "text": "no fault: their gateway answers by every link",
+                },
             },
             {
                 "line": "STATION 3",
@@ -131,6 +135,10 @@ def test_the_status_in_full() -> None:
                         "loss": None,
                     }
                 ],
+                "fault": {
+                    "place": "our device",
+                    "text": "no device of ours works: east: no device yet",
+                },
             },
         ],
         "pending_in": [pending],

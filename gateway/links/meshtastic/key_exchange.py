@@ -16,6 +16,9 @@ ASK_FIRST_MS: Final = 60_000
 ASK_MAX_MS: Final = 900_000
 """Each request costs both radios about a second of airtime, so that they get rarer."""
 
+_NOBODY: Final = (0, 0xFFFF_FFFF)
+"""No far radio is meant (a technician's session), or every one."""
+
 
 class KeyExchange:
     """What this session knows of the keys between our radio and the far one."""
@@ -51,7 +54,7 @@ class KeyExchange:
 
     def begin(self, now_ms: int) -> None:
         """After the handshake: ask at once where the key is not there."""
-        if not self.knows_far_key:
+        if not self.knows_far_key and self._far_node not in _NOBODY:
             self._ask_ms = now_ms
 
     def refused(self, now_ms: int, *, is_far: bool) -> None:
@@ -59,7 +62,7 @@ class KeyExchange:
         if not is_far:
             self._far_key = b""
         self._is_refused = is_far
-        if self._ask_ms is None:
+        if self._ask_ms is None and self._far_node not in _NOBODY:
             self._ask_ms = now_ms
 
     def settled(self) -> None:

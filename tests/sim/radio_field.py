@@ -255,7 +255,7 @@ def held(field: Field) -> Held:
     kinds = Counter(
         f"{type(each).__module__}.{type(each).__qualname__}"
         for each in gc.get_objects()
-        if type(each).__module__.startswith(("gateway.links", "_asyncio", "asyncio"))
+        if str(type(each).__module__).startswith(("gateway.links", "_asyncio", "asyncio"))
     )
     return Held(
         tasks=len(asyncio.all_tasks()),

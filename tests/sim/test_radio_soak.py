@@ -69,7 +69,7 @@ async def soak(seed: int, *, hours: float, count: int) -> tuple[Field, Held, Hel
     rest = count - warm_count
     await radios_fail(field, rng, count=rest, duration_s=duration_s * rest / count)
     others[1].cancel()
-    await asyncio.sleep(HOUR_S)  # the duty cycle's hour: everything that was held goes
+    await asyncio.sleep(2 * HOUR_S)  # past the duty cycle's hour: everything that was held goes
     last = held(field)
     for task in (*runs, *others):
         assert task in others[1:] or not task.done(), task

@@ -431,7 +431,7 @@ def test_duty_cycle_notification_before_the_status() -> None:
         )
     )
     bench.routing(packet_id, Error.DUTY_CYCLE_LIMIT)
-    assert bench.events == [FrameRefused(RADIO, 1, Refusal.DUTY_CYCLE, 7 * 60_000)]
+    assert bench.events == [FrameRefused(RADIO, 1, Refusal.DUTY_CYCLE, 300_000)]
 
 
 def test_full_queue_is_tried_until_its_limit() -> None:
@@ -547,6 +547,19 @@ def test_air_that_answers_nothing_is_named_after_three_packets(
     bench.routing(bench.send(4), source=FAR)
     assert len(told(bench)) == 2
     assert sentence not in told(bench)[-1]
+
+
+def test_air_that_was_named_long_ago_is_named_no_more() -> None:
+    """On a link that works no ack is asked for, so that nothing would take it back."""
+    bench = Bench()
+    bench.know_far()
+    for number in range(3):
+        bench.routing(bench.send(number), Error.MAX_RETRANSMIT)
+    assert "check our antenna" in told(bench)[-1]
+    for _ in range(16):
+        bench.wait(40_000)
+        bench.status()
+    assert "antenna" not in told(bench)[-1]
 
 
 def test_second_client_that_takes_our_answers_is_named() -> None:

@@ -12,6 +12,8 @@ from typing import Final
 
 NO_ACK_COUNT: Final = 3
 """Packets in a row; on LONG_FAST the radio says MAX_RETRANSMIT of each after 23 s."""
+STALE_MS: Final = 600_000
+"""Packets on a link that works ask for no ack, so that no later one may take this back."""
 STATUS_COUNT: Final = 8
 STATUS_LOST_COUNT: Final = 3
 """So many of the last 8 packets without a `queueStatus`: we send one at a time, so none is lost by
@@ -46,6 +48,7 @@ class AirWatch:
 
     def __init__(self) -> None:
         self._no_ack_count = 0
+        self._no_ack_ms = 0
         self._heard = _Heard.NOBODY
         self._statuses: deque[bool] = deque(maxlen=STATUS_COUNT)
 
@@ -58,9 +61,10 @@ class AirWatch:
         """The far radio acknowledged a packet."""
         self._no_ack_count = 0
 
-    def unacknowledged(self) -> None:
+    def unacknowledged(self, now_ms: int) -> None:
         """The radio sent a packet as often as it does, and no ack came."""
         self._no_ack_count += 1
+        self._no_ack_ms = now_ms
 
     def relayed(self) -> None:
         """Another radio was heard repeating our packet."""
@@ -74,11 +78,13 @@ class AirWatch:
         """Whether the radio's word on a packet that we gave it came."""
         self._statuses.append(came)
 
-    def note(self) -> str:
+    def note(self, now_ms: int) -> str:
         """One sentence without its full stop, or nothing."""
         if self._statuses.count(False) >= STATUS_LOST_COUNT:
             return (
                 "answers to us get lost; end the other program that uses this radio"
                 " (a telephone by Bluetooth, a browser)"
             )
-        return _UNHEARD[self._heard] if self._no_ack_count >= NO_ACK_COUNT else ""
+        if self._no_ack_count < NO_ACK_COUNT or now_ms - self._no_ack_ms > STALE_MS:
+            return ""
+        return _UNHEARD[self._heard]

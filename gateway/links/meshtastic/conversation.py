@@ -163,7 +163,7 @@ class Conversation:
             self._liveness.advance(now_ms, is_busy=self._transmissions.is_busy)
             self._keys.advance(now_ms)
             self._transmissions.advance(now_ms)
-            self._tell()
+            self._tell(now_ms)
 
     def next_deadline_ms(self) -> int | None:
         """When `advance` has something to do."""
@@ -233,7 +233,7 @@ class Conversation:
         self._handshake = None
         self._identity = identity
         self._make_parts(identity, now_ms)
-        self._detail = self._told()
+        self._detail = self._told(now_ms)
         traits = LinkTraits(
             FRAME_SIZE_MAX_RADIO,
             identity.airtime,
@@ -284,14 +284,14 @@ class Conversation:
 
     # What people read of it
 
-    def _tell(self) -> None:
+    def _tell(self, now_ms: int) -> None:
         """Say what has changed: a key that is missing or has come, an air that answers nothing."""
-        detail = self._told()
+        detail = self._told(now_ms)
         if detail != self._detail:
             self._detail = detail
             self._events.append(LinkTold(self._link, detail))
 
-    def _told(self) -> str:
+    def _told(self, now_ms: int) -> str:
         assert self._identity is not None
         parts = [self._identity.detail(self._port)]
         far = node_name(self._far_node)
@@ -299,7 +299,7 @@ class Conversation:
             parts.append(f"it does not know the key of {far} yet, and asks for it")
         elif self._keys.is_missing:
             parts.append(f"{far} does not know its key yet, and is told")
-        parts.append(self._air.note())
+        parts.append(self._air.note(now_ms))
         return "; ".join(part for part in parts if part)
 
     # What the radio says
@@ -312,7 +312,7 @@ class Conversation:
             self._take_early(message, now_ms)
             return
         self._listen(self._transmissions, message, now_ms)
-        self._tell()
+        self._tell(now_ms)
 
     def _listen(
         self, transmissions: Transmissions, message: mesh_pb2.FromRadio, now_ms: int

@@ -37,6 +37,10 @@ RETRY_AFTER_MS: Final = {
 }
 """When another attempt may do better; after NO_KEY the radios exchange keys by themselves."""
 
+DUTY_RETRY_MS_MAX: Final = 300_000
+"""The firmware counts the minutes of its hour from the wrong end and may name an hour too much; an
+attempt that it refuses costs no airtime."""
+
 _MINUTES: Final = re.compile(r"(\d{1,3}) min")
 
 
@@ -53,4 +57,4 @@ def retry_after_ms(text: str) -> int | None:
     The code alone decides that it is a refusal; only the duration has no other source.
     """
     minutes = _MINUTES.search(text)
-    return int(minutes[1]) * _MINUTE_MS if minutes else None
+    return min(int(minutes[1]) * _MINUTE_MS, DUTY_RETRY_MS_MAX) if minutes else None

@@ -305,7 +305,7 @@ class Transmissions:
         reason = Refusal.NO_KEY if is_undecrypted else self._reason(error)
         if reason is Refusal.NO_KEY:
             self._keys.refused(now_ms, is_far=is_far)
-        self._end_unacknowledged(packet_id, waiting, reason)
+        self._end_unacknowledged(packet_id, waiting, reason, now_ms)
 
     def _refused(self, slot: _Slot, error: int, now_ms: int) -> None:
         """The radio did not take it, by `queueStatus` or NAK, whichever came first."""
@@ -339,21 +339,23 @@ class Transmissions:
         if slot.transmit.want_ack:
             if len(self._waiting) >= WAITING_ACK_COUNT_MAX:
                 oldest = next(iter(self._waiting))
-                self._end_untold(oldest)
+                self._end_untold(oldest, now_ms)
             self._air.sent()
             self._waiting[packet_id] = _Waiting(
                 slot.transmit.transmission, now_ms + self._times.ack_ms
             )
 
-    def _end_untold(self, packet_id: int) -> None:
+    def _end_untold(self, packet_id: int, now_ms: int) -> None:
         """The radio said nothing final of a packet, and nobody waits any longer."""
         waiting = self._waiting.pop(packet_id)
         reason = Refusal.RELAYED_ONLY if waiting.was_relayed else Refusal.UNKNOWN
-        self._end_unacknowledged(packet_id, waiting, reason)
+        self._end_unacknowledged(packet_id, waiting, reason, now_ms)
 
-    def _end_unacknowledged(self, packet_id: int, waiting: _Waiting, reason: Refusal) -> None:
+    def _end_unacknowledged(
+        self, packet_id: int, waiting: _Waiting, reason: Refusal, now_ms: int
+    ) -> None:
         if reason in (Refusal.NO_ACK, Refusal.RELAYED_ONLY, Refusal.UNKNOWN):
-            self._air.unacknowledged()
+            self._air.unacknowledged(now_ms)
             # A real ack may still follow a MAX_RETRANSMIT.
             self._late[packet_id] = waiting.transmission
             if len(self._late) > LATE_COUNT_MAX:
@@ -364,7 +366,7 @@ class Transmissions:
         """Act on every deadline that has passed; harmless when early."""
         for packet_id, waiting in list(self._waiting.items()):
             if now_ms >= waiting.deadline_ms:
-                self._end_untold(packet_id)
+                self._end_untold(packet_id, now_ms)
         slot = self._slot
         if slot is None or now_ms < slot.deadline_ms:
             return

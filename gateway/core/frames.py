@@ -77,22 +77,25 @@ class Frames:
         except DecodeError as error:
             draft.observe(Level.WARNING, "items_not_decoded", link=link, problem=str(error))
             return
-        has_act = any(isinstance(item, ActItem | FragmentItem) for item in items)
+        if any(isinstance(item, ActItem | FragmentItem) for item in items):
+            # Our radio may have been asked for an ack, proven or not. What does not open is not
+            # charged: forged frames could hold our traffic without costing us any airtime.
+            line.lanes[link].spend_ack(draft.now.instant)
         if opened.is_proven:
-            self._alive(line, link, draft, has_act=has_act)
+            self._alive(line, link, draft)
         elif not opened.is_hello:
             line.answer_hello(link, response=None, echo=opened.incarnation, draft=draft)
         for item in items:
             self._item(item, opened, line, link, draft)
         if not opened.is_proven and line.session.is_proven(opened.incarnation):
-            self._alive(line, link, draft, has_act=has_act)  # by this very hello
+            self._alive(line, link, draft)  # by this very hello
         line.pump_all(draft)
         if line.standing.heard_at == draft.now.instant:
             self._state.watch.show_heard(line, draft)
 
-    def _alive(self, line: Line, link: LinkName, draft: Draft, *, has_act: bool) -> None:
+    def _alive(self, line: Line, link: LinkName, draft: Draft) -> None:
         """A proven incarnation spoke. What another one says may be a record of old times."""
-        line.heard(link, draft, has_act=has_act)
+        line.heard(link, draft)
         if self._state.watch.clear_alarm(AlarmCode.FAR_GATEWAY_SILENT, station=line.peer):
             draft.status_changed = True
             name = self._state.names[line.peer]

@@ -237,12 +237,8 @@ class Line:
 
     # What the peer says
 
-    def heard(self, name: LinkName, draft: Draft, *, has_act: bool) -> None:
-        """An authentic frame came in by this link; with an act in it our radio may have been asked
-        for an ack, at our cost.
-        """
-        if has_act:
-            self.lanes[name].spend_ack(draft.now.instant)
+    def heard(self, name: LinkName, draft: Draft) -> None:
+        """An authentic frame came in by this link."""
         self.standing.heard_at = draft.now.instant
         self.lanes[name].health.heard(draft.now.instant)
 

@@ -268,6 +268,7 @@ class Line:
             return
         if len(lane.beat_replies) < BEAT_REPLY_COUNT_MAX:
             lane.beat_replies[item.token] = None
+        self._prober.beat_came(lane, draft)
         self._pump(lane, draft)
 
     def answer_hello(

@@ -94,6 +94,24 @@ class Prober:
         due = Instant(draft.now.instant + max(wait_ms, _RETRY_FIRST_MS))
         self._timers.set_earlier(("probe", self._peer, lane.name), due)
 
+    def beat_came(self, lane: Lane, draft: Draft) -> None:
+        """The peer tests the link: our next test goes with the reply, unless one was a moment ago.
+
+        Three frames so tell both ends what would take four.
+        """
+        tested_at = lane.health.round_trip_at
+        if (
+            tested_at is None
+            or lane.health.state is not LinkState.UP
+            or not self._session.is_settled
+            or lane.beat_waits is not None
+            or lane.beat_due
+        ):
+            return
+        if draft.now.instant - tested_at >= lane.health.beat_interval_ms() // 2:
+            lane.beat_due = True
+            self.schedule(lane, draft)
+
     def beat_returned(self, lane: Lane, token: int) -> bool:
         """Whether this reply is the awaited one."""
         if lane.beat_waits != token:

@@ -6,8 +6,17 @@ from dataclasses import replace
 
 import pytest
 
-from gateway.core.effects import AlarmCode, Effect, RejectCode, ShowHeard, ShowStatus, Status
+from gateway.core.effects import (
+    AlarmCode,
+    Effect,
+    RejectCode,
+    ShowHeard,
+    ShowStatus,
+    Status,
+    Transmit,
+)
 from gateway.core.events import ClockStepped, NoticeDisplayed
+from gateway.core.policy import Policy
 from gateway.core.records import Topic
 from gateway.model import AnswerCode, Kind, LinkName, Operation, Precedence, Station
 from gateway.sim.world import Post, Witness, World
@@ -397,6 +406,7 @@ class _Shown(Witness):
     def __init__(self) -> None:
         self.statuses: list[Status] = []
         self.heard: list[ShowHeard] = []
+        self.frame_count = 0
 
     def effect(self, post: Post, effect: Effect) -> None:
         if isinstance(effect, ShowStatus):
@@ -409,6 +419,8 @@ class _Shown(Witness):
             known = replace(peer, heard_at=None), [link.state for link in post.status.links]
             assert told == known
             self.heard.append(effect)
+        elif isinstance(effect, Transmit):
+            self.frame_count += 1
 
 
 def test_a_quiet_line_shows_what_is_heard_and_no_new_status() -> None:
@@ -422,3 +434,27 @@ def test_a_quiet_line_shows_what_is_heard_and_no_new_status() -> None:
     last = shown.heard[-1]
     assert last.peer.heard_at is not None
     assert world.now_ms - last.peer.heard_at < 10 * SECOND
+
+
+def test_both_ends_of_a_quiet_cable_are_tested_by_three_frames_a_beat() -> None:
+    """A beat, its reply with the other end's own beat, and the reply to that."""
+    world = line()
+    world.run(MINUTE)
+    shown = world.witness = _Shown()
+    world.run(10 * MINUTE)
+    interval_s = Policy().beat_interval_serial_ms / 1000
+    beat_count = 10 * 60 / interval_s
+    assert 0.85 * 3 * beat_count < shown.frame_count < 1.1 * 3 * beat_count
+    assert shown.statuses == []
+
+
+@pytest.mark.parametrize("seed", range(1, 9))
+def test_a_dead_cable_is_told_to_both_ends_within_15_s(seed: int) -> None:
+    """Both directions are tested, whoever's beat it is that comes first."""
+    world = line(seed)
+    world.run(MINUTE + world.rng.randrange(0, 6 * SECOND))
+    world.paths[LinkName("cable")].loss = 1.0
+    world.run(15 * SECOND)
+    for post in world.posts.values():
+        assert post.status is not None
+        assert post.status.links[0].state.value == "DOWN"

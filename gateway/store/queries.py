@@ -16,15 +16,15 @@ DELIVERY: Final = (
     "id, delivery_direction, state, flags, taken, answers, delivery_open, delivery_check"
 )
 OPEN: Final = "(delivery_open = 1 OR (direction = 1 AND receipted IS NULL))"
-"""As in the partial index `act_open`."""
+"""As in the partial index `act_open`, by which a start reads."""
 
 _ACT_COUNT: Final = ACT.count(",") + 1
 _NOTICE: Final = f"SELECT {ACT}, {DELIVERY} FROM act WHERE octets IS NOT NULL AND "  # noqa: S608
 _BY_ID: Final = _NOTICE + "delivery_direction IS NOT NULL AND id = ?"
 _LISTED: Final = _NOTICE + "delivery_direction = ? ORDER BY number DESC LIMIT ?"
 _LISTED_OPEN: Final = f"""
-    SELECT {ACT}, {DELIVERY} FROM act INDEXED BY act_open
-    WHERE octets IS NOT NULL AND delivery_direction = ? AND delivery_open = 1 AND {OPEN}
+    SELECT {ACT}, {DELIVERY} FROM act INDEXED BY act_open_listed
+    WHERE octets IS NOT NULL AND delivery_direction = ? AND delivery_open = 1
     ORDER BY number DESC LIMIT ?"""  # noqa: S608
 _ACT_BY_ID: Final = f"SELECT {ACT} FROM act WHERE octets IS NOT NULL AND id = ?"  # noqa: S608
 _HISTORY: Final = """

@@ -28,7 +28,7 @@ from gateway.errors import ConfigError, StoreFailedError
 from gateway.logbook.chain import verify
 from gateway.logbook.entry import decode_entry
 from gateway.model import DeliveryState, Instant
-from gateway.store import bounds
+from gateway.store import bounds, queries
 from gateway.store.database import FILE_NAME
 from gateway.store.folder import BALLAST_SIZE, StoreLockedError
 from gateway.store.recovery import OFFSET_MARGIN
@@ -495,6 +495,18 @@ async def test_of_many_boots_the_newest_are_kept(tmp_path: Path) -> None:
     recovered = await filled(tmp_path, boots, [changed])
     assert [boot.began for boot in recovered.boots] == list(range(3, count + 3))
     assert recovered.boots[2] == changed
+
+
+def test_no_query_walks_over_what_grows(tmp_path: Path) -> None:
+    """Lists of notices are found by an index that knows the direction, open ones too."""
+    folder = Path(queries.__file__).with_name("schema")
+    connection = sqlite3.connect(tmp_path / FILE_NAME)
+    for schema in sorted(folder.glob("*.sql")):
+        connection.executescript(schema.read_text(encoding="utf-8"))
+    for statement in (queries._LISTED, queries._LISTED_OPEN):
+        plan = connection.execute(f"EXPLAIN QUERY PLAN {statement}", (0, 32)).fetchall()
+        assert [row[3].split(" USING ")[0] for row in plan] == ["SEARCH act"], plan
+    connection.close()
 
 
 async def test_newer_schema_is_refused(tmp_path: Path) -> None:

@@ -71,7 +71,9 @@ def log_row_document(row: LogRow) -> dict[str, object]:
     try:
         entry = decode_entry(row.octets)
     except DecodeError:
-        return document | {"problem": "cannot be read; run `hotline log verify`"}
+        return document | {
+            "problem": "cannot be read: damaged, or changed by hand; compare it with the far book"
+        }
     return document | {
         "kind": "line" if entry.is_line else "station",
         "event": entry.event,

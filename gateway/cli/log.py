@@ -29,7 +29,8 @@ PAGE: Final = 500
 def command(common: Common, after: int | None, limit: int, follow: bool) -> None:
     """List entries of the log book: the last ones, or those after a number.
 
-    The log book is chained and signed; it is the record. (The technician's log is in the journal.)
+    Each entry is chained to the one before, and acts in it are signed; it is the record. (The
+    technician's log is in the journal.)
     """
     with connect(common) as gateway:
         if after is None:

@@ -24,6 +24,7 @@ from gateway.model import (
     DeliveryState,
     Kind,
     Notice,
+    NoticeDraft,
     Precedence,
     TimeQuality,
     Void,
@@ -69,7 +70,7 @@ class Counter:
             )
         # A share for each line: a busy or dead one must not close the others.
         share = max(state.policy.open_notice_count // len(state.lines), 1)
-        if state.ledger.open_to(wanted.to) >= share:
+        if state.ledger.open_to(wanted.to) >= share and not self._makes_room(wanted):
             return reject(
                 event.token,
                 RejectCode.FULL,
@@ -107,6 +108,13 @@ class Counter:
                 "refer to a notice of this line",
             )
         return None
+
+    def _makes_room(self, wanted: NoticeDraft) -> bool:
+        """A CANCEL or UPDATE of an open notice takes its place, so a full line never refuses it."""
+        if wanted.kind not in (Kind.CANCEL, Kind.UPDATE) or wanted.reference is None:
+            return False
+        target = self._state.ledger.get(wanted.reference)
+        return target is not None and target.direction is Direction.OUT and target.is_open
 
     def _check_is_in_force(self, event: NoticeSubmitted, target: Record) -> RejectRequest | None:
         """A CANCEL or UPDATE of what is over would look done and do nothing."""

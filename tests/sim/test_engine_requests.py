@@ -123,12 +123,17 @@ def test_what_cannot_be_is_refused_with_the_field() -> None:
 
 
 def test_open_notices_are_bounded_and_room_comes_back() -> None:
-    """FULL at the bound, also for a CANCEL; an answer makes room again."""
+    """FULL at the bound, but not for the CANCEL of an open one; an answer makes room again."""
     world = settled(policy=Policy(open_notice_count=3))
     notices = [send(world, draft()) for _ in range(3)]
     refused = refusal(world, world.submit(draft()))
     assert (refused.code, refused.problem) == (RejectCode.FULL, "3 notices to POST2 are open")
     reaches(world, notices[2], RECEIPT, 2 * SECOND)
+    send(world, draft("not today", kind=Kind.CANCEL, reference=notices[1]))
+    refused = refusal(world, world.submit(draft()))
+    assert refused.code is RejectCode.FULL, "the CANCEL has the place of its notice"
+    again = draft("again", kind=Kind.CANCEL, reference=notices[1])
+    assert refusal(world, world.submit(again)).code is RejectCode.FULL
     world.answer(notices[0], AnswerCode.ROGER)
     reaches(world, notices[0], "ROGER", 2 * SECOND)
     send(world, draft())

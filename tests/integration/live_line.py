@@ -34,7 +34,7 @@ class LiveLine:
     south: GatewayProcess
 
     async def until_up(self, *links: str) -> None:
-        """Wait until both gateways say that these links are UP."""
+        """Wait until both gateways say that these links are UP and that the other answers."""
         for process in (self.north, self.south):
             await until(lambda one=process: _are_up(one, links))  # type: ignore[misc]
 
@@ -112,4 +112,5 @@ async def lamp_of(process: GatewayProcess, lamp: str) -> str:
 async def _are_up(process: GatewayProcess, links: tuple[str, ...]) -> bool:
     document = await get(process, "/v1/status")
     states = {link["name"]: link["state"] for line in document["lines"] for link in line["links"]}
-    return all(states[link] == "UP" for link in links)
+    answers = all((line["far_gateway"] or {}).get("answers") for line in document["lines"])
+    return answers and all(states[link] == "UP" for link in links)

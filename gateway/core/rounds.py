@@ -105,7 +105,7 @@ class Rounds:
             self.handle_retransmission(act, name, draft)
 
     def handle_hedge(self, act: OutAct, name: LinkName, draft: Draft) -> None:
-        """It did not leave, or its radio's ack did not come: the next link gets the act as well.
+        """It did not leave, or no answer came to it: the next link gets the act as well.
 
         No miss yet: the answer may still come, or the receipt's timer will tell.
         """

@@ -114,7 +114,8 @@ DRAWN_MS = 450
 TAKEN_MS = 2 * DRAWN_MS
 """The last ack of `misc` came 0.8 s later than the others: most likely the air was taken."""
 RELAY_MS = 3_600
-"""A relay that hears well draws among 128 slots: two runs of the real one differ as much."""
+"""A relay draws among 128 slots, so that no two runs are alike; how far the real one's differ was
+not measured."""
 
 
 @pytest.mark.parametrize(
@@ -133,7 +134,7 @@ RELAY_MS = 3_600
 )
 def test_a_captured_conversation_goes_the_same_way(name: str, cut: Cut, slack_ms: int) -> None:
     """The same statuses, acks and NAKs in the same order; from request to ack within 20 %, or what
-    contention draws, or the 210 ms that the lab's machine took for public keys.
+    contention draws, or 210 ms, perhaps the lab machine's public key arithmetic.
     """
     real, ours = replay(name, cut)
     assert real

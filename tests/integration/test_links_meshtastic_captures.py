@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from gateway.links.base import LinkEvent
 
 RADIO = LinkName("radio")
+PRIVATE = 256
 FOLDER = Path(__file__).parent / "captures"
 NODE_A, NODE_B, BROADCAST = 0x4D4C00A1, 0x4D4C00B2, 0xFFFFFFFF
 NO_HEARTBEAT = RadioTimes(heartbeat_ms=10**9)
@@ -174,12 +175,20 @@ class Replay:
         for message in self._writes.feed(self.conversation.take_octets()):
             self.written.append(message)
             if message.HasField("heartbeat"):  # The recorded client did not ask.
-                status = mesh_pb2.QueueStatus(free=16, maxlen=16)
-                answer = mesh_pb2.FromRadio(queueStatus=status).SerializeToString()
-                self.conversation.feed(encode_frame(answer), self._now)
+                self._answer(mesh_pb2.QueueStatus(free=16, maxlen=16))
+            packet = message.packet
+            if packet.decoded.portnum == PRIVATE and not packet.pki_encrypted:
+                # Nor did it try again under the channel's key: its transmitter was off.
+                self._answer(
+                    mesh_pb2.QueueStatus(res=34, free=16, maxlen=16, mesh_packet_id=packet.id)
+                )
         for event in self.conversation.take_events():
             self.events.append(event)
             self.at_ms.append(self._now)
+
+    def _answer(self, status: mesh_pb2.QueueStatus) -> None:
+        answer = mesh_pb2.FromRadio(queueStatus=status).SerializeToString()
+        self.conversation.feed(encode_frame(answer), self._now)
 
     def of(self, transmission: int) -> list[LinkEvent]:
         return [

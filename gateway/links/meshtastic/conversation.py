@@ -34,8 +34,9 @@ from gateway.links.meshtastic.transmissions import SendTimes, Transmissions
 from gateway.model import LinkName
 from gateway.wire.limits import FRAME_SIZE_MAX_RADIO
 
-EARLY_PACKET_COUNT_MAX: Final = 32
-"""Packets that came before the handshake was done and wait for its end; more are dropped."""
+EARLY_PACKET_COUNT_MAX: Final = 128
+"""Packets that came before the handshake was done and wait for its end; the oldest give way. More
+than the firmware keeps for a client that was away."""
 _SPECIAL_NONCES: Final = (0, 69_420, 69_421)
 """Newer firmware takes these for a request of a part of its configuration."""
 
@@ -103,7 +104,7 @@ class Conversation:
         self._handshake_end_ms = 0
         self._mute_end_ms: int | None = None
         self._half_frame_ms: int | None = None
-        self._early: deque[mesh_pb2.MeshPacket] = deque()
+        self._early: deque[mesh_pb2.MeshPacket] = deque(maxlen=EARLY_PACKET_COUNT_MAX)
         self._transmissions: Transmissions | None = None
         self._air = AirWatch()
         self._identity: RadioIdentity | None = None
@@ -210,23 +211,19 @@ class Conversation:
         variant = message.WhichOneof("payload_variant")
         if self._nonce is None or self._handshake is None:
             if variant == "packet":
-                self._keep_early(message.packet)
+                self._early.append(message.packet)
             return  # Left from before; our own question has not gone out yet.
         match variant:
             case "rebooted":
                 self._ask_config(now_ms)
             case "packet":
-                self._keep_early(message.packet)
+                self._early.append(message.packet)
             case "config_complete_id":
                 if message.config_complete_id == self._nonce:
                     self._come_up(self._handshake.finish(self._port), now_ms)
             case _:
                 self._ask_config_ms = now_ms + self._times.handshake_step_ms
                 self._handshake.take(message)
-
-    def _keep_early(self, packet: mesh_pb2.MeshPacket) -> None:
-        if len(self._early) < EARLY_PACKET_COUNT_MAX:
-            self._early.append(packet)
 
     def _come_up(self, identity: RadioIdentity, now_ms: int) -> None:
         self._expected.check(identity, self._port)
@@ -295,7 +292,9 @@ class Conversation:
         assert self._identity is not None
         parts = [self._identity.detail(self._port)]
         far = node_name(self._far_node)
-        if not self._keys.knows_far_key:
+        if self._transmissions is not None and self._transmissions.does_no_pkc:
+            parts.append("it does no PKC: our sealed frames go under the channel's key")
+        elif not self._keys.knows_far_key:
             parts.append(f"it does not know the key of {far} yet, and asks for it")
         elif self._keys.is_missing:
             parts.append(f"{far} does not know its key yet, and is told")

@@ -19,6 +19,9 @@ _Preset = _LoRa.ModemPreset
 HOP_LIMIT_MAX: Final = 7
 """8 and more corrupt the packet's header."""
 _HOP_LIMIT_DEFAULT: Final = 3
+_EARLY_USER_COUNT_MAX: Final = 4
+"""Nodes kept before the radio has told which one it is itself."""
+_CODING_RATE_MAX: Final = 8
 _WIDE_FACTOR: Final = 3.25
 """LORA_24 (2.4 GHz) has all bandwidths wider by this."""
 
@@ -50,7 +53,14 @@ _BANDWIDTH_BY_CODE: Final = {
 """Kilohertz for the whole numbers that stand for broken ones in the configuration."""
 
 
-DUTY_SHARES: Final = {"EU_433": 0.10, "EU_868": 0.10, "UA_433": 0.10, "UA_868": 0.01}
+DUTY_SHARES: Final = {
+    "EU_433": 0.10,
+    "EU_868": 0.10,
+    "EU_866": 0.025,
+    "EU_N_868": 0.10,
+    "UA_433": 0.10,
+    "UA_868": 0.01,
+}
 """Share of a rolling hour that the firmware allows on air, by region; elsewhere it has no limit."""
 
 
@@ -134,7 +144,7 @@ class Handshake:
         self._firmware = ""
         self._lora: config_pb2.Config.LoRaConfig | None = None
         self._far_key = b""
-        self._user = mesh_pb2.User()
+        self._users: dict[int, mesh_pb2.User] = {}
         self._security_key = b""
         self._role = 0
         self._channel = ""
@@ -157,8 +167,11 @@ class Handshake:
             case "node_info" if message.node_info.num == self._far_node:
                 key = message.node_info.user.public_key
                 self._far_key = key if len(key) == PUBLIC_KEY_SIZE else b""
-            case "node_info" if message.node_info.num == self._node:
-                self._user = message.node_info.user
+            case "node_info" if message.node_info.num == self._node or (
+                not self._node and len(self._users) < _EARLY_USER_COUNT_MAX
+            ):
+                # The radio's own comes first, with firmware so far behind my_info.
+                self._users[message.node_info.num] = message.node_info.user
             case _:
                 pass
 
@@ -171,7 +184,7 @@ class Handshake:
                 f"the radio at {port} is {node_name(self._node)} itself; correct `node`, which is"
                 " the far station's radio"
             )
-        lora = self._lora
+        lora, user = self._lora, self._users.get(self._node, mesh_pb2.User())
         return RadioIdentity(
             node=self._node,
             firmware=self._firmware,
@@ -181,8 +194,8 @@ class Handshake:
             hop_limit=min(lora.hop_limit or _HOP_LIMIT_DEFAULT, HOP_LIMIT_MAX),
             can_transmit=lora.tx_enabled and lora.region != _LoRa.RegionCode.UNSET,
             far_key=self._far_key,
-            public_key=self._security_key or self._user.public_key,
-            user=self._user.SerializeToString(),
+            public_key=self._security_key or user.public_key,
+            user=user.SerializeToString(),
             role=_role_name(self._role),
             channel=self._channel,
             frequency_slot=lora.channel_num,
@@ -213,6 +226,9 @@ def _airtime(lora: config_pb2.Config.LoRaConfig) -> LoraAirtime:
         factor, bandwidth_khz, rate = _MODEM_BY_PRESET.get(lora.modem_preset, (12, 125.0, 8))
         if lora.region == _LoRa.RegionCode.LORA_24:
             bandwidth_khz *= _WIDE_FACTOR
+        if lora.coding_rate <= _CODING_RATE_MAX:
+            # Newer firmware takes a slower rate than the preset's from here.
+            rate = max(rate, lora.coding_rate)
         return LoraAirtime(factor, bandwidth_khz, rate)
     bandwidth_khz = _BANDWIDTH_BY_CODE.get(lora.bandwidth, float(lora.bandwidth))
     if not (5 <= lora.spread_factor <= 12 and bandwidth_khz >= 7 and 5 <= lora.coding_rate <= 8):

@@ -25,6 +25,7 @@ from gateway.links.meshtastic.air_watch import AirWatch
 from gateway.links.meshtastic.identity import RadioIdentity
 from gateway.links.meshtastic.key_exchange import KeyExchange
 from gateway.links.meshtastic.packet_ids import PacketIds
+from gateway.links.meshtastic.payload import payload_size_max
 from gateway.links.meshtastic.protobuf import ProtobufError, mesh_pb2, portnums_pb2
 from gateway.links.meshtastic.refusal import (
     RETRY_AFTER_MS,
@@ -140,6 +141,8 @@ class Transmissions:
         self._slot: _Slot | None = None
         self._waiting: dict[int, _Waiting] = {}
         self._late: dict[int, int] = {}
+        self._is_pkc = True
+        self._does_no_pkc = False
 
     @property
     def is_free(self) -> bool:
@@ -151,6 +154,11 @@ class Transmissions:
         """Whether the radio owes us word on a packet."""
         return self._slot is not None or len(self._waiting) > 0
 
+    @property
+    def does_no_pkc(self) -> bool:
+        """Whether the radio refused the radios' own keys and took a packet under the channel's."""
+        return self._does_no_pkc
+
     def next_deadline_ms(self) -> int | None:
         deadlines = [waiting.deadline_ms for waiting in self._waiting.values()]
         if self._slot is not None:
@@ -160,7 +168,8 @@ class Transmissions:
     def offer(self, transmit: Transmit, now_ms: int) -> None:
         """Hand a frame to the radio; only while `is_free`."""
         assert self._slot is None
-        if len(transmit.octets) > FRAME_SIZE_MAX_RADIO:
+        limit = min(FRAME_SIZE_MAX_RADIO, payload_size_max(is_pkc=self._is_pkc))
+        if len(transmit.octets) > limit:
             self._refuse(transmit, Refusal.TOO_LARGE)
         elif not self._identity.can_transmit:
             self._refuse(transmit, Refusal.NOT_READY, RETRY_AFTER_MS[Refusal.NOT_READY])
@@ -177,7 +186,8 @@ class Transmissions:
 
     def _packet(self, transmit: Transmit, packet_id: int) -> mesh_pb2.ToRadio:
         # Never want_response on PRIVATE_APP: the far radio would answer with a NO_RESPONSE NAK.
-        # With pki_encrypted the radio refuses where it would else fall back to the channel's key.
+        # With pki_encrypted the radio refuses where it would else fall back to the channel's key,
+        # so that a missing key is seen and asked for.
         packet = mesh_pb2.MeshPacket(
             to=self._far_node,
             id=packet_id,
@@ -187,7 +197,7 @@ class Transmissions:
             want_ack=transmit.want_ack,
             hop_limit=self._identity.hop_limit,
             priority=_PRIORITY[transmit.precedence],
-            pki_encrypted=True,
+            pki_encrypted=self._is_pkc,
         )
         return mesh_pb2.ToRadio(packet=packet)
 
@@ -228,6 +238,7 @@ class Transmissions:
 
     def _accept(self, slot: _Slot, status: mesh_pb2.QueueStatus, now_ms: int) -> None:
         """The radio has it. A packet leaves the queue when its transmission starts."""
+        self._does_no_pkc = not self._is_pkc
         if status.free >= status.maxlen:
             self._go_on_air(slot, now_ms)
         else:
@@ -309,6 +320,13 @@ class Transmissions:
 
     def _refused(self, slot: _Slot, error: int, now_ms: int) -> None:
         """The radio did not take it, by `queueStatus` or NAK, whichever came first."""
+        if error == _Error.PKI_FAILED and self._keys.knows_far_key:
+            # It does no PKC at all (a simulated or a licensed radio, or one without a key of its
+            # own), or it cannot transmit: the same packet under the channel's key tells which.
+            self._is_pkc = not self._is_pkc
+            if not self._is_pkc:
+                self._offer_again(slot, now_ms)
+                return
         reason = self._reason(error)
         if reason is Refusal.NO_KEY:
             self._keys.refused(now_ms, is_far=False)

@@ -17,7 +17,7 @@ READY := .venv/.ready
 # Two workers: the tests are made for two cores, and their timings too.
 PYTEST := $(BIN)/python -m pytest -n 2 --dist worksteal -q
 
-.PHONY: help bench benchmark test soak lint format lock hooks coverage clean environment mosquitto
+.PHONY: help bench benchmark test soak fuzz lint format lock hooks coverage clean environment mosquitto
 
 help: ## this list
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /make \1\t/' | expand -t 16
@@ -33,6 +33,11 @@ test: $(READY) mosquitto lint ## lint, types, import rules and all tests but soa
 
 soak: $(READY) mosquitto ## the tests that take long
 	@$(PYTEST) -m "soak and not hardware" --timeout 3600 $(ARGS)
+
+# By coverage where atheris has a wheel for this Python, else by drawing alone.
+fuzz: $(READY) ## what octets can do to every reader; MINUTES=n in all (10), non-zero at a finding
+	@tests/fuzz/coverage_environment.sh && how=--coverage || how=; \
+	$(BIN)/python -m tests.fuzz.program --minutes $(or $(MINUTES),10) $$how $(ARGS)
 
 lint: $(READY) ## format, lint, types and import rules; says everything before it fails
 	@failed=; \

@@ -79,6 +79,8 @@ class Requests:
 
     def _document(self, message: Message) -> object:
         """The payload as plain values. Raises `FieldError`."""
+        # First: a refusal for anything else is sent to that topic too.
+        _check_response_topic(message.response_topic)
         if message.is_retained:
             raise FieldError(
                 "retain",
@@ -86,7 +88,6 @@ class Requests:
                 "publish it without retain",
                 code="retained",
             )
-        _check_response_topic(message.response_topic)
         if len(message.payload) > PAYLOAD_SIZE_MAX:
             raise FieldError(
                 "payload",

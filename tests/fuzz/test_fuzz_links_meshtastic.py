@@ -8,36 +8,12 @@ from random import Random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.core.effects import Transmit
 from gateway.core.events import FrameReceived
 from gateway.errors import LinkLostError
 from gateway.links.meshtastic.conversation import Conversation
-from gateway.links.meshtastic.protobuf import config_pb2, mesh_pb2
+from gateway.links.meshtastic.protobuf import mesh_pb2
 from gateway.links.meshtastic.stream import encode_frame
-from gateway.model import LinkName, Precedence, Station
-
-RADIO = LinkName("radio")
-FAR = 0x4D4C00B2
-
-
-def session() -> Conversation:
-    """A conversation that is up and waits for the status of a packet."""
-    conversation = Conversation(RADIO, FAR, "port", rng=Random(1))
-    conversation.start(0)
-    conversation.advance(100)
-    nonce = mesh_pb2.ToRadio.FromString(conversation.take_octets()[36:]).want_config_id
-    lora = config_pb2.Config.LoRaConfig(use_preset=True, region=3, tx_enabled=True)
-    for message in (
-        mesh_pb2.FromRadio(my_info=mesh_pb2.MyNodeInfo(my_node_num=1)),
-        mesh_pb2.FromRadio(config=config_pb2.Config(lora=lora)),
-        mesh_pb2.FromRadio(config_complete_id=nonce),
-    ):
-        conversation.feed(encode_frame(message.SerializeToString()), 200)
-    conversation.take_events()
-    transmit = Transmit(RADIO, 1, Station(2), b"x", Precedence.FLASH, want_ack=True)
-    conversation.submit(transmit, 300)
-    return conversation
-
+from tests.fuzz.octet_targets import FAR, RADIO, conversation_up
 
 numbers = st.integers(0, 2**32 - 1)
 packets = st.builds(
@@ -68,7 +44,7 @@ def test_any_octets(chunks: list[bytes]) -> None:
     """Noise on the port, in the handshake and after it."""
     fresh = Conversation(RADIO, FAR, "port", rng=Random(1))
     fresh.start(0)
-    for conversation in (fresh, session()):
+    for conversation in (fresh, conversation_up()):
         with contextlib.suppress(LinkLostError):
             for number, chunk in enumerate(chunks):
                 conversation.feed(chunk, 1000 + number * 700)
@@ -79,7 +55,7 @@ def test_any_octets(chunks: list[bytes]) -> None:
 @given(st.lists(st.one_of(packets, statuses)))
 def test_any_messages(messages: list[mesh_pb2.FromRadio]) -> None:
     """Well-formed messages with any numbers in them, in any order."""
-    conversation = session()
+    conversation = conversation_up()
     payload_count = 0
     with contextlib.suppress(LinkLostError):
         for number, message in enumerate(messages):

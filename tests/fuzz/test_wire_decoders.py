@@ -3,79 +3,22 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
 
 import cbor2
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 from gateway.errors import DecodeError, FieldError
-from gateway.model import Act, Text, Void
+from gateway.model import Act
 from gateway.security.cards import parse_card, parse_key_file, parse_secret
-from gateway.security.expand import compress_act, compress_frame, expand_act, expand_frame
 from gateway.wire.byte_stream import ENCODED_SIZE_MAX, StreamDecoder, encode_stream
 from gateway.wire.canonical import check, load
 from gateway.wire.compression import compress, decompress
 from gateway.wire.diagnostic import annotate_item, diagnose
-from gateway.wire.fragment import Reassembly
-from gateway.wire.frame import encode_header, parse_frame
-from gateway.wire.items import Item, decode_items, encode_items
+from gateway.wire.items import Item, encode_items
 from gateway.wire.notice import decode_act, encode_act, peek_act_id
+from tests.fuzz.octet_targets import READERS, read_act, read_text
 from tests.property.wire_strategies import NORTH, SOUTH, acts, items, notices
-
-
-def _read_act(octets: bytes) -> None:
-    """Read; what is read has these octets and no other, but for the form of its text."""
-    act = decode_act(octets, originator=NORTH, to=SOUTH)
-    written = encode_act(act)
-    if isinstance(act, Void) or not isinstance(act.body, Text):
-        assert written == octets
-    assert decode_act(written, originator=NORTH, to=SOUTH) == act
-
-
-def _read_text(octets: bytes) -> None:
-    """Read; a compressed text is shorter than the text, within its bound, and has no other form."""
-    text = decompress(octets).encode()
-    assert len(octets) < len(text) <= 1024
-
-
-def _read_items(octets: bytes) -> None:
-    assert encode_items(decode_items(octets)) == octets
-
-
-def _read_frame(octets: bytes) -> None:
-    header, start, sealed = parse_frame(octets)
-    assert encode_header(header) == start
-    assert start + sealed == octets
-    assert compress_frame(expand_frame(octets).cose) == octets
-
-
-def _read_fragments(octets: bytes) -> None:
-    reassembly = Reassembly(1)
-    reassembly.add(0, octets)
-    reassembly.result()
-
-
-def _read_cose(octets: bytes) -> None:
-    with contextlib.suppress(DecodeError):
-        compress_frame(octets)
-    compress_act(octets)
-
-
-def _show(octets: bytes) -> None:
-    """What decodes can be shown, whatever it says."""
-    expand_act(octets, bytes(64), originator=NORTH, to=SOUTH)
-
-
-READERS: tuple[Callable[[bytes], None], ...] = (
-    _read_act,
-    _read_text,
-    _read_items,
-    _read_frame,
-    _read_fragments,
-    _read_cose,
-    _show,
-)
 
 # Octets that are CBOR more often than chance allows, deterministic or not.
 loose = st.recursive(
@@ -157,7 +100,7 @@ def test_any_compressed_text(number: int, coded: bytes, data: st.DataObject) -> 
     """Any octets as an act's text give a bounded text or `DecodeError`; also shown as a comment."""
     octets = bytes([number]) + coded
     act = cbor2.dumps({0: 36, 1: 65537, 7: octets, 8: 0, 14: 0}, canonical=True)
-    for read in (_read_text, lambda _: _read_act(act)):
+    for read in (read_text, lambda _: read_act(act)):
         with contextlib.suppress(DecodeError):
             read(octets)
     assert diagnose(annotate_item([0, {7: octets}, None]))
@@ -180,7 +123,7 @@ def test_damaged_compressed_text(text: str, language: str, data: st.DataObject) 
     ):
         with contextlib.suppress(DecodeError):
             assert decompress(damaged) != text or damaged == octets
-            _read_text(damaged)
+            read_text(damaged)
 
 
 @given(acts())

@@ -95,6 +95,13 @@ def test_any_message_ends_in_one_way(payload: bytes, topic: str, **changes: Any)
         assert json.loads(one.payload)["remedy"]
 
 
+@pytest.mark.parametrize("topic", ["hotline/v1/NORTH/line/SOUTH", "a/#", "", "$SYS/x"])
+def test_no_refusal_goes_where_a_message_bids_it(topic: str) -> None:
+    """A retained message with a topic of ours as response topic is told on the error topic only."""
+    [error] = deal_with(message(b"{}", is_retained=True, response_topic=topic))
+    assert error.topic == f"{PREFIX}/error/unknown"
+
+
 def test_a_reply_that_cannot_be_published_keeps_the_message() -> None:
     """When the connection goes before the reply is out, the message is not dealt with."""
 

@@ -17,7 +17,7 @@ READY := .venv/.ready
 # Two workers: the tests are made for two cores, and their timings too.
 PYTEST := $(BIN)/python -m pytest -n 2 --dist worksteal -q
 
-.PHONY: help bench benchmark test soak fuzz lint format lock hooks coverage clean environment mosquitto
+.PHONY: help bench benchmark test soak fuzz lint format lock hw hooks coverage clean environment mosquitto
 
 help: ## this list
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /make \1\t/' | expand -t 16
@@ -58,18 +58,27 @@ coverage: $(READY) mosquitto ## what the tests reach, by branch
 		-m "not soak and not hardware" $(ARGS)
 	@$(BIN)/coverage combine --quiet && $(BIN)/coverage report
 
+hw: ## draw wiring, harness and lamp card in hw/ (an environment of its own in .venv-hw)
+	@[ .venv-hw/.ready -nt hw/requirements.lock ] || { $(PYTHON) -m venv .venv-hw && \
+		.venv-hw/bin/pip install --quiet --require-hashes --only-binary :all: -r hw/requirements.lock && \
+		touch .venv-hw/.ready; }
+	@PYTHONPATH=. .venv-hw/bin/python hw/draw
+
 lock: ## write requirements.lock anew from pyproject.toml (uv in a throw-away environment)
 	@folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && \
 		$(PYTHON) -m venv "$$folder/venv" && "$$folder/venv/bin/pip" install --quiet uv && \
 		"$$folder/venv/bin/uv" pip compile --quiet --universal --generate-hashes \
 			--no-emit-index-url --no-header --python-version 3.11 --extra dev \
-			pyproject.toml -o requirements.lock
+			pyproject.toml -o requirements.lock && \
+		"$$folder/venv/bin/uv" pip compile --quiet --universal --generate-hashes \
+			--no-emit-index-url --no-header --python-version 3.11 --extra hw \
+			pyproject.toml -o hw/requirements.lock
 
 hooks: ## run the fast part of `make lint` before each git commit
 	@git config core.hooksPath .githooks && echo "git runs .githooks/pre-commit from now on"
 
 clean: ## remove the environment and all caches
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf .venv .venv-hw .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	rm -rf build dist ./*.egg-info .coverage .coverage.*
 	find gateway tests -name __pycache__ -type d -prune -exec rm -rf {} +
 

@@ -1,0 +1,94 @@
+"""The duty officer's card: what each lamp says, drawn from the gateway's own rhythms."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+from matplotlib.patches import Circle, Rectangle
+
+from gateway.indicators.lamps import Rhythm, level_at
+from gateway.model import Instant
+
+GREEN, RED, AMBER, BLUE, GREY = "#3a8f2c", "#c02626", "#d08a00", "#2456c8", "#555555"
+SPAN_MS = 3_000
+STEP_MS = 10
+LINES: tuple[tuple[str, str, Rhythm, str], ...] = (
+    ("alive", GREEN, Rhythm.ALIVE, "the gateway runs. Dark for 5 s: FAULT, call the technician"),
+    ("alive", GREEN, Rhythm.REFUSED, "your press did nothing: look at the screen"),
+    ("link", GREEN, Rhythm.STEADY, "this link works (one lamp a link, the first is the primary)"),
+    ("link", GREEN, Rhythm.DEGRADED, "works, but loses much"),
+    ("link", GREEN, Rhythm.PROBING, "being tested"),
+    ("link", GREEN, Rhythm.OFF, "down. All dark with ALARM: nothing reaches the other party"),
+    ("pending in", RED, Rhythm.FLASH, "FLASH waits for you: within 5 minutes"),
+    ("pending in", RED, Rhythm.IMMEDIATE, "IMMEDIATE waits for you: within 30 minutes"),
+    ("pending in", RED, Rhythm.PRIORITY, "PRIORITY waits for you: within 3 hours"),
+    ("pending in", RED, Rhythm.ROUTINE, "ROUTINE waits for you: within 6 hours"),
+    ("pending out", AMBER, Rhythm.WAITING, "we wait for the other watch"),
+    ("pending out", AMBER, Rhythm.ROGERED, "they have it (ROGER); the answer is to come"),
+    ("alarm", RED, Rhythm.ALARM, "overdue, no link, store or security: read `hotline status`"),
+    ("exercise", BLUE, Rhythm.EXERCISE, "exercise, test or comm check waits: answer on screen"),
+    ("exercise", BLUE, Rhythm.EXERCISE_OUT, "one of ours waits for the other watch"),
+)
+BUTTON = (
+    "BUTTON.  The buzzer sounds: one press silences it, and says nothing to anybody.",
+    "A short press then says ROGER for the notice that pending in shows: a person here has it.",
+    "FLASH: press twice within 5 s.   Hold 3 s: lamp test.   Flicker of ALIVE: nothing was sent.",
+    "ROGER is not consent. WILCO, CANTCO, AFFIRM, NEGATIVE are said on the screen only.",
+    "A machine receipt is not a ROGER: while PENDING OUT is lit, their watch has not closed it.",
+)
+
+
+def draw(targets: list[Path]) -> None:
+    """Write the card (A5, landscape) to each file, in the format that its name ends with."""
+    figure = plt.figure(figsize=(8.27, 5.83))
+    axes = figure.add_axes((0, 0, 1, 1))
+    axes.set_xlim(0, 100)
+    axes.set_ylim(0, 70.5)
+    axes.axis("off")
+    axes.text(4, 66, "HOTLINE - what the lamps say", fontsize=14, weight="bold")
+    axes.text(96, 66, "rhythm, 3 s", fontsize=8, ha="right", color=GREY)
+    last = ""
+    for number, (lamp, colour, rhythm, meaning) in enumerate(LINES):
+        y = 62.0 - number * 3.05
+        if lamp != last:
+            axes.plot([4, 96], [y + 1.7, y + 1.7], color="#cccccc", lw=0.6)
+            axes.add_patch(Circle((5.2, y), 0.9, facecolor=colour, edgecolor="black", lw=0.6))
+            axes.text(7.5, y, lamp.upper(), fontsize=8.5, weight="bold", va="center")
+            last = lamp
+        axes.text(22, y, rhythm.value, fontsize=8.5, va="center", style="italic")
+        axes.text(34, y, meaning, fontsize=8.5, va="center")
+        _rhythm(axes, rhythm, colour, 78.0, y)
+    for number, line in enumerate(BUTTON):
+        axes.text(
+            4,
+            13.2 - number * 2.6,
+            line,
+            fontsize=8.5,
+            va="center",
+            weight="bold" if number == 3 else "normal",
+        )
+    for target in targets:
+        metadata = {"Date": None} if target.suffix == ".svg" else {"Software": ""}
+        if target.suffix == ".pdf":
+            metadata = {"CreationDate": None}
+        figure.savefig(target, dpi=150, metadata=metadata)
+    plt.close(figure)
+
+
+def _rhythm(axes: plt.Axes, rhythm: Rhythm, colour: str, x: float, y: float) -> None:
+    width = 18.0
+    axes.add_patch(Rectangle((x, y - 0.75), width, 1.5, facecolor="#f0f0f0", edgecolor="none"))
+    scale = width / SPAN_MS
+    for start in range(0, SPAN_MS, STEP_MS):
+        if level_at(rhythm, Instant(start)):
+            axes.add_patch(
+                Rectangle(
+                    (x + start * scale, y - 0.75),
+                    STEP_MS * scale,
+                    1.5,
+                    facecolor=colour,
+                    edgecolor="none",
+                    antialiased=False,
+                )
+            )

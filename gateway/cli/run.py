@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 
 import click
 
+from gateway.cli.exits import CommandError, ExitCode
 from gateway.cli.options import Common, file_options
 from gateway.cli.output import warn
+from gateway.cli.port_type import PortType
 from gateway.runtime.sd_notify import SystemdNotifier
 
 if TYPE_CHECKING:
@@ -33,8 +35,16 @@ class _ReadyLine(SystemdNotifier):
 
 
 @click.command("run")
+@click.option(
+    "--port",
+    "ports",
+    multiple=True,
+    metavar="[LINK=]PORT",
+    help="Another port for a radio than the configuration's: /dev/... or tcp://host:4403. LINK "
+    "names its link where there are several. Repeat for more.",
+)
 @file_options
-def command(common: Common) -> int:
+def command(common: Common, ports: tuple[str, ...]) -> int:
     """Run the gateway in the foreground until it is stopped (SIGTERM or Ctrl-C).
 
     Exit code 78: the configuration is wrong, a key file can be read by others, or another gateway
@@ -44,8 +54,29 @@ def command(common: Common) -> int:
     from gateway.runtime.openssl import leave_out_openssl
 
     settings = load_settings(common.config_path)
+    for text in ports:
+        settings = _with_radio_port(settings, text)
     if not settings.needs_tls:
         leave_out_openssl()
     from gateway.runtime.daemon import run_daemon
 
     return run_daemon(settings, notifier=_ReadyLine(settings) if sys.stderr.isatty() else None)
+
+
+def _with_radio_port(settings: Settings, text: str) -> Settings:
+    """The settings with what one `--port` says."""
+    from gateway.config.load import with_port
+    from gateway.config.settings import MeshtasticLinkSettings
+
+    names = [it.name for it in settings.links if isinstance(it, MeshtasticLinkSettings)]
+    before, equals, after = text.partition("=")
+    is_named = bool(equals) and before in names
+    name = before if is_named else names[0] if len(names) == 1 else None
+    port = PortType().convert(after if is_named else text, None, None)
+    if name is None:
+        raise CommandError(
+            ExitCode.USAGE,
+            f"--port {text} names none of the radios of the configuration "
+            f"({', '.join(names) or 'it has none'}); write --port LINK={port}",
+        )
+    return with_port(settings, name, port)

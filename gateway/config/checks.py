@@ -24,6 +24,9 @@ from gateway.config.settings import (
 from gateway.core.policy import Policy
 
 POLICY_VALUE_MAX = 1_000_000_000
+NODE_BROADCAST = 0xFFFF_FFFF
+NODE_MIN = 4
+"""Meshtastic keeps the numbers below for itself; 0 is nobody."""
 _SOCKET_PATH_SIZE_MAX = 107
 """What fits `sun_path` (unix(7)) with its closing zero."""
 
@@ -66,9 +69,31 @@ def _check_links(links: list[tuple[str, LinkSettings]]) -> Iterator[Problem]:
             yield Problem(f"{where} port", what, "give each link a device of its own")
         names.setdefault(link.name, where)
         ports.setdefault(link.port, where)
-        if isinstance(link, MeshtasticLinkSettings) and not _is_reachable(link.port):
-            what = f"{shown(link.port)} names no host and port"
-            yield Problem(f"{where} port", what, 'write it as "tcp://host:4403"')
+        if isinstance(link, MeshtasticLinkSettings):
+            yield from _check_radio(where, link)
+
+
+def _check_radio(where: str, link: MeshtasticLinkSettings) -> Iterator[Problem]:
+    if not _is_reachable(link.port):
+        what = f"{shown(link.port)} names no host and port"
+        yield Problem(f"{where} port", what, 'write it as "tcp://host:4403"')
+    for key, node, whose in (
+        ("node", link.node, "the far station's radio"),
+        ("own_node", link.own_node, "our own radio"),
+    ):
+        number = None if node is None else int(node[1:], 16)
+        if number == NODE_BROADCAST:
+            what = f"{shown(node)} is every radio in reach, not one"
+        elif number is not None and number < NODE_MIN:
+            what = f"{shown(node)} is no radio's number"
+        else:
+            continue
+        yield Problem(
+            f"{where} {key}", what, f"write the number of {whose}; `hotline radio show` prints it"
+        )
+    if link.node == link.own_node:
+        what = f"{shown(link.node)} is our own radio as well"
+        yield Problem(f"{where} node", what, "write the number of the far station's radio")
 
 
 def _check_files_once(lines: Iterable[LineSettings | None]) -> Iterator[Problem]:

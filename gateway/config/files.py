@@ -14,7 +14,7 @@ FILE_SIZE_MAX: Final = 64 * 1024
 
 
 class FileProblemError(GatewayError):
-    """A named file cannot be used. Stays inside this package; `problem` goes to the operator."""
+    """A named file cannot be used; `problem` goes to the operator."""
 
     def __init__(self, problem: Problem) -> None:
         super().__init__(str(problem))

@@ -7,6 +7,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from msgspec import structs
+
 from gateway.config.checks import build_policy, check_fields
 from gateway.config.document import Fields, Problem, read_fields
 from gateway.config.files import FILE_SIZE_MAX
@@ -31,6 +33,23 @@ def load_settings(path: Path, *, check_files: bool = True) -> Settings:
         check_other_files(fields.get("mqtt"), problems)
     _raise(path, problems)
     return Settings(**fields)
+
+
+def with_port(settings: Settings, name: str, port: str) -> Settings:
+    """The same settings with another port for one link. Raises `ConfigError`."""
+    lines = tuple(
+        structs.replace(
+            line,
+            link=tuple(
+                structs.replace(link, port=port) if link.name == name else link
+                for link in line.link
+            ),
+        )
+        for line in settings.line
+    )
+    if problems := check_fields({"line": lines}):
+        raise ConfigError([str(problem) for problem in problems])
+    return structs.replace(settings, line=lines)
 
 
 def load_keyring(settings: Settings) -> KeyRing:

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct, field
 
+from gateway.config.radio_words import PresetWord, RegionWord
 from gateway.core.events import Rights
 from gateway.model import Operation, Precedence, Role
 
@@ -112,6 +113,59 @@ class MeshtasticLinkSettings(
             ),
         ]
         | None
+    ) = None
+    region: (
+        Annotated[
+            RegionWord,
+            Meta(description='write the region where the radio stands, such as "EU_868"'),
+        ]
+        | None
+    ) = None
+    """This and all below: what `hotline radio set-up` brings our radio to; None leaves it."""
+    preset: (
+        Annotated[
+            PresetWord,
+            Meta(description='write the modem preset of both ends, such as "LONG_FAST"'),
+        ]
+        | None
+    ) = None
+    role: (
+        Annotated[
+            Literal["CLIENT", "CLIENT_MUTE"],
+            Meta(description='write "CLIENT", which relays for others, or "CLIENT_MUTE"'),
+        ]
+        | None
+    ) = None
+    hop_limit: (
+        Annotated[
+            int, Meta(ge=1, le=7, description="write how often a frame may be relayed, 1 to 7")
+        ]
+        | None
+    ) = None
+    channel: (
+        Annotated[
+            str,
+            Meta(
+                pattern=r"^[ -~]{1,11}\Z",
+                description="write the name of the channel at both ends: 1 to 11 of ASCII",
+            ),
+        ]
+        | None
+    ) = None
+    channel_key_file: AbsolutePath | None = None
+    """Base64 of 16 or 32 octets, mode 0600; the set-up and the doctor read it, no daemon does."""
+    long_name: (
+        Annotated[
+            str,
+            Meta(
+                pattern=r"^[ -~]{1,36}\Z",
+                description="write the radio's name for everyone in reach: 1 to 36 of ASCII",
+            ),
+        ]
+        | None
+    ) = None
+    short_name: (
+        Annotated[str, Meta(pattern=r"^[!-~]{1,4}\Z", description="write 1 to 4 of ASCII")] | None
     ) = None
 
 

@@ -147,17 +147,16 @@ def _radio_steps(
     if request.port is not None:
         known = [it for it in links if _same(machine, it.port, request.port)]
         far_nodes = [it.node for it in known or links]
-        names = [it.name for it in known]
         far_node = int(far_nodes[0][1:], 16) if len(set(far_nodes)) == 1 else None
-        wanted = [(request.port, far_node, names[0] if names else None)]
+        wanted = [(request.port, far_node, known[0] if known else None)]
     else:
-        wanted = [(it.port, int(it.node[1:], 16), it.name) for it in links]
+        wanted = [(it.port, int(it.node[1:], 16), it) for it in links]
     return [
         Step(
             "radio",
             f"the radio at {port}",
             SURVEY_S + LOOK_S,
-            _radio(machine, port, far_node, link if daemon.is_running else None, daemon, rng),
+            _radio(machine, port, far_node, link, daemon, rng),
         )
         for port, far_node, link in wanted
     ]
@@ -167,21 +166,21 @@ def _radio(  # a closure for each port of the loop above
     machine: Machine,
     port: str,
     far_node: int | None,
-    held_link: str | None,
+    link: MeshtasticLinkSettings | None,
     daemon: Daemon,
     rng: Random,
 ) -> Callable[[], Awaitable[list[Finding]]]:
     async def run() -> list[Finding]:
-        if held_link is not None:
+        if link is not None and daemon.is_running:
             text = f"{port} belongs to the running gateway and was not touched; it says"
-            found = f"{text}: {daemon.detail(held_link)}"
+            found = f"{text}: {daemon.detail(link.name)}"
             return [ok("radio", found)] if daemon.status else [look("radio", found, _STOP)]
         if not port.startswith("tcp://"):
             holders = await in_thread(lambda: machine.holders(port))
             if holders:
                 text = f"{port} is open by {', '.join(holders)} and was not touched"
                 return [fault("radio", text, f"end {holders[0]}, then run this again")]
-        return await examine_radio(port, far_node, rng=rng)
+        return await examine_radio(port, far_node, link, rng=rng)
 
     return run
 

@@ -8,11 +8,15 @@ from importlib.metadata import version
 from random import Random
 from typing import Final
 
+from gateway.config.files import FileProblemError, read_private
+from gateway.config.settings import MeshtasticLinkSettings
 from gateway.doctor.finding import Finding, fault, look, ok
-from gateway.errors import LinkLostError
+from gateway.doctor.waiting import in_thread
+from gateway.doctor.wishes import wanted_of
+from gateway.errors import FieldError, LinkLostError
 from gateway.links.meshtastic.identity import node_name
 from gateway.links.meshtastic.session import survey_radio
-from gateway.links.meshtastic.setup_plan import ROLES, Wanted, plan
+from gateway.links.meshtastic.setup_plan import ROLES, Wanted, parse_channel_key, plan
 from gateway.links.meshtastic.survey import RadioSurvey, key_text
 
 TOPIC: Final = "radio"
@@ -24,19 +28,28 @@ _WEAK_KEYS_BEFORE: Final = (2, 6, 11)
 """CVE-2025-52464: keys shared between boards, or weak."""
 _DOWNGRADE_BEFORE: Final = (2, 7, 15)
 """CVE-2025-53627: a direct message may fall back from PKC to the channel's key."""
+_SAME_AT_BOTH_ENDS: Final = frozenset(
+    {"lora.region", "lora.use_preset", "lora.modem_preset", "channel.name", "channel.key"}
+)
+"""With another value here than there, neither hears the other."""
 _DUTY_FEW: Final = 2.0
 _SNR_FEW_DB: Final = -12.0
 """LONG_FAST is lost at about -17.5 dB."""
 
 
-async def examine_radio(port: str, far_node: int | None, *, rng: Random) -> list[Finding]:
-    """Ask the radio at `port`. A dead port is a finding too."""
+async def examine_radio(
+    port: str, far_node: int | None, link: MeshtasticLinkSettings | None = None, *, rng: Random
+) -> list[Finding]:
+    """Ask the radio at `port`, of this link if any. A dead port is a finding too."""
     try:
         survey = await survey_radio(port, rng=rng)
     except LinkLostError as error:
         sentence, _, remedy = str(error).partition("; ")
         return [fault(TOPIC, sentence, remedy or "check the plug, the power and `port`")]
-    return list(judge_radio(port, survey, far_node))
+    findings = list(judge_radio(port, survey, far_node))
+    if link is not None:
+        findings += await in_thread(lambda: list(judge_wishes(survey, link)))
+    return findings
 
 
 def judge_radio(port: str, survey: RadioSurvey, far_node: int | None) -> Iterator[Finding]:
@@ -56,6 +69,27 @@ def judge_radio(port: str, survey: RadioSurvey, far_node: int | None) -> Iterato
     yield _judge_savers(port, survey)
     if far_node is not None:
         yield judge_far(survey, far_node)
+
+
+def judge_wishes(survey: RadioSurvey, link: MeshtasticLinkSettings) -> Iterator[Finding]:
+    """Is it set to what its link says? Reads the channel's key."""
+    wanted = wanted_of(link)
+    if link.channel_key_file is not None:
+        try:
+            octets = read_private("channel_key_file", link.channel_key_file)
+            wanted = wanted_of(link, parse_channel_key(octets.decode(errors="replace")))
+        except (FileProblemError, FieldError) as error:
+            sentence, _, remedy = str(error).partition("; ")
+            yield look(TOPIC, sentence, remedy)
+    savers = {change.setting for change in plan(survey, Wanted()).changes}
+    other = [it for it in plan(survey, wanted).changes if it.setting not in savers]
+    remedy = f"stop the gateway, then: hotline radio set-up --link {link.name}"
+    for change in other:
+        text = f"{change.setting} is {change.now}, link {link.name} says {change.then}"
+        judge = fault if change.setting in _SAME_AT_BOTH_ENDS else look
+        yield judge(TOPIC, text, remedy)
+    if not other and wanted != Wanted():
+        yield ok(TOPIC, f"it is set to what link {link.name} says")
 
 
 def _judge_firmware(firmware: str) -> Finding:

@@ -12,7 +12,8 @@ import pytest
 
 from gateway.doctor.broker import connect_packet
 from gateway.sim.bench.files import RADIO, LineOptions, Ports, StationFiles, write_line
-from tests.integration.live_line import live_line
+from gateway.sim.bench.submit import post
+from tests.integration.live_line import LiveLine, live_line, until
 from tests.integration.mosquitto import mosquitto, needs_mosquitto
 from tests.integration.radio_at_port import hotline, radio_on_pty, two_radios
 
@@ -94,6 +95,56 @@ async def test_beside_a_running_gateway_its_ports_are_not_touched(folder: Path) 
         assert status == 200
         (check,) = document["notices"]
         assert (check["kind"], check["operation"]) == ("CHECK", "TEST")
+
+
+async def answer_the_check(line: LiveLine) -> str:
+    """The far operator: waits for the check on SOUTH's screen, reads it and says ROGER."""
+
+    async def check() -> str | None:
+        _, document = await line.south.api.request("GET", "/v1/inbox")
+        found = [it["id"] for it in document["notices"] if it["kind"] == "CHECK"]
+        return found[0] if found else None
+
+    notice_id = str(await until(check))
+    await post(line.south, f"/v1/notices/{notice_id}/displayed", None)
+    answer = {"answer": "ROGER", "request_id": "watch-1"}
+    await post(line.south, f"/v1/notices/{notice_id}/answers", answer)
+    return notice_id
+
+
+async def test_a_person_at_the_far_end_answers_the_check() -> None:
+    """Two gateways on ptys: device, path, gateway and watch, each with its time."""
+    async with live_line(LineOptions(baud=9600)) as line:
+        await line.until_up(RADIO, "cable")
+        far, notice_id = await asyncio.gather(
+            hotline(
+                "doctor", "--json", "--far", "--timeout", "60s", config=line.north.files.config
+            ),
+            answer_the_check(line),
+        )
+        assert far.code == 0, far.out
+        far.has("ok", "SOUTH: our device works (radio, cable)")
+        far.has("ok", f"SOUTH: their gateway stored {notice_id} after ")
+        far.has("ok", "SOUTH: their watch answered ROGER after ")
+        of_far = [it for it in far.document["findings"] if it["topic"] == "far"]
+        assert [it["mark"] for it in of_far] == ["ok"] * 4
+
+
+async def test_nobody_at_the_far_end() -> None:
+    """No gateway there: the path and their gateway are named, within the time that was given."""
+    async with live_line(LineOptions(baud=9600, links=("cable",))) as line:
+        await line.until_up("cable")
+        await line.south.kill()
+        try:
+            far = await hotline(
+                "doctor", "--json", "--far", "--timeout", "3s", config=line.north.files.config
+            )
+        finally:
+            await line.south.start()
+        assert far.code == 1
+        far.has("ok", "SOUTH: our device works (cable)")
+        far.has("fault", "SOUTH: their gateway has not receipted ")
+        far.has("look", "SOUTH: no person has answered the check yet (state SENT)")
 
 
 async def test_a_gateway_that_is_away_has_no_far_test(folder: Path) -> None:

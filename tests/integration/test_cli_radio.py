@@ -116,6 +116,75 @@ async def test_a_silent_port_ends_in_time() -> None:
     found.has("fault", f"no Meshtastic radio answered at {port} in 15 s")
 
 
+def configuration(folder: Path, port: str, *more: str, own_node: str = "!4d4c00a1") -> Path:
+    """NORTH's file with one radio and what its link wants of it; no key is there or read."""
+    path = folder / "hotline.toml"
+    path.write_text(
+        "\n".join(
+            (
+                f'[station]\nname = "NORTH"\nkey_file = "{folder}/station.key"',
+                f'[[line]]\ncard = "{folder}/SOUTH.card"\nsecret_file = "{folder}/SOUTH.secret"',
+                '[[line.link]]\nname = "radio"\ndriver = "meshtastic"',
+                f'port = "{port}"\nnode = "!4d4c00b2"\nown_node = "{own_node}"',
+                *more,
+                '[indicators]\nfactory = "none"\n',
+            )
+        )
+    )
+    return path
+
+
+async def test_the_settings_come_from_the_configuration_and_options_override(
+    tmp_path: Path, key_file: Path
+) -> None:
+    """The link's keys, one of them overridden; verified after the restart; doctor agrees."""
+    async with radio_on_pty(two_radios(), tmp_path / "radio") as port:
+        config = configuration(
+            tmp_path,
+            port,
+            'preset = "SHORT_FAST"\nrole = "CLIENT_MUTE"\nhop_limit = 2\nregion = "EU_868"',
+            f'channel = "Hotline"\nchannel_key_file = "{key_file}"\nlong_name = "NORTH line"',
+        )
+        before = await hotline("doctor", "--json", config=config)
+        before.has("fault", "lora.modem_preset is LONG_FAST, link radio says SHORT_FAST")
+        before.has("fault", "channel.key is ")
+        before.has("look", "device.role is CLIENT, link radio says CLIENT_MUTE")
+        done = await hotline("radio", "set-up", "--hop-limit", "4", "--yes", config=config)
+        assert done.code == 0, done.err
+        assert f"Settings of link radio of {config}, with hop_limit of the options" in done.out
+        assert "lora.hop_limit" in done.out
+        assert 'here: own_node = "!4d4c00a1", own_key = "' in done.out
+        after = await hotline("radio", "show", "--port", port, "--json")
+        values = {name: after.document[name] for name in ("preset", "role", "channel", "hop_limit")}
+        assert values == {
+            "preset": "SHORT_FAST",
+            "role": "CLIENT_MUTE",
+            "channel": "Hotline",
+            "hop_limit": 4,
+        }
+        assert after.document["long_name"] == "NORTH line"
+        again = await hotline("radio", "set-up", "--yes", "--json", config=config)
+        assert [it["setting"] for it in again.document["changes"]] == ["lora.hop_limit"]
+        found = await hotline("doctor", "--json", config=config)
+        found.has("ok", "it is set to what link radio says")
+
+
+async def test_a_wrong_radio_or_link_is_not_set_up(tmp_path: Path) -> None:
+    """Another radio than own_node, an unknown link, no port at all: nothing is written."""
+    radio = two_radios()
+    async with radio_on_pty(radio, tmp_path / "radio") as port:
+        role = 'role = "CLIENT_MUTE"'
+        config = configuration(tmp_path, port, role, own_node="!4d4c00a9")
+        other = await hotline("radio", "set-up", "--yes", config=config)
+        assert (other.code, "is !4d4c00a1 and not !4d4c00a9" in other.err) == (1, True)
+        link = await hotline("radio", "set-up", "--link", "cable", config=config)
+        assert (link.code, "has no radio 'cable'" in link.err) == (2, True)
+        shown = await hotline("radio", "show", "--port", port, "--json")
+        assert shown.document["role"] == "CLIENT"
+    nothing = await hotline("radio", "set-up", "--yes", config=tmp_path / "none.toml")
+    assert (nothing.code, "cannot be read" in nothing.err) == (78, True)
+
+
 @pytest.mark.parametrize("port", ["ttyACM0", "tcp://", "tcp://host:port", "http://host"])
 async def test_a_port_that_is_none(port: str) -> None:
     """A usage error with what to write."""

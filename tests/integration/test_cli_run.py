@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -61,11 +62,11 @@ def hotline(config: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     return ended
 
 
-@pytest.fixture
-def daemon(config: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """A running gateway; its end is the test's."""
+@contextmanager
+def running(config: Path, *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
+    """A gateway that answers; it is killed at the end if it still runs."""
     with subprocess.Popen(
-        [sys.executable, "-m", "gateway.cli.main", "run"],
+        [sys.executable, "-m", "gateway.cli.main", "run", *arguments],
         cwd=ROOT,
         env=environment(config),
         stdout=subprocess.DEVNULL,
@@ -78,6 +79,13 @@ def daemon(config: Path) -> Iterator[subprocess.Popen[bytes]]:
         yield process
         if process.poll() is None:
             process.kill()
+
+
+@pytest.fixture
+def daemon(config: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """A running gateway; its end is the test's."""
+    with running(config) as process:
+        yield process
 
 
 def test_a_gateway_runs_without_its_cable_and_alone(
@@ -130,3 +138,27 @@ def test_a_person_at_a_terminal_is_told_once_that_it_is_ready(config: Path) -> N
         f"station NORTH is ready; socket {folder}/run/api.sock, log in {folder}/state/log; "
         "Ctrl-C stops it\r\n"
     )
+
+
+def test_a_radio_is_run_at_another_port(config: Path, tmp_path: Path) -> None:
+    """`--port` takes the place of the configuration's, by the link's name where there are two."""
+    with config.open("a") as file:
+        file.write(
+            "".join(
+                f'[[line.link]]\nname = "{name}"\ndriver = "meshtastic"\n'
+                f'port = "{tmp_path}/none-{name}"\nnode = "!4d4c00b2"\n'
+                for name in ("radio", "second")
+            )
+        )
+    for text, words in (
+        ("tcp://127.0.0.1:1", "names none of the radios of the configuration (radio, second)"),
+        ("radio=ttyACM0", "write /dev/serial/by-id/... or tcp://host:4403"),
+    ):
+        wrong = hotline(config, "run", "--port", text)
+        assert (wrong.returncode, words in wrong.stderr) == (2, True), wrong.stderr
+    twice = hotline(config, "run", "--port", f"radio={tmp_path}/none-second")
+    assert (twice.returncode, "is already the port of" in twice.stderr) == (78, True)
+    with running(config, "--port", "radio=tcp://127.0.0.1:1"):
+        status = hotline(config, "status").stdout
+        assert "tcp://127.0.0.1:1 is not there" in status
+        assert f"{tmp_path}/none-second is not there" in status

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import typing
 from pathlib import Path
 
 import msgspec
@@ -10,10 +11,13 @@ import pytest
 
 from gateway.config.document import Problem, read_fields
 from gateway.config.load import load_keyring, load_policy, load_settings
+from gateway.config.radio_words import PresetWord, RegionWord
 from gateway.config.settings import MeshtasticLinkSettings, SerialLinkSettings, Settings
 from gateway.core.events import Rights
 from gateway.core.policy import Policy
+from gateway.doctor.wishes import wanted_of
 from gateway.errors import ConfigError
+from gateway.links.meshtastic.setup_plan import PRESETS, REGIONS, Wanted
 from gateway.model import Operation, Precedence, Role, Station
 from gateway.security.cards import card_text, key_file_text, make_card, secret_text
 from gateway.security.keys import new_station_keys
@@ -102,6 +106,63 @@ def test_a_good_file_gives_settings_and_keys(folder: Path) -> None:
     assert keyring.card.name == "NORTH"
     assert keyring.lines[SOUTH].card.name == "SOUTH"
     assert keyring.lines[SOUTH].generation == 3
+
+
+@pytest.mark.parametrize(
+    ("node", "words"),
+    [
+        ("!ffffffff", "'!ffffffff' is every radio in reach, not one"),
+        ("!00000000", "'!00000000' is no radio's number"),
+        ("!00000003", "'!00000003' is no radio's number"),
+    ],
+)
+@pytest.mark.parametrize("key", ["node", "own_node"])
+def test_number_that_is_no_single_radio(folder: Path, key: str, node: str, words: str) -> None:
+    """Frames to everyone would be relayed by strangers; what to write is told."""
+    if key == "node":
+        path = write(folder, replace={"!4d4c00b2": node})
+    else:
+        path = write(folder, replace={'"!4d4c00b2"': f'"!4d4c00b2"\nown_node = "{node}"'})
+    (found,) = problems(path)
+    assert found.startswith(f"[[line]] 1, [[line.link]] 1 {key}: {words}; write the number of")
+
+
+def test_own_radio_is_not_the_far_one(folder: Path) -> None:
+    """The same number twice is a slip."""
+    path = write(folder, replace={'"!4d4c00b2"': '"!4d4c00b2"\nown_node = "!4d4c00b2"'})
+    (found,) = problems(path)
+    assert "is our own radio as well" in found
+
+
+def test_what_a_radio_shall_be_set_to(folder: Path) -> None:
+    """Every key typed; a wrong word says what to write; the lists are those of the definitions."""
+    more = (
+        'region = "EU_868"\npreset = "SHORT_FAST"\nrole = "CLIENT_MUTE"\nhop_limit = 3\n'
+        'channel = "Hotline"\nchannel_key_file = "/k"\nlong_name = "N hotline"\nshort_name = "N"'
+    )
+    radio = load_settings(write(folder, replace={'"!4d4c00b2"': f'"!4d4c00b2"\n{more}'})).links[0]
+    assert isinstance(radio, MeshtasticLinkSettings)
+    assert wanted_of(radio, bytes(16)) == Wanted(
+        region="EU_868",
+        preset="SHORT_FAST",
+        role="CLIENT_MUTE",
+        hop_limit=3,
+        channel_name="Hotline",
+        channel_key=bytes(16),
+        long_name="N hotline",
+        short_name="N",
+    )
+    wrong = 'region = "EU_686"\npreset = "FAST"\nrole = "ROUTER"\nhop_limit = 8\nchannel = "é"'
+    found = problems(write(folder, replace={'"!4d4c00b2"': f'"!4d4c00b2"\n{wrong}'}))
+    assert [line.split(" does not fit; ")[1].split(",")[0] for line in found] == [
+        "write the region where the radio stands",
+        "write the modem preset of both ends",
+        'write "CLIENT"',
+        "write how often a frame may be relayed",
+        "write the name of the channel at both ends: 1 to 11 of ASCII",
+    ]
+    assert set(typing.get_args(RegionWord)) == set(REGIONS)
+    assert set(typing.get_args(PresetWord)) == set(PRESETS)
 
 
 def test_every_type_of_the_settings_can_be_read() -> None:

@@ -224,6 +224,19 @@ def test_a_section_keeps_what_nobody_named() -> None:
     assert after.config["security"] == before.config["security"]
 
 
+def test_keys_that_the_radio_does_not_show_are_not_written_back() -> None:
+    """Firmware that keeps its private key to itself would draw new keys; a fresh radio has none."""
+    survey = Bench().survey()
+    survey.config["security"].debug_log_api_enabled = True
+    assert [it.setting for it in plan(survey, Wanted()).changes][-1].startswith("security.")
+    survey.config["security"].private_key = b""
+    orders = plan(survey, Wanted()).orders
+    assert orders
+    assert not any(order.set_config.HasField("security") for order in orders)
+    _no_key(survey)
+    assert any(order.set_config.HasField("security") for order in plan(survey, Wanted()).orders)
+
+
 def test_a_transmitter_that_is_off_is_switched_on() -> None:
     """It is off after an order and a restart, the doctor sees it, the set-up mends it."""
     bench = Bench()
@@ -256,6 +269,7 @@ def test_nothing_is_saved_without_a_commit() -> None:
     [
         (lambda: Wanted(channel_name="more than eleven"), "channel"),
         (lambda: Wanted(short_name="NORTH"), "short-name"),
+        (lambda: Wanted(hop_limit=8), "hop-limit"),
         (lambda: Wanted(long_name=""), "long-name"),
         (lambda: Wanted(channel_key=b"short"), "channel key"),
         (lambda: parse_channel_key("no base64!"), "channel key"),

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from gateway.errors import FieldError
+from gateway.links.meshtastic.identity import HOP_LIMIT_MAX
 from gateway.links.meshtastic.protobuf import (
     admin_pb2,
     channel_pb2,
@@ -45,6 +46,7 @@ class Wanted:
     region: str | None = None
     preset: str | None = None
     role: str | None = None
+    hop_limit: int | None = None
     channel_name: str | None = None
     channel_key: bytes | None = None
     long_name: str | None = None
@@ -52,6 +54,8 @@ class Wanted:
 
     def __post_init__(self) -> None:
         """Raises `FieldError`."""
+        if self.hop_limit is not None and not 1 <= self.hop_limit <= HOP_LIMIT_MAX:
+            raise FieldError("hop-limit", f"is {self.hop_limit}", f"write 1 to {HOP_LIMIT_MAX}")
         _check_size("channel", self.channel_name, CHANNEL_NAME_SIZE_MAX)
         _check_size("long-name", self.long_name, LONG_NAME_SIZE_MAX)
         _check_size("short-name", self.short_name, SHORT_NAME_SIZE_MAX)
@@ -114,6 +118,8 @@ def _config_wants(survey: RadioSurvey, wanted: Wanted) -> dict[str, dict[str, An
         lora["region"] = wanted.region
     if wanted.preset is not None:
         lora |= {"use_preset": True, "modem_preset": wanted.preset}
+    if wanted.hop_limit is not None:
+        lora["hop_limit"] = wanted.hop_limit
     device: dict[str, Any] = {"node_info_broadcast_secs": NODE_INFO_S}
     if wanted.role is not None:
         device["role"] = wanted.role
@@ -126,12 +132,20 @@ def _config_wants(survey: RadioSurvey, wanted: Wanted) -> dict[str, dict[str, An
         position["position_broadcast_secs"] = RARE_S
     if now.gps_mode == _Position.GpsMode.ENABLED:
         position["gps_mode"] = "DISABLED"
-    return {
-        "lora": lora,
-        "device": device,
-        "position": position,
-        "security": {"serial_enabled": True, "debug_log_api_enabled": False},
-    }
+    wants = {"lora": lora, "device": device, "position": position}
+    if not _hides_key(survey):
+        wants["security"] = {"serial_enabled": True, "debug_log_api_enabled": False}
+    return wants
+
+
+def _hides_key(survey: RadioSurvey) -> bool:
+    """Whether it has keys and does not show its private one.
+
+    Written back without it, its security section would make the radio draw new keys, and the far
+    radio would refuse it.
+    """
+    security = survey.config.get("security", config_pb2.Config.SecurityConfig())
+    return len(survey.public_key) > 0 and not security.private_key
 
 
 def _module_wants(survey: RadioSurvey) -> dict[str, dict[str, Any]]:

@@ -27,7 +27,7 @@ class ExitCode(enum.IntEnum):
 
 MEANINGS: Final = {
     ExitCode.OK: "done",
-    ExitCode.FAILED: "bench: an expectation did not hold; doctor: a fault; it says which",
+    ExitCode.FAILED: "looked at and found wrong: bench, doctor, log verify say what",
     ExitCode.USAGE: "wrong command, option or value; nothing was sent",
     ExitCode.REFUSED: "the gateway refused the request",
     ExitCode.UNREACHABLE: "the gateway does not run or does not answer",

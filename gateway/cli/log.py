@@ -9,6 +9,7 @@ from typing import Final
 import click
 
 from gateway.cli.connection import Gateway, connect
+from gateway.cli.log_verify import verify
 from gateway.cli.options import Common, api_options
 from gateway.cli.output import print_json, print_table
 from gateway.cli.text import DTG_UNKNOWN
@@ -17,7 +18,7 @@ from gateway.cli.view import Document
 PAGE: Final = 500
 
 
-@click.command("log")
+@click.group("log", invoke_without_command=True)
 @click.option(
     "--after", type=click.IntRange(min=0), help="Only entries behind this number, oldest first."
 )
@@ -26,12 +27,23 @@ PAGE: Final = 500
 )
 @click.option("-f", "--follow", is_flag=True, help="Go on and show each entry as it is written.")
 @api_options
-def command(common: Common, after: int | None, limit: int, follow: bool) -> None:
+@click.pass_context
+def command(
+    ctx: click.Context, common: Common, after: int | None, limit: int, follow: bool
+) -> None:
     """List entries of the log book: the last ones, or those after a number.
 
     Each entry is chained to the one before, and acts in it are signed; it is the record. (The
     technician's log is in the journal.)
     """
+    if ctx.invoked_subcommand is None:
+        _list(common, after, limit, follow=follow)
+
+
+command.add_command(verify)
+
+
+def _list(common: Common, after: int | None, limit: int, *, follow: bool) -> None:
     with connect(common) as gateway:
         if after is None:
             after = max(0, gateway.last_log_number() - limit)

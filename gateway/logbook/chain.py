@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 
 from gateway.errors import DecodeError
-from gateway.logbook.entry import Entry, decode_entry
+from gateway.logbook.entry import decode_entry
 
 GENESIS: Final = bytes(32)
 """Stands for the previous hash of entry 1."""
@@ -59,33 +59,4 @@ def verify(
         previous = next_hash(previous, row.octets)
         if previous != row.hash:
             return BrokenEntry(number, "does not follow from the entry before it: its hash differs")
-    return None
-
-
-def first_difference(
-    own: Iterable[Entry], other: Iterable[Entry]
-) -> tuple[Entry | None, Entry | None] | None:
-    """Compare two books by their line entries: the first act that both hold with other octets.
-
-    Gives the first pair of different entries for one act id; if there is none, (entry, None) for
-    the first act in `own` that `other` lacks, else (None, entry) for the reverse; None: they agree.
-    Acts are matched by id, since each book holds them in its own order.
-    """
-    theirs = {entry.act_id: entry for entry in other if entry.is_line and entry.act_id}
-    missing: Entry | None = None
-    seen = set()
-    for entry in own:
-        if not entry.is_line or not entry.act_id:
-            continue
-        seen.add(entry.act_id)
-        match = theirs.get(entry.act_id)
-        if match is None:
-            missing = missing or entry
-        elif (match.octets, match.signature) != (entry.octets, entry.signature):
-            return entry, match
-    if missing is not None:
-        return missing, None
-    for act_id, entry in theirs.items():
-        if act_id not in seen:
-            return None, entry
     return None

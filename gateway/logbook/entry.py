@@ -21,6 +21,14 @@ EVENT_SIZE_MAX: Final = 64
 ENTRY_SIZE_MAX: Final = 16_384
 NUMBER_MAX: Final = 2**48
 
+ADDRESSEE_FIELD: Final = "to"
+"""Names the addressee in a line entry: an act's octets do not, and its signature binds it."""
+RECEIVED: Final = "received"
+"""The event of a line entry whose act came from the far station; all others are own acts."""
+START: Final = "start"
+STATION_FIELD: Final = "station"
+"""Of the `start` entry: whose book this is."""
+
 FieldValue = str | int | bytes | None
 
 T = TypeVar("T")

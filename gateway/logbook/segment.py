@@ -2,15 +2,15 @@
 
 `entry` is the entry's octets in a byte string, `hash` its 32 octets, and `next offset` the offset
 that the next publication will have: a rebuilt store must never give an old offset to a new one.
-Pure; the store owns the files.
+An exported book is such a sequence too. Pure; the store owns the files.
 """
 
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from gateway.errors import DecodeError
 from gateway.logbook.entry import ENTRY_SIZE_MAX, Entry, decode_entry
@@ -19,6 +19,9 @@ _ARRAY_OF_3: Final = 0x83
 _START: Final = bytes((_ARRAY_OF_3,))
 _UINT, _BYTES = 0, 2
 _HASH_SIZE: Final = 32
+RECORD_SIZE_MAX: Final = 1 + 3 + ENTRY_SIZE_MAX + 2 + _HASH_SIZE + 9
+BLOCK_SIZE: Final = 512 * 1024
+"""Octets of a book that `blocks` hands on at once, about; less than twice as many."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,23 +51,78 @@ def encode_record(octets: bytes, entry_hash: bytes, next_offset: int) -> bytes:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Damage:
+    """Octets of a file that are no part of a record."""
+
+    offset: int
+    size: int
+
+
+class Found(NamedTuple):
+    """A record with the entry that was read of it."""
+
+    record: Record
+    entry: Entry
+
+
 def read_records(octets: bytes) -> Iterator[Record]:
     """Every record that can be read. A torn or damaged stretch costs the records that it hits."""
-    at = 0
+    for found in read_items(octets):
+        if isinstance(found, Found):
+            yield found.record
+
+
+def read_items(octets: bytes, *, offset: int = 0) -> Iterator[Found | Damage]:
+    """Records and what lies between them; `offset` is that of these octets in their file."""
+    at = end = 0
     while (at := octets.find(_ARRAY_OF_3, at)) >= 0:
         try:
-            record, tail, at = _read_record(octets, at)
+            (octets_of_entry, entry_hash, next_offset), tail, after = _walk(octets, at)
+            entry = decode_entry(octets_of_entry)
+        except DecodeError:
+            at += 1
+            continue
+        if at > end:
+            yield Damage(offset + end, at - end)
+        yield Found(Record(entry.number, octets_of_entry, entry_hash, next_offset), entry)
+        # Damage to the last number may have swallowed the start of the next record.
+        at, end = after if octets[after : after + 1] in (b"", _START) else tail, after
+    if end < len(octets):
+        yield Damage(offset + end, len(octets) - end)
+
+
+def blocks(chunks: Iterable[bytes]) -> Iterator[tuple[int, bytes]]:
+    """A long file in parts that do not cut a record: (offset, octets) each.
+
+    Holds less than a block, a chunk and a record in memory, whatever the file is made of.
+    """
+    held, offset = b"", 0
+    for chunk in chunks:
+        held += chunk
+        if len(held) >= BLOCK_SIZE:
+            size = _whole_size(held)
+            yield offset, held[:size]
+            held, offset = held[size:], offset + size
+    if held:
+        yield offset, held
+
+
+def _whole_size(octets: bytes) -> int:
+    """Where the last whole record ends; in a long damage, what no record can reach back to."""
+    at = end = 0
+    while (at := octets.find(_ARRAY_OF_3, at)) >= 0:
+        try:
+            _, _, end = _walk(octets, at)
         except DecodeError:
             at += 1
         else:
-            yield record
-            if octets[at : at + 1] not in (b"", _START):
-                # Damage to the last number may have swallowed the start of the next record.
-                at = tail
+            at = end
+    return max(end, len(octets) - RECORD_SIZE_MAX)
 
 
-def _read_record(octets: bytes, at: int) -> tuple[Record, int, int]:
-    """The record that starts here, where its last number starts, and where it ends."""
+def _walk(octets: bytes, at: int) -> tuple[tuple[bytes, bytes, int], int, int]:
+    """The parts of the record that starts here, where its last number starts, where it ends."""
     size, at = _read_head(octets, at + 1, _BYTES)
     if size > ENTRY_SIZE_MAX or at + size > len(octets):
         raise DecodeError("the entry is cut")
@@ -74,7 +132,7 @@ def _read_record(octets: bytes, at: int) -> tuple[Record, int, int]:
         raise DecodeError("the hash is cut")
     entry_hash, tail = octets[at : at + size], at + size
     next_offset, at = _read_head(octets, tail, _UINT)
-    return Record(decode_entry(entry).number, entry, entry_hash, next_offset), tail, at
+    return (entry, entry_hash, next_offset), tail, at
 
 
 _SIZES: Final = {24: ">B", 25: ">H", 26: ">I", 27: ">Q"}

@@ -37,3 +37,20 @@ def verify_act(
         card.verifier.verify(signature, signed_octets(octets, originator=originator, to=to))
     except InvalidSignature as error:
         raise AuthenticationError("the signature of an act does not verify") from error
+
+
+def sign_head(keys: StationKeys, content: bytes) -> bytes:
+    """Sign the head of the own log book (`log-head` in gateway.cddl); 64 octets."""
+    return keys.signer.sign(_head_octets(content))
+
+
+def verify_head(card: Card, content: bytes, signature: bytes) -> None:
+    """Raises `AuthenticationError` unless the card's station signed this head of its book."""
+    try:
+        card.verifier.verify(signature, _head_octets(content))
+    except InvalidSignature as error:
+        raise AuthenticationError("the signature of a log book's head does not verify") from error
+
+
+def _head_octets(content: bytes) -> bytes:
+    return dump(["Signature1", PROTECTED_ED25519, dump([PROTOCOL, "log head"]), content])

@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
 
 from gateway.core.records import AddLogEntry, EntryKind, LogHead, PutAct
 from gateway.logbook.chain import GENESIS, next_hash
-from gateway.logbook.entry import Entry, encode_entry
+from gateway.logbook.entry import ADDRESSEE_FIELD, Entry, encode_entry
 from gateway.model import ActId, Station
 from gateway.store.base import LogRow
-
-ADDRESSEE_FIELD: Final = "to"
-"""Names the addressee in a line entry: an act's octets do not, and a rebuilt store needs it."""
 
 
 def chain(writes: Sequence[object], head: LogHead | None) -> list[LogRow]:

@@ -26,9 +26,9 @@ from gateway.core.records import (
 )
 from gateway.errors import DecodeError
 from gateway.logbook.chain import ChainRow, next_hash
-from gateway.logbook.entry import Entry, decode_entry
+from gateway.logbook.entry import ADDRESSEE_FIELD, Entry, decode_entry
 from gateway.model import ActId, Instant, LinkName, Station, UtcTime
-from gateway.store import book, bounds, changes, rows
+from gateway.store import bounds, changes, rows
 from gateway.store.base import LogRow
 from gateway.store.queries import ACT, DELIVERY, OPEN
 
@@ -355,7 +355,7 @@ def _act_of(connection: sqlite3.Connection, entry: Entry, station: Station) -> S
     assert entry.act_id is not None
     assert entry.octets is not None
     is_out = entry.act_id.originator == station
-    to = entry.field(book.ADDRESSEE_FIELD) if is_out else station
+    to = entry.field(ADDRESSEE_FIELD) if is_out else station
     if not isinstance(to, int):
         row = connection.execute(
             "SELECT peer FROM epoch WHERE epoch = ?", (entry.act_id.epoch,)

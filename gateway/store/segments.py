@@ -10,11 +10,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
+from gateway.logbook.head import SEGMENT_SUFFIX
 from gateway.logbook.segment import Record, encode_record, read_records
 from gateway.store.folder import sync_folder
 
 SEGMENT_SIZE_MAX: Final = 1024 * 1024
-_SUFFIX: Final = ".cborseq"
 
 
 class Segments:
@@ -29,7 +29,7 @@ class Segments:
         """Something was appended since the last `sync`."""
 
     def files(self) -> list[Path]:
-        return sorted(self._folder.glob(f"*{_SUFFIX}"), key=lambda path: int(path.stem))
+        return sorted(self._folder.glob(f"*{SEGMENT_SUFFIX}"), key=lambda path: int(path.stem))
 
     def records(self) -> Iterator[Record]:
         """All that can be read, ascending by number; repeats and older histories left out."""
@@ -95,7 +95,7 @@ class Segments:
         if self._descriptor is None and files and files[-1].stat().st_size < SEGMENT_SIZE_MAX // 2:
             path = files[-1]
         else:
-            path = self._folder / f"{int(files[-1].stem) + 1 if files else 1:04}{_SUFFIX}"
+            path = self._folder / f"{int(files[-1].stem) + 1 if files else 1:04}{SEGMENT_SUFFIX}"
         self.close()
         flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
         self._descriptor = os.open(path, flags, 0o640)

@@ -23,8 +23,8 @@ from gateway.model import (
     Station,
     UtcTime,
 )
-from gateway.wire.canonical import as_uint, load_kept_map, unpack_id
-from gateway.wire.limits import LIFETIME_DEFAULT_MIN, UINT16_MAX, UINT32_MAX
+from gateway.wire.canonical import as_uint, load_kept_map, load_map, unpack_id
+from gateway.wire.limits import ACT_NESTING_MAX, LIFETIME_DEFAULT_MIN, UINT16_MAX, UINT32_MAX
 from gateway.wire.notice import CODE_ANSWER, CODE_VOID, HEAD_MAX, Key, read_phrase
 
 # Indexed by their numbers: calling an enumeration takes five times as long.
@@ -143,3 +143,31 @@ def _phrase(fields: dict[int, object]) -> Phrase | None:
 def _act_id(originator: Station, value: object) -> ActId:
     epoch, serial = unpack_id(value, "reference")
     return ActId(originator, Epoch(epoch), Serial(serial))
+
+
+class Bonds(NamedTuple):
+    """What ties an act to others: read by whoever compares log books."""
+
+    id: ActId
+    reference: ActId | None
+    previous: Previous | None
+    """Of the first act of an epoch: the last one before it."""
+    is_void: bool
+
+
+def read_bonds(octets: bytes, *, originator: Station, to: Station) -> Bonds:
+    """The bonds of any octets that a station signed to another. Raises `DecodeError`."""
+    fields = load_map(octets, nesting=ACT_NESTING_MAX)
+    own, theirs = fields.get(Key.OWN_REFERENCE), fields.get(Key.THEIR_REFERENCE)
+    reference = None
+    if own is not None:
+        reference = _act_id(originator, own)
+    elif theirs is not None:
+        reference = _act_id(to, theirs)
+    previous = fields.get(Key.PREVIOUS)
+    return Bonds(
+        _act_id(originator, fields.get(Key.ID)),
+        reference,
+        None if previous is None else Previous(*unpack_id(previous, "previous")),
+        (as_uint(fields.get(Key.HEAD), UINT32_MAX, "head") >> 4) // 3 == CODE_VOID,
+    )

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from gateway.logbook.chain import GENESIS, BrokenEntry, first_difference, next_hash, verify
+from gateway.logbook.chain import GENESIS, BrokenEntry, next_hash, verify
 from gateway.logbook.entry import Entry, encode_entry
 from gateway.logbook.segment import Record, encode_record, read_records
 from gateway.model import ActId, Epoch, Serial, Station
@@ -81,17 +81,6 @@ def test_a_changed_end_needs_the_head() -> None:
     other.append(Record(3, octets, next_hash(other[1].hash, octets), 13))
     assert verify(other) is None
     assert own[-1].hash != other[-1].hash
-
-
-def test_two_books_are_compared_by_their_acts() -> None:
-    """The first act with other octets is named, then one that a side lacks; order is no matter."""
-    station = Entry(number=9, is_line=False, event="link")
-    first, second, third = line(1, 1), line(2, 2), line(3, 3)
-    assert first_difference([first, station, second], [second, first]) is None
-    changed = line(5, 2, b"other")
-    assert first_difference([third, first, second], [first, changed]) == (second, changed)
-    assert first_difference([first, second], [first]) == (second, None)
-    assert first_difference([first], [second, first]) == (None, second)
 
 
 def test_segment_records_come_back() -> None:

@@ -1,0 +1,316 @@
+"""One log book on trial: what its octets, its chain, its signed acts and its signed head tell.
+
+`BookAudit` takes the parts of a book in their order and gives a `Book`: findings, each with the
+first entry that it names, notes that accuse nobody, and what `comparison` needs. One book alone
+betrays all but a clean cut at its end and a book that its holder wrote anew as a whole.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from gateway.errors import AuthenticationError
+from gateway.logbook.chain import GENESIS, next_hash
+from gateway.logbook.examine import Line, Part, Seen
+from gateway.logbook.head import SignedHead, verify_head
+from gateway.logbook.segment import Damage
+from gateway.model import ActId, Epoch, Previous, Serial, Station
+from gateway.security.cards import Card
+
+FINDING_COUNT_MAX: Final = 100
+"""Findings that are told of one book; more are counted."""
+
+Route = tuple[Station, Station]
+"""(originator, addressee): the acts of one direction of a line."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What is wrong, where, and whose doing or book it is."""
+
+    code: str
+    """A stable word for programs: `chain`, `missing_entry`, `signature`, `missing_act` ..."""
+    party: Station | None
+    """Whose book or whose word it is; None: unknown."""
+    entry: int | None
+    """The first entry of that party's book that is wrong, or behind which something is missing."""
+    sentence: str
+    act_id: ActId | None = None
+    proof: str | None = None
+    """What proves it to a third party; None: nothing but the book itself."""
+
+
+@dataclass(slots=True)
+class Book:
+    """What an audit found of one book."""
+
+    label: str
+    """How the operator calls it."""
+    owner: Station | None = None
+    hashes: list[bytes | None] = field(default_factory=list)
+    """Of entry 1, 2 ...; None: that entry is missing."""
+    lines: dict[Route, dict[ActId, list[tuple[int, Line]]]] = field(
+        default_factory=lambda: defaultdict(dict)
+    )
+    """Line entries with their numbers."""
+    head: SignedHead | None = None
+    """Only one whose signature holds."""
+    findings: list[Finding] = field(default_factory=list)
+    finding_count: int = 0
+    notes: list[str] = field(default_factory=list)
+    unchecked: dict[Station, int] = field(default_factory=dict)
+    """Acts of stations whose card was not given."""
+    line_count: int = 0
+
+    @property
+    def count(self) -> int:
+        """The number of the last entry."""
+        return len(self.hashes)
+
+    def find(self, finding: Finding) -> None:
+        self.finding_count += 1
+        if len(self.findings) < FINDING_COUNT_MAX:
+            self.findings.append(finding)
+
+    def accuse(
+        self, code: str, entry: int | None, problem: str, act_id: ActId | None = None
+    ) -> None:
+        """A finding against this book."""
+        where = self.label if entry is None else f"{self.label}: entry {entry}"
+        self.find(Finding(code, self.owner, entry, f"{where} {problem}", act_id))
+
+
+class BookAudit:
+    """Joins the parts of one book."""
+
+    def __init__(self, label: str) -> None:
+        self._book = Book(label)
+        self._previous: bytes | None = GENESIS
+        self._damage: list[tuple[str, Damage]] = []
+
+    def add(self, part: Part, *, file: str) -> None:
+        """The next part; `file` is where it stands, for people."""
+        for item in part.items:
+            if isinstance(item, Damage):
+                self._damage.append((file, item))
+            else:
+                self._entry(item, file)
+
+    def finish(self, cards: Mapping[Station, Card], head: SignedHead | None = None) -> Book:
+        """The whole book. `head` is the signed head that lies beside it."""
+        book = self._book
+        self._flush_damage(has_gap=False)
+        if head is not None:
+            self._head(cards, head)
+        if book.owner is None:
+            book.owner = _owner_by_lines(book)
+        if book.owner is not None:
+            _check_own_acts(book, book.owner)
+        # The owner may have become known after the first of them.
+        book.findings = [
+            finding if finding.party is not None else _of(finding, book.owner)
+            for finding in book.findings
+        ]
+        book.findings.sort(key=lambda finding: finding.entry or 0)
+        for station, count in sorted(book.unchecked.items()):
+            book.notes.append(
+                f"{book.label}: {count} acts of station {station} were not checked; give its card"
+            )
+        return book
+
+    def _entry(self, seen: Seen, file: str) -> None:
+        book = self._book
+        expected = book.count + 1
+        if seen.number < expected:
+            self._flush_damage(has_gap=False)
+            self._again(seen, file)
+            return
+        self._flush_damage(has_gap=seen.number > expected)
+        if seen.number > expected:
+            last = seen.number - 1
+            what = "is" if last == expected else f"to {last} are"
+            book.accuse("missing_entry", expected, f"{what} missing; {seen.number} follows")
+            book.hashes += [None] * (seen.number - expected)
+            self._previous = None
+        follows = seen.follows
+        if follows is None and self._previous is not None:
+            follows = next_hash(self._previous, seen.octets) == seen.hash
+        if follows is False:
+            book.accuse("chain", seen.number, "was changed, or the one before it: the hash differs")
+        book.hashes.append(seen.hash)
+        self._previous = seen.hash
+        if seen.station is not None and book.owner is None:
+            book.owner = Station(seen.station)
+        if seen.problem is not None:
+            book.accuse("entry", seen.number, seen.problem)
+        if seen.line is not None:
+            self._line(seen.number, seen.line)
+
+    def _again(self, seen: Seen, file: str) -> None:
+        """A full disk may have cut a batch that was written once more; else someone put it here."""
+        book = self._book
+        known = book.hashes[seen.number - 1]
+        if known == seen.hash:
+            book.notes.append(f"{file}: entry {seen.number} stands twice, alike: a full disk")
+        elif known is None:
+            book.accuse("order", seen.number, f"stands behind entry {book.count}")
+            book.hashes[seen.number - 1] = seen.hash
+            if seen.line is not None:
+                self._line(seen.number, seen.line)
+        else:
+            book.accuse("twice", seen.number, "stands there twice, differently")
+
+    def _line(self, number: int, line: Line) -> None:
+        book = self._book
+        book.line_count += 1
+        originator = line.act_id.originator
+        if line.problem is not None:
+            book.accuse(
+                "signature", number, f"holds act {line.act_id}, which {line.problem}", line.act_id
+            )
+        elif not line.is_proven:
+            book.unchecked[originator] = book.unchecked.get(originator, 0) + 1
+        acts = book.lines[originator, line.to]
+        acts.setdefault(line.act_id, []).append((number, line))
+
+    def _flush_damage(self, *, has_gap: bool) -> None:
+        """Damage that cost no entry is no finding; the missing entries are one already."""
+        for file, damage in self._damage:
+            cost = "entries are missing there" if has_gap else "no entry is missing before the next"
+            self._book.notes.append(
+                f"{file}: {damage.size} octets at {damage.offset} are no entry; {cost}"
+            )
+        self._damage.clear()
+
+    def _head(self, cards: Mapping[Station, Card], head: SignedHead) -> None:
+        book = self._book
+        card = cards.get(head.station)
+        if book.owner is None:
+            book.owner = head.station
+        if card is None:
+            book.notes.append(
+                f"{book.label}: its head is not checked; give the card of station {head.station}"
+            )
+            return
+        try:
+            verify_head(card, head)
+        except AuthenticationError:
+            book.accuse("head", None, f"has a head that {card.name} did not sign")
+            return
+        if head.station != book.owner:
+            book.accuse("head", None, f"is of station {book.owner}, its head of {card.name}")
+            return
+        book.head = head
+        check_head(book, head.number, head.hash, said_by=f"the head signed by {card.name}")
+
+
+def check_head(book: Book, number: int, entry_hash: bytes, *, said_by: str) -> bool:
+    """Whether the book is as someone said that it was at entry `number`; a finding if not."""
+    if number > book.count:
+        book.find(
+            Finding(
+                "cut",
+                book.owner,
+                book.count + 1,
+                f"{book.label}: entries {book.count + 1} to {number} were cut off its end:"
+                f" {said_by} has them",
+                proof=said_by,
+            )
+        )
+        return False
+    found = book.hashes[number - 1]
+    if found is not None and found[: len(entry_hash)] != entry_hash:
+        book.find(
+            Finding(
+                "rewritten",
+                book.owner,
+                number,
+                f"{book.label}: entry {number} or one before it was written anew: {said_by} has"
+                " another hash of it",
+                proof=said_by,
+            )
+        )
+        return False
+    return True
+
+
+def _of(finding: Finding, owner: Station | None) -> Finding:
+    return Finding(
+        finding.code, owner, finding.entry, finding.sentence, finding.act_id, finding.proof
+    )
+
+
+def _owner_by_lines(book: Book) -> Station | None:
+    for (originator, to), acts in book.lines.items():
+        for entries in acts.values():
+            return to if entries[0][1].is_received else originator
+    return None
+
+
+def _check_own_acts(book: Book, owner: Station) -> None:
+    """The serials of each own epoch have no hole, and each epoch names the last act before it."""
+    for (originator, _), acts in book.lines.items():
+        if originator != owner:
+            continue
+        serials: dict[Epoch, dict[Serial, int]] = defaultdict(dict)
+        joints: list[tuple[int, ActId, Previous]] = []
+        for act_id, entries in acts.items():
+            number, line = entries[0]
+            serials[act_id.epoch].setdefault(act_id.serial, number)
+            if line.bonds is not None and line.bonds.previous is not None:
+                joints.append((number, act_id, line.bonds.previous))
+        for epoch, numbers in serials.items():
+            _check_dense(book, owner, epoch, numbers)
+        for number, act_id, previous in joints:
+            if previous.serial:
+                before = serials.get(Epoch(previous.epoch), {})
+                _check_joint(book, number, act_id, previous, before)
+
+
+def _check_dense(book: Book, owner: Station, epoch: Epoch, numbers: dict[Serial, int]) -> None:
+    expected, last_entry = 1, 0
+    for serial in sorted(numbers):
+        number = numbers[serial]
+        if serial != expected and not _has_gap(book, last_entry, number):
+            missing = ActId(owner, epoch, Serial(expected))
+            book.accuse(
+                "missing_act",
+                last_entry + 1,
+                f"or one up to {number} should be act {missing}: its serial is left out",
+                missing,
+            )
+        if number < last_entry:
+            book.accuse(
+                "order",
+                number,
+                f"holds serial {serial}, before serial {expected - 1} which came first",
+            )
+        expected, last_entry = serial + 1, number
+
+
+def _check_joint(
+    book: Book, number: int, act_id: ActId, previous: Previous, before: dict[Serial, int]
+) -> None:
+    """The first act of an epoch names the last of the epoch before it."""
+    last = max(before, default=Serial(0))
+    if last != previous.serial:
+        if not _has_gap(book, before.get(last, 0), number):
+            missing = act_id._replace(epoch=Epoch(previous.epoch), serial=Serial(previous.serial))
+            book.accuse(
+                "missing_act",
+                before.get(last, 0) + 1,
+                f"or one up to {number} should be act {missing}: entry {number} names it as the"
+                f" last before it, and the book has {last} of that epoch",
+                missing,
+            )
+    elif before[last] > number:
+        book.accuse("order", number, f"holds act {act_id}, before the one that it names as earlier")
+
+
+def _has_gap(book: Book, after: int, before: int) -> bool:
+    """Whether entries between these are missing: that is told, and what they held is unknown."""
+    low, high = min(after, before), max(after, before)
+    return None in book.hashes[low : high - 1]

@@ -1,0 +1,196 @@
+"""`hotline log verify` on files: what it says and how it exits, without a gateway."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gateway.cli import log_verify
+from gateway.cli.main import main
+from gateway.logbook.head import encode_head
+from gateway.logbook.segment import encode_record
+from gateway.model import Station
+from gateway.security.cards import card_text
+from tests.sim.books import Line, entries_of, file_of, head_of, thousand
+
+NORTH, SOUTH = Station(1), Station(2)
+
+
+@dataclass
+class Ended:
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+
+Run = Callable[..., Ended]
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str]) -> Run:
+    def call(*words: str | Path) -> Ended:
+        code = main([str(word) for word in words])
+        captured = capsys.readouterr()
+        return Ended(code, captured.out, captured.err)
+
+    return call
+
+
+@pytest.fixture(scope="module")
+def made() -> Line:
+    return thousand()
+
+
+@pytest.fixture
+def cards(made: Line, tmp_path: Path) -> list[str]:
+    """The options that name both cards."""
+    options = []
+    for station, card in made.cards.items():
+        path = tmp_path / f"{card.name}.card"
+        path.write_text(card_text(card, made.keys[station]))
+        options += ["--card", str(path)]
+    return options
+
+
+@pytest.fixture
+def north(made: Line, tmp_path: Path) -> Path:
+    """A state folder whose log book has three segments and a signed head."""
+    folder = tmp_path / "north" / "logbook"
+    folder.mkdir(parents=True)
+    book = made.books[NORTH]
+    # The tenth file comes behind the ninth, and nothing else in the folder matters.
+    for number, part in enumerate((book[:400], book[400:401], book[401:]), 9):
+        (folder / f"{number:04}.cborseq").write_bytes(file_of(part))
+    (folder / "head.cbor").write_bytes(encode_head(head_of(book, made.keys[NORTH])))
+    (folder / "notes.txt").write_text("not of the book")
+    return folder.parent
+
+
+@pytest.fixture
+def south(made: Line, tmp_path: Path) -> Path:
+    path = tmp_path / "south.cbor"
+    path.write_bytes(file_of(made.books[SOUTH]))
+    return path
+
+
+def test_two_sound_books(run: Run, north: Path, south: Path, cards: list[str]) -> None:
+    """A folder of segments against a file: 0, and what was checked."""
+    ended = run("log", "verify", north, south, *cards)
+    assert (ended.code, ended.err) == (0, "")
+    assert "book of POST1 (station 1)" in ended.out
+    assert "signed head at" in ended.out
+    assert "no signed head" in ended.out
+    assert "Nothing wrong was found." in ended.out
+
+
+def test_json_names_the_first_wrong_entry(
+    run: Run, made: Line, north: Path, south: Path, cards: list[str]
+) -> None:
+    """An entry cut out of a segment: exit code 1, the entry and the party in the document."""
+    book = made.books[NORTH]
+    segment = north / "logbook" / "0011.cborseq"
+    segment.write_bytes(file_of(book[401:700] + book[701:]))
+    ended = run("--json", "log", "verify", north, south, *cards)
+    assert ended.code == 1
+    assert ended.json["verdict"] == "wrong"
+    first = ended.json["findings"][0]
+    assert (first["code"], first["entry"], first["name"]) == (
+        "missing_entry",
+        701,
+        "POST1 (station 1)",
+    )
+    assert {finding["party"] for finding in ended.json["findings"]} == {NORTH}
+
+
+def test_one_book_says_what_it_cannot_tell(
+    run: Run, made: Line, south: Path, cards: list[str]
+) -> None:
+    """A clean cut at the end passes one book alone, and the output says so."""
+    south.write_bytes(file_of(made.books[SOUTH][:500]))
+    ended = run("log", "verify", south, *cards)
+    assert ended.code == 0
+    assert "cut off its end" in ended.out
+    south.with_name("south.cbor.head").write_bytes(
+        encode_head(head_of(made.books[SOUTH], made.keys[SOUTH]))
+    )
+    ended = run("log", "verify", south, *cards)
+    assert ended.code == 1
+    assert "WRONG" in ended.out
+    assert "entries 501 to" in ended.out
+
+
+@pytest.mark.parametrize(
+    ("content", "code", "words"),
+    [
+        (None, 5, "check the path"),
+        (b"", 2, "no entry of a log book"),
+        (b"\x83" * 4000, 2, "no entry of a log book"),
+    ],
+)
+def test_what_is_no_book(
+    run: Run, tmp_path: Path, content: bytes | None, code: int, words: str
+) -> None:
+    """A file that is missing, empty or something else: one sentence with a remedy."""
+    path = tmp_path / "book"
+    if content is not None:
+        path.write_bytes(content)
+    ended = run("log", "verify", path)
+    assert ended.code == code
+    assert words in ended.err
+    assert ended.err.count("\n") == 1
+
+
+def test_two_books_need_both_cards_and_two_owners(
+    run: Run, north: Path, south: Path, cards: list[str]
+) -> None:
+    """Without a card the far signatures prove nothing; a book is no witness of itself."""
+    ended = run("log", "verify", north, south, *cards[:2])
+    assert ended.code == 2
+    assert "both cards" in ended.err
+    ended = run("log", "verify", south, south, *cards)
+    assert ended.code == 2
+    assert "both of station 2" in ended.err
+    ended = run("log", "verify", north, "--card", north / "logbook" / "head.cbor")
+    assert ended.code == 2
+
+
+def test_a_broken_head_file(run: Run, north: Path, cards: list[str]) -> None:
+    """A head that cannot be read is said; it is never taken for no head."""
+    (north / "logbook" / "head.cbor").write_bytes(b"\x84\x01")
+    ended = run("log", "verify", north, *cards)
+    assert ended.code == 1
+    assert "head.cbor is not the signed head" in ended.err
+
+
+def test_worker_processes_find_the_same(
+    run: Run,
+    made: Line,
+    north: Path,
+    south: Path,
+    cards: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A long book is checked in several processes; the answer does not depend on it."""
+    book = made.books[SOUTH]
+    at = next(i for i, entry in enumerate(entries_of(book)) if i > 600 and entry.is_line)
+    octets = bytearray(book[at].octets)
+    octets[-1] ^= 1
+    south.write_bytes(
+        file_of(book[:at])
+        + encode_record(bytes(octets), book[at].hash, 1)
+        + file_of(book[at + 1 :])
+    )
+    alone = run("--json", "log", "verify", north, south, *cards)
+    monkeypatch.setattr(log_verify, "POOL_SIZE_MIN", 0)
+    shared = run("--json", "log", "verify", north, south, *cards)
+    assert shared == alone
+    assert [finding["code"] for finding in shared.json["findings"]] == ["chain", "signature"]

@@ -33,8 +33,9 @@ def stored_notice_document(
         direction=delivery.direction.value,
         state=delivery.state.value,
         utc=stored.act.utc,
-        age_s=_age_s(stored.act, act, now, boot_id),
+        age_s=_age_s(stored.act, now, boot_id),
         late=delivery.late,
+        unproven=delivery.unproven,
         overdue=delivery.overdue,
         link=_link(stored),
     ) | {"displayed": delivery.displayed, "taken": delivery.taken, "open": delivery.is_open}
@@ -98,12 +99,17 @@ def _act_of(stored: StoredAct) -> Act | None:
         return None
 
 
-def _age_s(stored: StoredAct, act: Notice, now: Now, boot_id: str) -> int | None:
-    """Seconds since its making: by the boot clock of this boot, else by trusted wall clocks."""
-    if stored.age_known and stored.boot_id == boot_id:
+def _age_s(stored: StoredAct, now: Now, boot_id: str) -> int | None:
+    """Seconds since its making: by the boot clock of this boot, else by our trusted wall clock.
+
+    None, AGE UNKNOWN, where the far gateway did not know it either, whatever time it names.
+    """
+    if not stored.age_known:
+        return None
+    if stored.boot_id == boot_id:
         return max(0, (now.instant - stored.born) // 1000)
-    if act.created is not None and now.utc is not None:
-        return max(0, now.utc - act.created)
+    if stored.utc is not None and now.utc is not None:
+        return max(0, now.utc - stored.utc)
     return None
 
 

@@ -16,6 +16,7 @@ STATUS_OF_CODE: Final[Mapping[str, HTTPStatus]] = {
     RejectCode.INVALID.value: HTTPStatus.BAD_REQUEST,
     RejectCode.UNKNOWN_STATION.value: HTTPStatus.NOT_FOUND,
     RejectCode.UNKNOWN_NOTICE.value: HTTPStatus.NOT_FOUND,
+    RejectCode.UNKNOWN_ALARM.value: HTTPStatus.NOT_FOUND,
     RejectCode.FORBIDDEN.value: HTTPStatus.FORBIDDEN,
     RejectCode.CONFLICT.value: HTTPStatus.CONFLICT,
     RejectCode.REQUEST_ID_REUSED.value: HTTPStatus.CONFLICT,

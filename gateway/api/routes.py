@@ -171,6 +171,14 @@ async def log(office: Office, request: Request, _peer: Peer) -> Response:
     return Response(HTTPStatus.OK, {"entries": entries, "next": after}, {})
 
 
+async def clear_alarm(office: Office, peer: Peer, name: str) -> Response:
+    """`POST /v1/alarms/{name}/clear`"""
+    outcome = await office.desk.clear(peer.principal, name)
+    if isinstance(outcome, RejectRequest):
+        raise problem_of_rejection(outcome)
+    return Response(HTTPStatus.OK, {"name": outcome.name, "cleared": True}, {})
+
+
 Entry = TypeVar("Entry")
 Handler = Callable[[Office, Request, Peer], Awaitable[Response]]
 NoticeHandler = Callable[[Office, Request, Peer, ActId], Awaitable[Response]]
@@ -196,6 +204,7 @@ QUERIES: Final[Mapping[str, tuple[str, ...]]] = {
     "/v1/log": ("after", "limit"),
 }
 """The query parameters of each path; others are refused by name."""
+_ALARM_PATH: Final = re.compile(r"/v1/alarms/([a-z0-9.-]{1,60})/clear")
 _NOTICE_PATH: Final = re.compile(r"/v1/notices/([^/]{1,40})(/[a-z]+)?")
 
 
@@ -206,6 +215,9 @@ async def handle(office: Office, request: Request, peer: Peer) -> Response:
         plain = PLAIN.get(request.path)
         if plain is not None:
             return await _allowed(plain, request)(office, request, peer)
+        if (alarm := _ALARM_PATH.fullmatch(request.path)) is not None:
+            _allowed({"POST": clear_alarm}, request)
+            return await clear_alarm(office, peer, alarm[1])
         match = _NOTICE_PATH.fullmatch(request.path)
         of_notice = OF_NOTICE.get(match[2] or "") if match else None
         if match is None or of_notice is None:

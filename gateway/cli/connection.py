@@ -93,6 +93,9 @@ class Gateway:
     def answer(self, notice_id: str, document: Document, request_id: str) -> Document:
         return self._post(f"/v1/notices/{notice_id}/answers", document, request_id)
 
+    def clear_alarm(self, name: str) -> Document:
+        return self._client.post(f"/v1/alarms/{name}/clear")
+
     def displayed(self, notice_id: str) -> None:
         """Tell that a person saw it. A user who may only look tells nothing: no failure."""
         try:

@@ -31,6 +31,7 @@ COMMANDS: Final = {
     "answer": ("answer", "Answer a notice: ROGER, STANDBY, WILCO and so on."),
     "phrases": ("phrases", "List the phrases of the codebook."),
     "status": ("status", "Say how the line is: device, path, far gateway, far watch."),
+    "alarm": ("alarm", "List the alarms; clear one that was seen to."),
     "lamps": ("lamps", "Show the lamp panel."),
     "log": ("log", "List the entries of the log book."),
     "key": ("key", "Make keys, show the card, trust a far station's card."),

@@ -11,7 +11,7 @@ from gateway.cli.connection import connect
 from gateway.cli.options import Common, api_options
 from gateway.cli.output import print_fields, print_json, print_table, say
 from gateway.cli.text import RECEIPT_IS_NOT_CONSENT, duration, milliseconds, precedence_letter
-from gateway.cli.view import Document
+from gateway.cli.view import Document, state_text
 from gateway.model import LineState
 
 CLOCK_NOT_TRUSTED: Final = (
@@ -104,12 +104,18 @@ def path_text(link: Document) -> str:
 def gateway_text(peer: Document | None) -> str:
     """Does the far gateway answer, and does it take what we send?"""
     if peer is None or peer.get("heard_ms_ago") is None:
-        return "nothing heard yet"
+        return f"nothing heard yet{_freshness(peer)}"
     answers = "HEARD, BUT HAS NOT SHOWN THAT IT HEARS US"
     if peer.get("confirmed"):
         answers = "answers" if peer.get("answers") else "DOES NOT ANSWER"
     busy = ", BUT CANNOT STORE NOW (busy)" if peer.get("busy") else ""
-    return f"{answers}{busy}; heard {milliseconds(peer['heard_ms_ago'])} ago"
+    return f"{answers}{busy}; heard {milliseconds(peer['heard_ms_ago'])} ago{_freshness(peer)}"
+
+
+def _freshness(peer: Document | None) -> str:
+    if peer is None or peer.get("freshness_proven", True):
+        return ""
+    return "; FRESHNESS UNPROVEN: what comes may be a recording until it answers our challenge"
 
 
 def watch_text(status: Document) -> str:
@@ -148,7 +154,7 @@ def _print_pending(title: str, document: Document, key: str) -> None:
             str(notice.get("id")),
             precedence_letter(notice.get("precedence")),
             str(notice.get("operation")),
-            str(notice.get("state")) + (" OVERDUE" if notice.get("overdue") else ""),
+            state_text(notice),
             duration(notice.get("waiting_s")),
         )
         for notice in pending
@@ -167,6 +173,8 @@ def _box(key: str) -> str:
 def _problems(document: Document) -> Iterator[str]:
     for alarm in document.get("alarms") or ():
         yield f"ALARM {alarm.get('code')}: {alarm.get('text')}"
+        if alarm.get("clearable"):
+            yield f"      seen to? `hotline alarm clear {alarm.get('name')}`"
     if document.get("store_refused"):
         yield "STORE REFUSED: the disk cannot be written; nothing is accepted until it can"
     if document.get("stopping"):

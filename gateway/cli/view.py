@@ -31,6 +31,12 @@ Document = Mapping[str, Any]
 _KINDS: Final = {kind.name: kind for kind in Kind}
 
 _TEXT_WIDTH: Final = 120
+_FLAGS: Final = {
+    "late": "LATE",
+    "age_unknown": "AGE UNKNOWN",
+    "freshness_unproven": "FRESHNESS UNPROVEN",
+    "overdue": "OVERDUE",
+}
 _NOT_THERE_YET: Final = frozenset(
     {DeliveryState.HELD, DeliveryState.QUEUED, DeliveryState.SENT, DeliveryState.RELAYED}
 )
@@ -68,7 +74,7 @@ def state_text(notice: Document) -> str:
 
 
 def _flags(notice: Document) -> list[str]:
-    return [word.upper() for word in ("late", "overdue") if notice.get(word)]
+    return [word for key, word in _FLAGS.items() if notice.get(key)]
 
 
 def age_text(notice: Document) -> str:

@@ -5,14 +5,22 @@ from __future__ import annotations
 from gateway.core.delivery import DeliveryInput, input_of
 from gateway.core.dialogue import DIALOGUE, Verdict, accepted_answers
 from gateway.core.draft import Draft
-from gateway.core.effects import ConfirmAnswer, ConfirmSubmission, Level, RejectCode, RejectRequest
-from gateway.core.events import AnswerSubmitted, NoticeSubmitted
-from gateway.core.life import Record
+from gateway.core.effects import (
+    ConfirmAnswer,
+    ConfirmClear,
+    ConfirmSubmission,
+    Level,
+    RejectCode,
+    RejectRequest,
+)
+from gateway.core.events import AnswerSubmitted, ClearAsked, NoticeSubmitted
+from gateway.core.life import Record, log_station
 from gateway.core.line import Line
 from gateway.core.outgoing import OutAct
 from gateway.core.records import AddStateEntry, Direction, StateEntry
 from gateway.core.requests import (
     check_answer_right,
+    check_clear,
     check_submit_right,
     content_hash,
     reject,
@@ -332,7 +340,32 @@ class Counter:
         draft.effect(ConfirmAnswer(event.token, act_id, record.notice.id, repeated=False))
         line.submit(act, draft)
 
-    # Both
+    # Alarms
+
+    def clear(self, event: ClearAsked, draft: Draft) -> None:
+        """Make an alarm dark that a person has seen to; who it was goes into the log book."""
+        watch, principal = self._state.watch, event.principal
+        alarm = watch.find_alarm(event.name)
+        rejection = self._closed(event.token) or check_clear(event, alarm)
+        if rejection is not None or alarm is None:
+            assert rejection is not None
+            self._reject(rejection, draft)
+            return
+        watch.clear_by_hand(alarm)
+        draft.status_changed = True
+        log_station(
+            draft,
+            "alarm_cleared",
+            ("alarm", alarm.name),
+            ("text", alarm.text),
+            ("user", principal.user),
+            ("role", principal.role.name),
+            ("adapter", principal.adapter),
+        )
+        draft.observe(Level.WARNING, "alarm_cleared", alarm=alarm.name, user=principal.user)
+        draft.effect(ConfirmClear(event.token, alarm.name))
+
+    # All
 
     def _closed(self, token: int) -> RejectRequest | None:
         if self._state.watch.is_stopping:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Final
 
 from gateway.core.records import Write
 from gateway.model import (
@@ -62,6 +63,7 @@ class RejectCode(enum.Enum):
     INVALID = "invalid"
     UNKNOWN_STATION = "unknown_station"
     UNKNOWN_NOTICE = "unknown_notice"
+    UNKNOWN_ALARM = "unknown_alarm"
     FORBIDDEN = "forbidden"
     CONFLICT = "conflict"
     REQUEST_ID_REUSED = "request_id_reused"
@@ -79,6 +81,14 @@ class RejectRequest:
     field: str
     problem: str
     remedy: str
+
+
+@dataclass(frozen=True, slots=True)
+class ConfirmClear:
+    """The alarm is dark, and the log book says who cleared it."""
+
+    token: int
+    name: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +138,19 @@ class AlarmCode(enum.Enum):
     DEVICE = "device does not work"
 
 
+CLEARED_BY_HAND: Final = frozenset(
+    {
+        AlarmCode.ROLLBACK,
+        AlarmCode.SAME_ID,
+        AlarmCode.STORE_REBUILT,
+        AlarmCode.TWO_INCARNATIONS,
+        AlarmCode.FAILED_OPENS,
+        AlarmCode.CROSSED,
+    }
+)
+"""Alarms about what has happened. The others tell what is, and end with it alone."""
+
+
 @dataclass(frozen=True, slots=True)
 class Alarm:
     code: AlarmCode
@@ -135,6 +158,16 @@ class Alarm:
     """One sentence for people: what, where, what to do."""
     station: Station | None = None
     notice_id: ActId | None = None
+    part: str = ""
+    evidence: str = ""
+    """What it was lit for; the same again lights it no more once a person has cleared it."""
+
+    @property
+    def name(self) -> str:
+        """What it is cleared by, with of whom or what: `rollback.2`, `same-id.2-77ab-4`."""
+        subject = self.notice_id or self.station or self.part
+        word = self.code.name.lower().replace("_", "-")
+        return f"{word}.{subject}" if subject else word
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,6 +212,8 @@ class PeerStatus:
     heard_at: Instant | None
     busy: bool
     """It said STORE REFUSED."""
+    fresh: bool = True
+    """It answered our challenge in this run; else what comes may be a recording of old times."""
     declared: tuple[Declared, ...] = ()
 
 
@@ -199,6 +234,14 @@ class PendingNotice:
     """A comm check: it pends on the exercise lamp whatever its operation indicator says."""
     far: Station | None = None
     """The other station of its line."""
+    late: bool = False
+    unproven: bool = False
+    """FRESHNESS UNPROVEN: it may be a recording of old times."""
+
+    @property
+    def is_doubtful(self) -> bool:
+        """LATE, AGE UNKNOWN or FRESHNESS UNPROVEN: look before you act on it."""
+        return self.late or self.unproven or self.born is None
 
 
 @dataclass(frozen=True, slots=True)
@@ -259,6 +302,7 @@ Effect = (
     Transmit
     | ConfirmSubmission
     | ConfirmAnswer
+    | ConfirmClear
     | RejectRequest
     | Publish
     | RequestEntropy

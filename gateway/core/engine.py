@@ -20,6 +20,7 @@ from gateway.core.events import (
     AnswerSubmitted,
     ButtonPressed,
     ButtonReleased,
+    ClearAsked,
     ClockStepped,
     EntropyArrived,
     Event,
@@ -157,6 +158,8 @@ class Engine:
                 self._counter.submit(event, draft)
             case AnswerSubmitted():
                 self._counter.answer(event, draft)
+            case ClearAsked():
+                self._counter.clear(event, draft)
             case NoticeTaken(notice_id, principal):
                 self._duty.taken(notice_id, principal, draft)
             case NoticeDisplayed(notice_id):

@@ -77,6 +77,16 @@ class AnswerSubmitted:
 
 
 @dataclass(frozen=True, slots=True)
+class ClearAsked:
+    """A person has seen to an alarm: it shall be dark until its cause comes anew."""
+
+    token: int
+    principal: Principal
+    name: str
+    """`Alarm.name`."""
+
+
+@dataclass(frozen=True, slots=True)
 class NoticeTaken:
     """The configured consumer has the inbound notice; it leaves the outbox."""
 
@@ -241,6 +251,7 @@ Event = (
     | EntropyArrived
     | NoticeSubmitted
     | AnswerSubmitted
+    | ClearAsked
     | NoticeTaken
     | NoticeDisplayed
     | LinkUp

@@ -110,7 +110,7 @@ class Frames:
     ) -> None:
         line.totals.failed_opens += 1
         draft.observe(Level.DEBUG, "frame_not_opened", link=link, problem=problem)
-        if line.totals.failed_opens == FRAME_COUNT_MAX:
+        if line.totals.failed_opens % FRAME_COUNT_MAX == 0:
             self._state.watch.raise_alarm(
                 AlarmCode.FAILED_OPENS,
                 f"{FRAME_COUNT_MAX} frames under the name of {self._state.names[line.peer]} did"
@@ -154,7 +154,7 @@ class Frames:
         self, item: ActItem | FragmentItem, opened: Opened, line: Line, link: LinkName, draft: Draft
     ) -> None:
         if isinstance(item, ActItem):
-            self._hearing.receive(line, link, item, opened.counter, draft)
+            self._hearing.receive(line, link, item, opened, draft)
             return
         if line.reception.holds(item.epoch, item.serial):
             line.owe_receipt(link, item.epoch, item.serial, opened.counter)
@@ -168,7 +168,7 @@ class Frames:
             return
         if whole is not None:
             act = ActItem(item.age_s, whole[0], whole[1])
-            self._hearing.receive(line, link, act, opened.counter, draft)
+            self._hearing.receive(line, link, act, opened, draft)
         elif before >> item.index & 1 or _ends_round(before, item):
             # A repeat, or nothing above it is missing: say what is.
             line.owe_fragments(link, item.epoch, item.serial, opened.counter)
@@ -282,6 +282,7 @@ class Frames:
             self._previous[line.peer] = known
         if self._state.is_refused:
             return
+        self._hearing.prove(opened.incarnation, draft)
         draft.write(PutPeer(line.peer, opened.incarnation, known))
         name = self._state.names[line.peer]
         log_station(draft, "incarnation", ("station", name), ("incarnation", opened.incarnation))

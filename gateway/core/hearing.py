@@ -23,6 +23,7 @@ from gateway.core.records import (
     StateEntry,
     StoredAct,
 )
+from gateway.core.session import Opened
 from gateway.core.speech import digest
 from gateway.core.station import StationState
 from gateway.errors import AuthenticationError, DecodeError
@@ -50,6 +51,8 @@ from gateway.wire.notice import decode_act, peek_act_id
 
 EARLY_END_COUNT_MAX: Final = 1024
 """CANCELs and UPDATEs kept for notices that have not come yet; the oldest is forgotten first."""
+UNPROVEN_COUNT_MAX: Final = 1024
+"""Notices remembered until their incarnation is proven; the oldest keeps its mark."""
 _COMPLYING: Final = frozenset({DeliveryState.WILCO, DeliveryState.HAVCO, DeliveryState.AFFIRM})
 
 
@@ -59,6 +62,8 @@ class Hearing:
     def __init__(self, state: StationState) -> None:
         self._state = state
         self._early_ends: dict[ActId, DeliveryInput] = {}
+        self._unproven: dict[ActId, bytes] = {}
+        """Notices that came from an incarnation that has proven nothing, and which."""
 
     def note_early_end(self, reference: ActId, kind: Kind) -> None:
         """A CANCEL or UPDATE came before the notice that it ends."""
@@ -67,9 +72,10 @@ class Hearing:
             del self._early_ends[next(iter(self._early_ends))]
 
     def receive(
-        self, line: Line, link: LinkName, item: ActItem, counter: int, draft: Draft
+        self, line: Line, link: LinkName, item: ActItem, opened: Opened, draft: Draft
     ) -> None:
         """An act came in whole, by a frame that opened."""
+        counter = opened.counter
         act_id = peek_act_id(item.octets, originator=line.peer)
         if act_id is None:
             draft.observe(Level.WARNING, "act_without_id", link=link)
@@ -77,10 +83,12 @@ class Hearing:
         sha256 = digest(item.octets, item.signature)
         novelty = line.reception.judge(act_id.epoch, act_id.serial, sha256)
         if novelty is Novelty.REPEAT:
+            if opened.is_proven:
+                self._prove(act_id, draft)
             line.owe_receipt(link, act_id.epoch, act_id.serial, counter)
             return
         if novelty is Novelty.OTHER_OCTETS:
-            self._same_id(act_id, line, link, draft)
+            self._same_id(act_id, sha256, line, link, draft)
             return
         if not self._is_signed(line, link, item, act_id, draft):
             return
@@ -91,7 +99,20 @@ class Hearing:
             return
         born = self._keep(act_id, item, sha256, line, link, draft)
         line.owe_receipt(link, act_id.epoch, act_id.serial, counter)
-        self._apply(act, born, item.age_s is not None, line, link, draft)
+        self._apply(act, born, item.age_s is not None, line, link, draft, opened)
+
+    def prove(self, incarnation: bytes, draft: Draft) -> None:
+        """The incarnation answered our challenge: what came from it before is no recording."""
+        for act_id in [name for name, said_in in self._unproven.items() if said_in == incarnation]:
+            self._prove(act_id, draft)
+
+    def _prove(self, act_id: ActId, draft: Draft) -> None:
+        if self._unproven.pop(act_id, None) is None or self._state.is_refused:
+            return
+        record = self._state.ledger.get(act_id)
+        if record is not None:
+            record.unproven = False
+            self._state.ledger.note(record, draft, evidence="freshness proven")
 
     def _is_signed(
         self, line: Line, link: LinkName, item: ActItem, act_id: ActId, draft: Draft
@@ -151,9 +172,14 @@ class Hearing:
         line: Line,
         link: LinkName,
         draft: Draft,
+        opened: Opened,
     ) -> None:
         match act:
             case Notice():
+                if not opened.is_proven:
+                    self._unproven[act.id] = opened.incarnation
+                    if len(self._unproven) > UNPROVEN_COUNT_MAX:
+                        del self._unproven[next(iter(self._unproven))]
                 self._notice(act, born, age_known, link, draft)
             case Answer():
                 self._answer(act, line, link, draft)
@@ -181,6 +207,7 @@ class Hearing:
             since=draft.now.instant,
             # An age that is not known never counts as in time.
             late=not age_known or age_ms > state.policy.receipt_limit_ms(notice.precedence),
+            unproven=notice.id in self._unproven,
             link=link,
         )
         end = self._early_ends.pop(notice.id, None)
@@ -190,11 +217,12 @@ class Hearing:
             record.state = DeliveryState.SUPERSEDED
         elif draft.now.instant >= record.expires_at():
             record.state = DeliveryState.EXPIRED_RECEIPTED
+        evidence = "received, freshness unproven" if record.unproven else "received"
         state.ledger.add(record)
         state.ledger.keep(record, draft)
         state.ledger.publish_notice(record, notice, draft)
         draft.write(
-            AddStateEntry(StateEntry(notice.id, record.state, draft.now.utc, link, "received"))
+            AddStateEntry(StateEntry(notice.id, record.state, draft.now.utc, link, evidence))
         )
         draft.observe(
             Level.INFO,
@@ -205,6 +233,7 @@ class Hearing:
             operation=notice.operation.name,
             link=link,
             late=record.late,
+            unproven=record.unproven,
             state=record.state.value,
         )
         if record.is_open:
@@ -303,7 +332,9 @@ class Hearing:
 
     # What should not happen
 
-    def _same_id(self, act_id: ActId, line: Line, link: LinkName, draft: Draft) -> None:
+    def _same_id(
+        self, act_id: ActId, sha256: bytes, line: Line, link: LinkName, draft: Draft
+    ) -> None:
         name = self._state.names[line.peer]
         is_new = self._state.watch.raise_alarm(
             AlarmCode.SAME_ID,
@@ -311,6 +342,7 @@ class Hearing:
             " ask them which is true",
             station=line.peer,
             notice_id=act_id,
+            evidence=sha256.hex(),
         )
         draft.observe(Level.ERROR, "same_id_other_octets", notice_id=str(act_id), link=link)
         if is_new:
@@ -325,6 +357,7 @@ class Hearing:
             f"{name} holds notices of ours that this store has lost ({evidence});"
             " compare the log books",
             station=line.peer,
+            evidence=evidence,
         )
         if is_new:
             draft.observe(Level.ERROR, "rollback", station=name, evidence=evidence)

@@ -66,6 +66,7 @@ class Record:
     """When it came to its state here: for lamps."""
     overdue: bool = False
     late: bool = False
+    unproven: bool = False
     displayed: bool = False
     taken: bool = False
     link: LinkName | None = None
@@ -229,8 +230,19 @@ class Ledger:
                     taken=record.taken,
                     answers=tuple(record.answers),
                     is_open=record.is_open,
+                    unproven=record.unproven,
                 ),
                 durability,
+            )
+        )
+
+    def note(self, record: Record, draft: Draft, *, evidence: str) -> None:
+        """Something but its state changed of a record: write, publish and enter that."""
+        self.keep(record, draft)
+        self.publish_state(record, draft, evidence=evidence, link=record.link)
+        draft.write(
+            AddStateEntry(
+                StateEntry(record.notice.id, record.state, draft.now.utc, record.link, evidence)
             )
         )
 
@@ -244,6 +256,7 @@ class Ledger:
             utc=draft.now.utc,
             age_s=record.age_s(draft.now),
             late=record.late,
+            unproven=record.unproven,
             overdue=record.overdue,
             link=record.link,
         )

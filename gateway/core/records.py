@@ -67,6 +67,10 @@ class StoredDelivery:
     """Answer acts of this dialogue in the order we came to know them; at most 16."""
     is_open: bool
     """False: nothing more is expected; recovery may leave it out after the retention."""
+    unproven: bool = False
+    """Inbound: it came from an incarnation that has not answered our challenge; a recording of old
+    times could look so where our store was lost (FRESHNESS UNPROVEN).
+    """
 
 
 @dataclass(frozen=True, slots=True)

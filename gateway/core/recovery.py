@@ -160,6 +160,7 @@ def _restore_record(
         since=draft.now.instant,
         overdue=delivery.overdue,
         late=delivery.late,
+        unproven=delivery.unproven,
         displayed=delivery.displayed,
         taken=delivery.taken,
         answers=list(delivery.answers),

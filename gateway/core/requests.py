@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 from collections import OrderedDict
 
-from gateway.core.effects import RejectCode, RejectRequest
-from gateway.core.events import AnswerSubmitted, NoticeSubmitted, Principal
+from gateway.core.effects import CLEARED_BY_HAND, Alarm, RejectCode, RejectRequest
+from gateway.core.events import AnswerSubmitted, ClearAsked, NoticeSubmitted, Principal
 from gateway.core.records import PutSubmission
 from gateway.model import ActId, NoticeDraft
 
@@ -50,6 +50,35 @@ def check_answer_right(event: AnswerSubmitted) -> RejectRequest | None:
         f"{event.principal.user} (by {event.principal.adapter}) may not answer",
         "answer as a user with that right, or ask the technician",
     )
+
+
+def check_clear(event: ClearAsked, alarm: Alarm | None) -> RejectRequest | None:
+    """Who may answer may clear what has happened; what still is ends by itself alone."""
+    if not event.principal.rights.answer:
+        return reject(
+            event.token,
+            RejectCode.FORBIDDEN,
+            "alarm",
+            f"{event.principal.user} (by {event.principal.adapter}) may not clear alarms",
+            "clear it as a user with the right to answer, or ask the technician",
+        )
+    if alarm is None:
+        return reject(
+            event.token,
+            RejectCode.UNKNOWN_ALARM,
+            "alarm",
+            f"no alarm {event.name} is lit",
+            "take its name from `hotline status`",
+        )
+    if alarm.code not in CLEARED_BY_HAND:
+        return reject(
+            event.token,
+            RejectCode.CONFLICT,
+            "alarm",
+            f"{event.name} tells what is so still",
+            "mend its cause; it ends by itself then",
+        )
+    return None
 
 
 class Submissions:

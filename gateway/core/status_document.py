@@ -9,7 +9,15 @@ from collections.abc import Mapping
 from typing import Final
 
 from gateway.core.diagnosis import diagnose
-from gateway.core.effects import Alarm, Declared, LinkStatus, PeerStatus, PendingNotice, Status
+from gateway.core.effects import (
+    CLEARED_BY_HAND,
+    Alarm,
+    Declared,
+    LinkStatus,
+    PeerStatus,
+    PendingNotice,
+    Status,
+)
 from gateway.model import Instant, LinkState, Station
 from gateway.wire.document import dtg, iso_time, station_text
 
@@ -86,6 +94,7 @@ def _fault(status: Status, station: Station, instant: Instant | None) -> dict[st
 def _peer(peer: PeerStatus, links: list[LinkStatus], instant: Instant | None) -> dict[str, object]:
     return {
         "confirmed": peer.confirmed,
+        "freshness_proven": peer.fresh,
         "answers": peer.confirmed and any(link.state in _USABLE for link in links),
         "busy": peer.busy,
         "heard_ms_ago": _age_ms(peer.heard_at, instant),
@@ -132,12 +141,17 @@ def _pending(pending: PendingNotice, instant: Instant | None) -> dict[str, objec
         "waiting_s": waited_s,
         "displayed": pending.displayed,
         "overdue": pending.overdue,
+        "late": pending.late,
+        "age_unknown": pending.born is None,
+        "freshness_unproven": pending.unproven,
     }
 
 
 def _alarm(alarm: Alarm, names: Mapping[Station, str]) -> dict[str, object]:
     return {
+        "name": alarm.name,
         "code": alarm.code.value,
+        "clearable": alarm.code in CLEARED_BY_HAND,
         "text": alarm.text,
         "station": None if alarm.station is None else station_text(names, alarm.station),
         "notice_id": None if alarm.notice_id is None else str(alarm.notice_id),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from itertools import chain, islice
 from typing import Final
@@ -43,6 +44,9 @@ ALARM_COUNT_MAX: Final = 64
 """Alarms listed at once; the oldest of OVERDUE makes room."""
 
 
+_AlarmKey = tuple[AlarmCode, Station | None, ActId | None, str]
+
+
 class Watch:
     """Limits in time, alarms, the pending lists and the button's candidate."""
 
@@ -67,7 +71,9 @@ class Watch:
         self._orders = orders
         self._policy = policy
         self._timers = timers
-        self._alarms: dict[tuple[AlarmCode, Station | None, ActId | None, str], Alarm] = {}
+        self._alarms: dict[_AlarmKey, Alarm] = {}
+        self._seen_to: OrderedDict[tuple[_AlarmKey, str], None] = OrderedDict()
+        """Alarms that a person cleared, with their evidence: it may come again and again."""
         self._candidate: tuple[ActId, Instant] | None = None
         self._buzzer_until: Instant | None = None
         self._is_silenced = False
@@ -182,17 +188,33 @@ class Watch:
         station: Station | None = None,
         notice_id: ActId | None = None,
         part: str = "",
+        evidence: str = "",
     ) -> bool:
-        """Light an alarm; False if it was lit already."""
+        """Light an alarm; False if it was lit already, or cleared by hand with this `evidence`."""
         key = (code, station, notice_id, part)
+        if evidence and (key, evidence) in self._seen_to:
+            return False
         is_new = key not in self._alarms
         if is_new and len(self._alarms) >= ALARM_COUNT_MAX:
             oldest = next((k for k in self._alarms if k[0] is AlarmCode.OVERDUE), None)
             if oldest is None:
                 return False
             del self._alarms[oldest]
-        self._alarms[key] = Alarm(code, text, station, notice_id)
+        self._alarms[key] = Alarm(code, text, station, notice_id, part, evidence)
         return is_new
+
+    def find_alarm(self, name: str) -> Alarm | None:
+        """The lit alarm of that name."""
+        return next((alarm for alarm in self._alarms.values() if alarm.name == name), None)
+
+    def clear_by_hand(self, alarm: Alarm) -> None:
+        """A person has seen to it: the same evidence lights it no more in this run."""
+        key = (alarm.code, alarm.station, alarm.notice_id, alarm.part)
+        del self._alarms[key]
+        if alarm.evidence:
+            self._seen_to[key, alarm.evidence] = None
+            if len(self._seen_to) > ALARM_COUNT_MAX:
+                self._seen_to.popitem(last=False)
 
     def clear_alarm(
         self,
@@ -285,6 +307,7 @@ class Watch:
             confirmed=line.session.is_settled,
             heard_at=line.standing.heard_at,
             busy=line.is_peer_busy,
+            fresh=not line.session.needs_challenge,
             declared=self._declared(line.peer, now),
         )
 
@@ -327,6 +350,8 @@ class Watch:
                 born=record.born if record.age_known else None,
                 is_check=record.notice.kind is Kind.CHECK,
                 far=record.notice.to if direction is Direction.OUT else record.notice.id.originator,
+                late=record.late,
+                unproven=record.unproven,
             )
             for record in islice(records, PENDING_COUNT_MAX)
         )

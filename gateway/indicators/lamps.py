@@ -49,6 +49,10 @@ class Rhythm(enum.Enum):
     ALARM = "fast"
     EXERCISE = "triple blink"
     EXERCISE_OUT = "single blink"
+    FLASH_BROKEN = "fast, paused"
+    IMMEDIATE_BROKEN = "double, paused"
+    PRIORITY_BROKEN = "even, paused"
+    ROUTINE_BROKEN = "slow, paused"
 
 
 _ON: Final[dict[Rhythm, tuple[int, tuple[tuple[int, int], ...]]]] = {
@@ -65,6 +69,11 @@ _ON: Final[dict[Rhythm, tuple[int, tuple[tuple[int, int], ...]]]] = {
     Rhythm.ALARM: (500, ((0, 250),)),
     Rhythm.EXERCISE: (2_000, ((0, 150), (300, 450), (600, 750))),
     Rhythm.EXERCISE_OUT: (3_000, ((0, 300),)),
+    # For some beats the rhythm of the precedence, then nothing for as long: something is doubtful.
+    Rhythm.FLASH_BROKEN: (2_000, tuple((at, at + 100) for at in range(0, 1_000, 200))),
+    Rhythm.IMMEDIATE_BROKEN: (4_000, ((0, 150), (300, 450), (1_000, 1_150), (1_300, 1_450))),
+    Rhythm.PRIORITY_BROKEN: (4_000, ((0, 500), (1_000, 1_500))),
+    Rhythm.ROUTINE_BROKEN: (12_000, ((0, 1_500), (3_000, 4_500))),
 }
 """Period, and when in it the lamp is lit, in milliseconds."""
 
@@ -135,9 +144,10 @@ def pattern(status: Status, now: Instant) -> Panel:
         links = tuple((name, lit) for name in names)
         return Panel(lit, links, lit, lit, lit, lit, buzzer=Rhythm.PRIORITY)
     dark = _dark_stations(status)
+    unproven = frozenset(peer.station for peer in status.peers if not peer.fresh)
     return Panel(
         alive=_alive(status, now),
-        links=tuple((link.name, _link(link, dark)) for link in status.links),
+        links=tuple((link.name, _link(link, dark, unproven)) for link in status.links),
         pending_in=_pending_in(status),
         pending_out=_pending_out(status),
         alarm=Rhythm.ALARM if status.alarms or status.store_refused else Rhythm.OFF,
@@ -172,11 +182,13 @@ def _dark_stations(status: Status) -> frozenset[Station]:
     return dark
 
 
-def _link(link: LinkStatus, dark: frozenset[Station]) -> Rhythm:
-    if link.station in dark:
+def _link(link: LinkStatus, dark: frozenset[Station], unproven: frozenset[Station]) -> Rhythm:
+    if link.station in dark or link.state is LinkState.DOWN:
         return Rhythm.OFF
+    if link.station in unproven:
+        # Its freshness is unproven: what comes by it may be a recording.
+        return Rhythm.PROBING
     return {
-        LinkState.DOWN: Rhythm.OFF,
         LinkState.PROBING: Rhythm.PROBING,
         LinkState.UP: Rhythm.STEADY,
         LinkState.DEGRADED: Rhythm.DEGRADED,
@@ -195,9 +207,23 @@ _BY_PRECEDENCE: Final = {
 }
 
 
+_BROKEN: Final = {
+    Precedence.FLASH: Rhythm.FLASH_BROKEN,
+    Precedence.IMMEDIATE: Rhythm.IMMEDIATE_BROKEN,
+    Precedence.PRIORITY: Rhythm.PRIORITY_BROKEN,
+    Precedence.ROUTINE: Rhythm.ROUTINE_BROKEN,
+}
+
+
 def _pending_in(status: Status) -> Rhythm:
-    fastest = min((n.precedence for n in status.pending_in if _is_real(n)), default=None)
-    return Rhythm.OFF if fastest is None else _BY_PRECEDENCE[fastest]
+    """The rhythm of the fastest; with pauses if all of that precedence are doubtful."""
+    real = [notice for notice in status.pending_in if _is_real(notice)]
+    fastest = min((notice.precedence for notice in real), default=None)
+    if fastest is None:
+        return Rhythm.OFF
+    shown = [notice for notice in real if notice.precedence is fastest]
+    is_doubtful = all(notice.is_doubtful for notice in shown)
+    return (_BROKEN if is_doubtful else _BY_PRECEDENCE)[fastest]
 
 
 def _pending_out(status: Status) -> Rhythm:
@@ -220,8 +246,8 @@ def _exercise(status: Status) -> Rhythm:
 def _buzzer(status: Status, now: Instant) -> Rhythm:
     if status.buzzer_silenced:
         return Rhythm.OFF
-    real = _pending_in(status)
-    if real is not Rhythm.OFF:
-        return real
+    fastest = min((n.precedence for n in status.pending_in if _is_real(n)), default=None)
+    if fastest is not None:
+        return _BY_PRECEDENCE[fastest]
     chirps = any(notice.since <= now < notice.since + CHIRP_MS for notice in status.pending_in)
     return Rhythm.STEADY if chirps else Rhythm.OFF

@@ -5,7 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
-from gateway.core.effects import ConfirmAnswer, ConfirmSubmission, RejectRequest, Status
+from gateway.core.effects import (
+    ConfirmAnswer,
+    ConfirmClear,
+    ConfirmSubmission,
+    RejectRequest,
+    Status,
+)
 from gateway.core.events import Principal, QueueDown, QueueUp
 from gateway.model import ActId, AnswerCode, NoticeDraft, Station, Text
 
@@ -28,6 +34,10 @@ class Desk(Protocol):
         code: AnswerCode,
         body: Text | None,
     ) -> ConfirmAnswer | RejectRequest: ...
+
+    async def clear(self, principal: Principal, name: str) -> ConfirmClear | RejectRequest:
+        """Make the alarm of this name dark: a person has seen to it."""
+        ...
 
     async def taken(self, principal: Principal, notice_id: ActId) -> None: ...
 

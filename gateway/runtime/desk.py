@@ -12,6 +12,7 @@ from typing import Final
 
 from gateway.core.effects import (
     ConfirmAnswer,
+    ConfirmClear,
     ConfirmSubmission,
     RejectCode,
     RejectRequest,
@@ -20,6 +21,7 @@ from gateway.core.effects import (
 )
 from gateway.core.events import (
     AnswerSubmitted,
+    ClearAsked,
     Event,
     NoticeDisplayed,
     NoticeSubmitted,
@@ -31,7 +33,7 @@ from gateway.runtime.inbox import Inbox
 
 REQUEST_COUNT_MAX: Final = 256
 
-Outcome = ConfirmSubmission | ConfirmAnswer | RejectRequest
+Outcome = ConfirmSubmission | ConfirmAnswer | ConfirmClear | RejectRequest
 
 
 class RuntimeDesk:
@@ -65,7 +67,7 @@ class RuntimeDesk:
         outcome = await self._ask(
             lambda token: NoticeSubmitted(token, principal, request_id, draft)
         )
-        assert not isinstance(outcome, ConfirmAnswer)
+        assert not isinstance(outcome, ConfirmAnswer | ConfirmClear)
         return outcome
 
     async def answer(
@@ -79,7 +81,12 @@ class RuntimeDesk:
         outcome = await self._ask(
             lambda token: AnswerSubmitted(token, principal, request_id, notice_id, code, body)
         )
-        assert not isinstance(outcome, ConfirmSubmission)
+        assert not isinstance(outcome, ConfirmSubmission | ConfirmClear)
+        return outcome
+
+    async def clear(self, principal: Principal, name: str) -> ConfirmClear | RejectRequest:
+        outcome = await self._ask(lambda token: ClearAsked(token, principal, name))
+        assert not isinstance(outcome, ConfirmSubmission | ConfirmAnswer)
         return outcome
 
     async def taken(self, principal: Principal, notice_id: ActId) -> None:
@@ -117,7 +124,7 @@ class RuntimeDesk:
     def refuse(self, events: Iterable[Event | None], code: RejectCode, problem: str) -> None:
         """Reject those of `events` that are requests: the step that took them was dropped."""
         for event in events:
-            if isinstance(event, NoticeSubmitted | AnswerSubmitted):
+            if isinstance(event, NoticeSubmitted | AnswerSubmitted | ClearAsked):
                 self.settle(_refusal(event.token, code, problem))
 
     def show(self, status: Status) -> None:

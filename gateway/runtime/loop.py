@@ -12,6 +12,7 @@ from typing import Final, Protocol, assert_never
 
 from gateway.core.effects import (
     ConfirmAnswer,
+    ConfirmClear,
     ConfirmSubmission,
     Effect,
     Level,
@@ -226,7 +227,7 @@ class EngineLoop:
             match effect:
                 case Transmit():
                     self._transmit(effect)
-                case ConfirmSubmission() | ConfirmAnswer() | RejectRequest():
+                case ConfirmSubmission() | ConfirmAnswer() | ConfirmClear() | RejectRequest():
                     self._desk.settle(effect)
                 case Publish():
                     is_news = True

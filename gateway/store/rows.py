@@ -36,7 +36,7 @@ Row = Sequence[Any]
 
 _CHECK_SIZE: Final = 8
 _ID_SIZE: Final = 5
-_OVERDUE, _LATE, _DISPLAYED = 1, 2, 4
+_OVERDUE, _LATE, _DISPLAYED, _UNPROVEN = 1, 2, 4, 8
 
 
 class RowDamagedError(StoreFailedError):
@@ -134,6 +134,7 @@ def delivery_columns(delivery: StoredDelivery) -> tuple[Value, ...]:
         (_OVERDUE if delivery.overdue else 0)
         | (_LATE if delivery.late else 0)
         | (_DISPLAYED if delivery.displayed else 0)
+        | (_UNPROVEN if delivery.unproven else 0)
     )
     return (
         pack_id(delivery.notice_id),
@@ -162,6 +163,7 @@ def delivery_of(row: Row) -> StoredDelivery:
         bool(taken),
         unpack_ids(answers),
         bool(is_open),
+        bool(flags & _UNPROVEN),
     )
 
 

@@ -155,6 +155,7 @@ def notice_document(
     utc: UtcTime | None,
     age_s: int | None,
     late: bool,
+    unproven: bool,
     overdue: bool,
     link: str | None,
 ) -> dict[str, object]:
@@ -194,6 +195,7 @@ def notice_document(
         "age_s": age_s,
         "state": state,
         "late": late,
+        "freshness_unproven": unproven,
         "overdue": overdue,
         "link": link,
     }

@@ -24,6 +24,7 @@ LINES: tuple[tuple[str, str, Rhythm, str], ...] = (
     ("pending in", RED, Rhythm.IMMEDIATE, "IMMEDIATE waits for you: within 30 minutes"),
     ("pending in", RED, Rhythm.PRIORITY, "PRIORITY waits for you: within 3 hours"),
     ("pending in", RED, Rhythm.ROUTINE, "ROUTINE waits for you: within 6 hours"),
+    ("pending in", RED, Rhythm.PRIORITY_BROKEN, "late, of unknown age, or a recording: look"),
     ("pending out", AMBER, Rhythm.WAITING, "we wait for the other watch"),
     ("pending out", AMBER, Rhythm.ROGERED, "they have it (ROGER); the answer is to come"),
     ("alarm", RED, Rhythm.ALARM, "overdue, no link, store or security: read `hotline status`"),

@@ -12,6 +12,7 @@ from dataclasses import replace
 
 from gateway.core.effects import (
     ConfirmAnswer,
+    ConfirmClear,
     ConfirmSubmission,
     LinkStatus,
     PeerStatus,
@@ -197,6 +198,16 @@ class MemoryDesk:
         self._commit(PutAct(_stored(answer, Direction.OUT)), PutDelivery(delivery))
         return ConfirmAnswer(1, answer.id, notice_id, repeated=False)
 
+    async def clear(self, principal: Principal, name: str) -> ConfirmClear | RejectRequest:
+        if refusal := self._refusal(principal.rights.answer):
+            return refusal
+        assert self._status is not None
+        left = tuple(alarm for alarm in self._status.alarms if alarm.name != name)
+        if len(left) == len(self._status.alarms):
+            return RejectRequest(0, RejectCode.UNKNOWN_ALARM, "alarm", f"no {name}", "look")
+        self.show(replace(self._status, alarms=left))
+        return ConfirmClear(0, name)
+
     async def taken(self, principal: Principal, notice_id: ActId) -> None:
         stored = await self.store.notice(notice_id)
         if stored is not None:
@@ -303,6 +314,7 @@ class MemoryDesk:
                 utc=UTC,
                 age_s=3,
                 late=False,
+                unproven=False,
                 overdue=False,
                 link="radio",
             )

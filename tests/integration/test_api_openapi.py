@@ -40,6 +40,7 @@ SPEC: dict[str, Any] = yaml.safe_load(
 SCHEMAS = SPEC["components"]["schemas"]
 SMALL = {"to": "SOUTH", "kind": "NOTIFY", "operation": "TEST"}
 DEADLINE_S = 20
+CLEAR = "/v1/alarms/{name}/clear"
 
 
 def check(schema: dict[str, Any], document: object) -> None:
@@ -79,12 +80,14 @@ class Caller:
         template: str,
         *,
         notice_id: object = "",
+        alarm: str = "",
         query: str = "",
         body: object = None,
         headers: dict[str, str] | None = None,
     ) -> tuple[int, Any]:
         octets = body if isinstance(body, bytes) else json.dumps(body).encode()
-        target = template.replace("{id}", str(notice_id)) + query
+        path = template.replace("{id}", str(notice_id)).replace("{name}", alarm)
+        target = path + query
         lines = {"Host": "x", "Connection": "close"} | (headers or {})
         if body is not None:
             lines["Content-Length"] = str(len(octets))
@@ -196,6 +199,12 @@ async def _look_at_everything(desk: MemoryDesk, caller: Caller) -> None:
         await caller.call("GET", one, notice_id=notice_id)
     await caller.call("GET", "/v1/status")
     desk.show(_full_status(desk))
+    for reject in (RejectCode.FORBIDDEN, RejectCode.CONFLICT, RejectCode.STOPPING):
+        desk.reject = reject
+        await caller.call("POST", CLEAR, alarm="no-link")
+    desk.reject = None
+    assert (await caller.call("POST", CLEAR, alarm="no-link"))[0] == 200
+    assert (await caller.call("POST", CLEAR, alarm="no-link"))[0] == 404
     desk.log("link", name="radio", octets=b"\x01", count=3, nothing=None)
     for template in ("/v1/notices", "/v1/inbox", "/v1/outbox", "/v1/log", "/v1/events"):
         await caller.call("GET", template)
@@ -259,7 +268,7 @@ def test_paths_methods_and_parameters_are_those_of_the_server() -> None:
         for end, handlers in OF_NOTICE.items()
         for method in handlers
     }
-    served |= {("/v1/notices", "get"), ("/v1/events", "get")}
+    served |= {("/v1/notices", "get"), ("/v1/events", "get"), (CLEAR, "post")}
     assert served == {(path, method) for path, method, _ in declared()}
     for path, operations in SPEC["paths"].items():
         parameters = [resolved(one) for one in operations.get("get", {}).get("parameters", [])]

@@ -17,11 +17,12 @@ from typing import Any
 import pytest
 
 from gateway.api.server import ApiServer
+from gateway.cli.exits import ExitCode
 from gateway.core.effects import Alarm, AlarmCode, PendingNotice, RejectCode, Status
 from gateway.core.events import Principal, Rights
 from gateway.indicators.lamps import panel_levels, pattern
 from gateway.model import DeliveryState, Instant, Operation, Precedence, Role
-from tests.integration.desk_double import BOOT_ID, MemoryDesk, clock, status
+from tests.integration.desk_double import BOOT_ID, FAR, MemoryDesk, clock, status
 
 ROOT = Path(__file__).parents[2]
 DEADLINE_S = 30
@@ -477,6 +478,7 @@ async def test_status_answers_the_four_questions(north: Station) -> None:
         since=Instant(0),
         displayed=False,
         overdue=True,
+        born=Instant(0),
     )
     north.desk.show(
         replace(
@@ -576,3 +578,19 @@ async def test_a_closed_pipe_is_no_failure(north: Station) -> None:
     async with asyncio.timeout(DEADLINE_S):
         _, err = await process.communicate()
     assert (process.returncode, err) == (0, b"")
+
+
+async def test_an_alarm_is_listed_and_cleared(north: Station) -> None:
+    """`alarm list` says what ends it; `clear` makes it dark, once, and refuses a wrong name."""
+    rollback = Alarm(AlarmCode.ROLLBACK, "SOUTH holds notices that are lost here", FAR)
+    north.desk.show(replace(status(), alarms=(rollback, Alarm(AlarmCode.NO_LINK, "no link"))))
+    listed = (await north.hotline("alarm", "list")).out
+    assert "rollback.2" in listed
+    assert "with its cause" in listed
+    assert "hotline alarm clear rollback.2" in (await north.hotline("status")).out
+    done = await north.hotline("alarm", "clear", "rollback.2", "--json")
+    assert done.json == {"name": "rollback.2", "cleared": True}
+    assert (await north.hotline("alarm", "clear", "rollback.2")).code == ExitCode.NOT_FOUND
+    assert (await north.hotline("alarm", "clear", "../status")).code == ExitCode.USAGE
+    left = (await north.hotline("alarm", "list", "--json")).json["alarms"]
+    assert [alarm["name"] for alarm in left] == ["no-link"]

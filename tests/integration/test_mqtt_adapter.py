@@ -395,7 +395,12 @@ async def test_availability_and_lines_are_retained(broker: Mosquitto) -> None:
         [line] = await listener.on("/line/SOUTH")
         [available] = await listener.on("/availability")
         assert available.json == {"station": "NORTH", "available": True}
-        assert line.json["far_gateway"] == {"confirmed": True, "answers": True, "busy": False}
+        assert line.json["far_gateway"] == {
+            "confirmed": True,
+            "freshness_proven": True,
+            "answers": True,
+            "busy": False,
+        }
         assert line.json["links"][0]["state"] == "UP"
         desk.show(status(links=status().links[1:]))
         heard = await listener.on("/line/SOUTH", count=2)

@@ -105,6 +105,7 @@ class Life:
                 utc=UtcTime(1_790_000_010),
                 age_s=10,
                 late=False,
+                unproven=False,
                 overdue=False,
                 link="radio",
             )

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
+
 from gateway.core.effects import (
     Alarm,
     AlarmCode,
@@ -82,6 +85,9 @@ def test_the_status_in_full() -> None:
         "waiting_s": 4,
         "displayed": True,
         "overdue": False,
+        "late": False,
+        "age_unknown": False,
+        "freshness_unproven": False,
     }
     document = status_document(STATUS, NAMES, instant=Instant(5_999))
     assert document == {
@@ -96,6 +102,7 @@ def test_the_status_in_full() -> None:
                 "declared": [],
                 "far_gateway": {
                     "confirmed": True,
+                    "freshness_proven": True,
                     "answers": True,
                     "busy": False,
                     "heard_ms_ago": 40,
@@ -147,12 +154,21 @@ def test_the_status_in_full() -> None:
         "pending_out_count": 0,
         "alarms": [
             {
+                "name": "no-link.3",
                 "code": "no usable link",
+                "clearable": False,
                 "text": "no link",
                 "station": "STATION 3",
                 "notice_id": None,
             },
-            {"code": "overdue", "text": "late", "station": None, "notice_id": "2-3f2a-17"},
+            {
+                "name": "overdue.2-3f2a-17",
+                "code": "overdue",
+                "clearable": False,
+                "text": "late",
+                "station": None,
+                "notice_id": "2-3f2a-17",
+            },
         ],
         "store_refused": False,
         "stopping": False,
@@ -174,3 +190,27 @@ def test_lines_are_named_by_peers_first() -> None:
     """Each far station once."""
     assert line_stations(STATUS) == [2, 3]
     assert line_document(STATUS, NAMES, Station(2))["far_station"] == "SOUTH"
+
+
+def test_marks_and_alarms_in_words() -> None:
+    """LATE, AGE UNKNOWN, FRESHNESS UNPROVEN and what a person may clear stand in the document."""
+    (notice,) = STATUS.pending_in
+    marked = replace(
+        STATUS,
+        pending_in=(replace(notice, late=True, born=None, unproven=True),),
+        peers=(replace(STATUS.peers[0], fresh=False),),
+        alarms=(
+            Alarm(AlarmCode.ROLLBACK, "lost", Station(2)),
+            Alarm(AlarmCode.SAME_ID, "two things", Station(2), NOTICE),
+            Alarm(AlarmCode.STORE_REBUILT, "damaged"),
+        ),
+    )
+    document = json.loads(json.dumps(status_document(marked, NAMES, instant=Instant(5_999))))
+    (pending,) = document["pending_in"]
+    assert (pending["late"], pending["age_unknown"], pending["freshness_unproven"]) == (True,) * 3
+    assert document["lines"][0]["far_gateway"]["freshness_proven"] is False
+    assert [(alarm["name"], alarm["clearable"]) for alarm in document["alarms"]] == [
+        ("rollback.2", True),
+        ("same-id.2-3f2a-17", True),
+        ("store-rebuilt", True),
+    ]

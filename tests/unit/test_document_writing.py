@@ -57,6 +57,7 @@ def document(subject: Notice, **changes: Any) -> dict[str, object]:
         "utc": UtcTime(MADE + 12),
         "age_s": 12,
         "late": False,
+        "unproven": False,
         "overdue": False,
         "link": "radio",
     }
@@ -105,6 +106,7 @@ def test_a_full_notice() -> None:
         "age_s": 12,
         "state": "DISPLAYED",
         "late": False,
+        "freshness_unproven": False,
         "overdue": False,
         "link": "radio",
         "note": NOT_CONSENT,

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+from typing import Any
 
 import pytest
 
-from gateway.core.effects import Alarm, AlarmCode, LinkStatus, PendingNotice, Status
+from gateway.core.effects import Alarm, AlarmCode, LinkStatus, PeerStatus, PendingNotice, Status
 from gateway.indicators.console import (
     document_views,
     panel_views,
@@ -64,6 +65,9 @@ def pending(
     state: DeliveryState = DeliveryState.DISPLAYED,
     since: int = 0,
     is_check: bool = False,
+    born: int | None = 0,
+    late: bool = False,
+    unproven: bool = False,
 ) -> PendingNotice:
     return PendingNotice(
         notice_id=ActId(FAR, Epoch(7), Serial(1)),
@@ -74,6 +78,9 @@ def pending(
         displayed=True,
         overdue=False,
         is_check=is_check,
+        born=None if born is None else Instant(born),
+        late=late,
+        unproven=unproven,
     )
 
 
@@ -119,6 +126,29 @@ def test_pending_in_and_buzzer_follow_the_precedence(precedence: Precedence) -> 
     assert panel.pending_in is Rhythm[precedence.name]
     assert panel.buzzer is Rhythm[precedence.name]
     assert panel.pending_out is Rhythm.OFF
+
+
+@pytest.mark.parametrize("doubt", [{"late": True}, {"born": None}, {"unproven": True}])
+@pytest.mark.parametrize("precedence", list(Precedence))
+def test_a_doubtful_notice_has_pauses_in_its_rhythm(
+    precedence: Precedence, doubt: dict[str, Any]
+) -> None:
+    """LATE, AGE UNKNOWN and FRESHNESS UNPROVEN are seen on the lamp; the buzzer is as ever."""
+    doubtful = pending(precedence, **doubt)
+    panel = pattern(with_in(doubtful), NOW)
+    assert panel.pending_in is Rhythm[f"{precedence.name}_BROKEN"]
+    assert panel.buzzer is Rhythm[precedence.name]
+    # A sound one of the same precedence is shown as it is.
+    assert (
+        pattern(with_in(doubtful, pending(precedence)), NOW).pending_in is Rhythm[precedence.name]
+    )
+
+
+def test_links_to_a_station_of_unproven_freshness_blink_as_if_tried() -> None:
+    """What comes by them may be a recording until it has answered our challenge."""
+    peer = PeerStatus(FAR, confirmed=False, heard_at=None, busy=False, fresh=False)
+    panel = pattern(dataclasses.replace(QUIET, peers=(peer,)), NOW)
+    assert {rhythm for _, rhythm in panel.links} == {Rhythm.PROBING}
 
 
 def test_the_fastest_pending_notice_sets_the_rhythm() -> None:

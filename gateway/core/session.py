@@ -182,6 +182,7 @@ class Session:
             known=known,
             heard_s=heard_s,
             busy=busy,
+            frame_count=None if response is None else self._counter,
         )
 
     def open(self, header: Header, octets: bytes) -> Opened:
@@ -221,6 +222,10 @@ class Session:
         outcome = HelloOutcome.NOTHING
         if hello.response is not None and hello.response == self._challenge:
             self._challenge = None
+            # What was sealed before may come from a recording that we cannot know: we forgot
+            # at our start which counters we had seen.
+            inbound.window.close_below(hello.frame_count or 0)
+            inbound.hello_window.close_below(opened.counter)
             if inbound.is_retired:
                 # It lives, so it counts again: the other may be the one that is switched off.
                 inbound.is_retired = False

@@ -23,6 +23,14 @@ class ReplayWindow:
         """Bit i: `_highest` - i was accepted."""
         self._mask = (1 << width) - 1
 
+    def close_below(self, counter: int) -> None:
+        """Every counter below this one counts as seen from now on."""
+        if counter - 1 >= self._highest:
+            self._highest = counter - 1
+            self._seen = self._mask
+        else:
+            self._seen |= self._mask & ~((1 << (self._highest - counter + 1)) - 1)
+
     def is_fresh(self, counter: int) -> bool:
         """Whether the counter was never accepted, as far as the window knows. Changes nothing."""
         if counter > self._highest:

@@ -29,6 +29,7 @@ from gateway.wire.limits import (
     ACT_SIZE_MAX,
     AGE_S_MAX,
     FRAGMENT_COUNT_MAX,
+    FRAME_COUNT_MAX,
     INCARNATION_SIZE,
     ITEM_COUNT_MAX,
     KNOWN_COUNT_MAX,
@@ -139,6 +140,10 @@ class HelloItem:
     heard_s: int | None = None
     """Seconds since we last heard the peer, in whole runs; None: unknown."""
     busy: bool = False
+    frame_count: int | None = None
+    """Frames of our incarnation before this hello, 0 to 2^20: who has our response counts nothing
+    unsigned of them, for he cannot tell them from a recording. None: not said.
+    """
     extensions: Extensions = ()
     """Optional keys that this version does not know, as received."""
 
@@ -176,6 +181,7 @@ class HelloKey(enum.IntEnum):
     KNOWN = 5
     HEARD_S = 6
     BUSY = 7
+    FRAME_COUNT = 8
 
 
 def encode_items(items: Sequence[Item]) -> bytes:
@@ -281,6 +287,8 @@ def _encode_hello(item: HelloItem) -> bytes:
         fields[HelloKey.HEARD_S] = _fit("heard_s", item.heard_s, UINT32_MAX)
     if item.busy:
         fields[HelloKey.BUSY] = True
+    if item.frame_count is not None:
+        fields[HelloKey.FRAME_COUNT] = _fit("frame_count", item.frame_count, FRAME_COUNT_MAX)
     return b"\x82" + dump(ItemType.HELLO) + encode_map(fields, item.extensions)
 
 
@@ -348,6 +356,9 @@ def _decode_hello(fields: dict[int, object]) -> HelloItem:
     heard_s = None
     if HelloKey.HEARD_S in fields:
         heard_s = as_uint(fields[HelloKey.HEARD_S], UINT32_MAX, "heard")
+    frame_count = None
+    if HelloKey.FRAME_COUNT in fields:
+        frame_count = as_uint(fields[HelloKey.FRAME_COUNT], FRAME_COUNT_MAX, "frame count")
     known = as_array(fields.get(HelloKey.KNOWN, []), "known", low=0, high=KNOWN_COUNT_MAX)
     return HelloItem(
         epoch=as_uint(fields.get(HelloKey.EPOCH), UINT16_MAX, "epoch"),
@@ -358,6 +369,7 @@ def _decode_hello(fields: dict[int, object]) -> HelloItem:
         known=tuple([unpack_id(packed, "known") for packed in known]),
         heard_s=heard_s,
         busy=fields.get(HelloKey.BUSY) is True,
+        frame_count=frame_count,
         extensions=take_extensions(fields),
     )
 

@@ -234,6 +234,7 @@ hellos = st.builds(
     st.lists(st.tuples(positive16, uint16), max_size=4).map(tuple),
     st.none() | uint32,
     st.booleans(),
+    st.none() | st.integers(0, 1 << 20),
     extensions(),
 )
 items: st.SearchStrategy[Item] = st.one_of(

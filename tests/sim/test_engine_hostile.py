@@ -9,9 +9,10 @@ from gateway.model import ActId, Instant, LinkName, Serial, Station
 from gateway.security.signature import sign_act
 from gateway.sim.world import World
 from gateway.store.memory import MemoryStore
+from gateway.wire.frame import parse_frame
 from gateway.wire.items import ActItem, encode_items
 from gateway.wire.notice import encode_act
-from tests.sim.scenes import SECOND, alarms, draft, line, reaches, send
+from tests.sim.scenes import MINUTE, SECOND, alarms, draft, line, reaches, send
 
 RECEIPT = "MACHINE RECEIPT"
 CABLE = LinkName("cable")
@@ -66,6 +67,31 @@ def test_an_old_receipt_does_not_confirm_a_new_notice() -> None:
         world.give(Station(1), FrameReceived(CABLE, octets))
     world.run(5 * SECOND)
     assert world.state_of(notice) == "SENT"
+
+
+def test_recorded_beats_do_not_keep_a_dead_line_alive() -> None:
+    """Recordings of before our restart, the first played before the proof: nothing of them counts.
+
+    We forgot which counters we had seen; the hello that proves its incarnation says how many frames
+    came before it.
+    """
+    world = line()
+    heard = record(world)
+    world.run(2 * MINUTE)
+    frames = [octets for far, octets in heard if far == 1 and parse_frame(octets)[0].generation]
+    assert len(frames) > 20
+    world.crash(1)
+    world.start(1)
+    post = world.posts[Station(1)]
+    world.give(Station(1), FrameReceived(CABLE, frames[0]))
+    assert post.engine is not None
+    session = post.engine._state.lines[Station(2)].session
+    world.run_until(lambda: not session.needs_challenge, 20 * SECOND)
+    world.paths[CABLE].deaf.update((Station(1), Station(2)))
+    for octets in frames[1:]:
+        world.give(Station(1), FrameReceived(CABLE, octets))
+        world.run(4 * SECOND)
+    assert {AlarmCode.FAR_GATEWAY_SILENT, AlarmCode.NO_LINK} <= alarms(world, 1)
 
 
 def test_noise_costs_nothing_but_counts() -> None:

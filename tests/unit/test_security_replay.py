@@ -48,3 +48,17 @@ def test_a_window_of_a_restarted_station_takes_nothing_older_than_its_first_fram
     assert not any(window.is_fresh(counter) for counter in range(501))
     window.accept(502)
     assert window.is_fresh(501)
+
+
+@given(st.integers(1, 40), st.lists(st.integers(0, 120), max_size=60), st.integers(0, 130))
+def test_nothing_below_a_closed_counter_is_fresh(width: int, before: list[int], end: int) -> None:
+    """Closed below `end`: older counters are seen, the others are as they were."""
+    window, other = ReplayWindow(width), ReplayWindow(width)
+    for counter in before:
+        window.accept(counter)
+        other.accept(counter)
+    window.close_below(end)
+    for counter in range(140):
+        assert window.is_fresh(counter) == (counter >= end and other.is_fresh(counter))
+    window.accept(135)
+    assert not any(window.is_fresh(counter) for counter in range(end))

@@ -55,8 +55,9 @@ UNWRITABLE: dict[str, Item] = {
     "challenge of 7": HelloItem(1, Previous(0, 0), challenge=bytes(7)),
     "5 known": HelloItem(1, Previous(0, 0), known=((1, 1),) * 5),
     "known epoch 0": HelloItem(1, Previous(0, 0), known=((0, 1),)),
+    "2^20 frames and one": HelloItem(1, Previous(0, 0), frame_count=(1 << 20) + 1),
     "heard in the future": HelloItem(1, Previous(0, 0), heard_s=-1),
-    "hello with a critical extension": HelloItem(1, Previous(0, 0), extensions=((8, b"\x00"),)),
+    "hello with a critical extension": HelloItem(1, Previous(0, 0), extensions=((9, b"\x00"),)),
 }
 
 
@@ -117,7 +118,8 @@ UNREADABLE: dict[str, Any] = {
     "beat with 4": [-6, 0, 0, 0],
     "hello without epoch": [-7, {1: 0}],
     "hello without previous": [-7, {0: 1}],
-    "hello unknown key": [-7, {0: 1, 1: 0, 8: 0}],
+    "hello unknown key": [-7, {0: 1, 1: 0, 9: 0}],
+    "hello of too many frames": [-7, {0: 1, 1: 0, 8: (1 << 20) + 1}],
     "hello not busy": [-7, {0: 1, 1: 0, 7: False}],
     "hello busy 1": [-7, {0: 1, 1: 0, 7: 1}],
     "hello knows nothing": [-7, {0: 1, 1: 0, 5: []}],

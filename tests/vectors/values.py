@@ -290,6 +290,9 @@ ITEMS: Final[dict[str, Item]] = {
     "beat": BeatItem(0x5A, is_reply=False, busy=False, entry_number=70_000),
     "beat-reply-busy": BeatItem(0xFF, is_reply=True, busy=True, entry_number=0),
     "hello": HelloItem(EPOCH, Previous(0, 0)),
+    "hello-response": HelloItem(
+        EPOCH, Previous(0, 0), response=bytes(range(16, 24)), frame_count=70_000
+    ),
     "hello-full": HelloItem(
         EPOCH,
         Previous(0x1111, 12),

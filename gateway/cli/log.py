@@ -9,6 +9,7 @@ from typing import Final
 import click
 
 from gateway.cli.connection import Gateway, connect
+from gateway.cli.log_export import export
 from gateway.cli.log_verify import verify
 from gateway.cli.options import Common, api_options
 from gateway.cli.output import print_json, print_table
@@ -41,6 +42,7 @@ def command(
 
 
 command.add_command(verify)
+command.add_command(export)
 
 
 def _list(common: Common, after: int | None, limit: int, *, follow: bool) -> None:

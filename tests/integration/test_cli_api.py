@@ -559,6 +559,19 @@ async def test_log_lists_the_last_entries_and_follows(north: Station) -> None:
     await process.wait()
 
 
+async def test_log_export_takes_the_book_from_the_gateway(north: Station, tmp_path: Path) -> None:
+    """All entries, whatever a page holds; what is exported is a sound book."""
+    for number in range(1, 700):
+        north.desk.log("link", name="radio", count=number)
+    path = tmp_path / "book"
+    exported = await north.hotline("log", "export", "--format", "cbor", "-o", str(path))
+    assert "699 entries" in exported.err
+    assert "699 entries" in (await north.hotline("log", "verify", str(path))).out
+    lines = (await north.hotline("log", "export", "--json")).out.splitlines()
+    assert [json.loads(line)["number"] for line in lines] == list(range(1, 700))
+    assert json.loads(lines[0])["proof"] == "own record"
+
+
 async def test_a_closed_pipe_is_no_failure(north: Station) -> None:
     """`hotline log | true`: no traceback, no message, exit code 0."""
     north.desk.log("link", name="radio")

@@ -1,4 +1,4 @@
-"""`hotline log verify` on files: what it says and how it exits, without a gateway."""
+"""`hotline log verify` and `export` on files: what they say and how they exit, no gateway."""
 
 from __future__ import annotations
 
@@ -194,3 +194,43 @@ def test_worker_processes_find_the_same(
     shared = run("--json", "log", "verify", north, south, *cards)
     assert shared == alone
     assert [finding["code"] for finding in shared.json["findings"]] == ["chain", "signature"]
+
+
+def test_export_for_print_says_what_proves_a_thing(
+    run: Run, made: Line, south: Path, cards: list[str]
+) -> None:
+    """DTGs, the texts, the parties by name, and for each entry what it proves to others."""
+    ended = run("log", "export", south, *cards)
+    assert ended.code == 0
+    blocks = ended.out.strip().split("\n\n")
+    assert len(blocks) == len(made.books[SOUTH])
+    for block, entry in zip(blocks, entries_of(made.books[SOUTH]), strict=True):
+        assert "NOV 26 (synchronised)" in block
+        assert ("signed act: its signature proves" in block) is entry.is_line
+    assert "POST1 to POST2, made" in ended.out
+    assert "| vehicles" in ended.out
+
+
+def test_exported_cbor_verifies_with_its_head(
+    run: Run, north: Path, tmp_path: Path, cards: list[str]
+) -> None:
+    """A folder of segments becomes one file and its head; nothing is overwritten."""
+    path = tmp_path / "copy"
+    assert run("log", "export", north, "--format", "cbor", "-o", path).code == 0
+    ended = run("log", "verify", path, *cards)
+    assert ended.code == 0
+    assert "signed head at" in ended.out
+    again = run("log", "export", north, "-o", path)
+    assert again.code == 7
+    assert "not overwritten" in again.err
+
+
+def test_exported_json_lines(run: Run, made: Line, south: Path) -> None:
+    """One object an entry, with its octets, so that a program can follow the chain itself."""
+    lines = [json.loads(line) for line in run("log", "export", south, "--json").out.splitlines()]
+    records = made.books[SOUTH]
+    assert [bytes.fromhex(line["octets"]) for line in lines] == [row.octets for row in records]
+    acts = [line for line in lines if line["kind"] == "line"]
+    assert {line["proof"] for line in acts} == {"signed act"}
+    assert all(len(line["signature"]) == 128 for line in acts)
+    assert {line["content"].get("answer") for line in acts} >= {None, "ROGER", "WILCO"}

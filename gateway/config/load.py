@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import tomllib
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from msgspec import structs
+from msgspec import json, structs
 
 from gateway.config.checks import build_policy, check_fields
 from gateway.config.document import Fields, Problem, read_fields
@@ -33,6 +34,12 @@ def load_settings(path: Path, *, check_files: bool = True) -> Settings:
         check_other_files(fields.get("mqtt"), problems)
     _raise(path, problems)
     return Settings(**fields)
+
+
+def settings_digest(settings: Settings) -> str:
+    """16 hexadecimal digits over all settings, defaults too: tells that one was changed."""
+    octets = json.encode(settings, enc_hook=str, order="deterministic")
+    return hashlib.sha256(octets).hexdigest()[:16]
 
 
 def with_port(settings: Settings, name: str, port: str) -> Settings:

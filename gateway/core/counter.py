@@ -14,10 +14,10 @@ from gateway.core.effects import (
     RejectRequest,
 )
 from gateway.core.events import AnswerSubmitted, ClearAsked, NoticeSubmitted
-from gateway.core.life import Record, log_station
+from gateway.core.life import Record, log_state, log_station
 from gateway.core.line import Line
 from gateway.core.outgoing import OutAct
-from gateway.core.records import AddStateEntry, Direction, StateEntry
+from gateway.core.records import Direction
 from gateway.core.requests import (
     check_answer_right,
     check_clear,
@@ -178,7 +178,7 @@ class Counter:
         state.ledger.keep(record, draft)
         evidence = f"accepted from {event.principal.user} by {event.principal.adapter}"
         state.ledger.publish_state(record, draft, evidence=evidence, link=None)
-        draft.write(AddStateEntry(StateEntry(act_id, record.state, draft.now.utc, None, evidence)))
+        log_state(record, draft, evidence=evidence)
         draft.observe(
             Level.INFO,
             "notice_accepted",

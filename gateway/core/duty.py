@@ -16,6 +16,7 @@ from gateway.core.events import (
     Principal,
     Rights,
 )
+from gateway.core.life import log_station
 from gateway.core.records import Direction, Durability
 from gateway.core.station import StationState
 from gateway.model import ActId, AnswerCode, Role
@@ -45,6 +46,13 @@ class Duty:
             return
         record.taken = True
         self._state.ledger.keep(record, draft, durability=Durability.NORMAL)
+        log_station(
+            draft,
+            "taken",
+            ("notice", str(notice_id)),
+            ("user", principal.user),
+            ("adapter", principal.adapter),
+        )
         draft.observe(Level.INFO, "notice_taken", notice_id=str(notice_id), user=principal.user)
 
     def displayed(self, notice_id: ActId, draft: Draft) -> None:

@@ -44,7 +44,7 @@ from gateway.core.events import (
 )
 from gateway.core.frames import Frames
 from gateway.core.hearing import Hearing
-from gateway.core.life import Ledger, log_station
+from gateway.core.life import Ledger, log_start, log_station
 from gateway.core.line import Line
 from gateway.core.orders import Orders
 from gateway.core.policy import Policy
@@ -61,6 +61,7 @@ from gateway.model import (
     ActId,
     Instant,
     LinkName,
+    LinkState,
     Now,
     Station,
 )
@@ -115,6 +116,8 @@ class Engine:
             lines=lines,
             orders=orders,
         )
+        self._link_states: dict[LinkName, LinkState] = {}
+        """As the log book has them."""
         self._hearing = Hearing(self._state)
         self._tidings = Tidings(self._state, self._line_of)
         self._counter = Counter(self._state)
@@ -145,6 +148,7 @@ class Engine:
         if self._state.lines:
             self._state.watch.judge_links(draft)
         if draft.status_changed:
+            self._log_links(draft)
             draft.effect(ShowStatus(self._state.watch.status(draft)))
         return draft.step()
 
@@ -277,7 +281,16 @@ class Engine:
         else:
             draft.write(state.boots.current)
             self._keep_epochs(draft)
-            log_station(draft, "start", ("version", event.version), ("boot", event.boot_id))
+            log_start(self._state.keys, event, draft)
+
+    def _log_links(self, draft: Draft) -> None:
+        """What a link came to by round trips and misses, not by its device alone."""
+        for line in self._state.lines.values():
+            for name, lane in line.lanes.items():
+                state = lane.health.state
+                if state is not self._link_states.get(name, LinkState.DOWN):
+                    self._link_states[name] = state
+                    self._log("link_state", ("link", name), ("state", state.value), draft=draft)
 
     def _keep_epochs(self, draft: Draft) -> None:
         for line in self._state.lines.values():
@@ -333,6 +346,7 @@ class Engine:
     def _link_told(self, event: LinkTold, draft: Draft) -> None:
         level = Level.ERROR if event.needs_person else Level.WARNING
         draft.observe(level, "link_told", link=event.link, detail=event.detail)
+        self._log("link_told", ("link", event.link), ("detail", event.detail), draft=draft)
         line = self._line(event.link)
         line.lanes[event.link].health.told(event.detail, needs_person=event.needs_person)
         self._state.watch.judge_devices(line, draft)
@@ -379,6 +393,7 @@ class Engine:
         if isinstance(event, QueueUp):
             self._state.watch.clear_alarm(AlarmCode.QUEUE_DOWN, part=event.queue)
             draft.observe(Level.INFO, "queue_up", queue=event.queue)
+            self._log("queue_up", ("queue", event.queue), draft=draft)
             return
         self._state.watch.raise_alarm(
             AlarmCode.QUEUE_DOWN,
@@ -386,6 +401,7 @@ class Engine:
             part=event.queue,
         )
         draft.observe(Level.WARNING, "queue_down", queue=event.queue, reason=event.reason)
+        self._log("queue_down", ("queue", event.queue), ("reason", event.reason), draft=draft)
 
     def _clock_stepped(self, step_s: int, draft: Draft) -> None:
         """Timers do not care; ages that were unknown may be bounded by the clock now."""

@@ -46,6 +46,8 @@ class Started:
     boot_id: str
     entropy: bytes
     version: str
+    configuration: str = ""
+    """Digest of the settings, for the log book."""
 
 
 @dataclass(frozen=True, slots=True)

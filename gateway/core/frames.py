@@ -259,6 +259,8 @@ class Frames:
                 )
                 draft.status_changed = True
                 draft.observe(Level.ERROR, "two_incarnations", station=name, link=link)
+                if not self._state.is_refused:
+                    log_station(draft, "two_incarnations", ("station", name), ("link", link))
             case HelloOutcome.PROVEN | HelloOutcome.CONFIRMED | HelloOutcome.FORGOTTEN:
                 draft.status_changed = True
                 draft.observe(Level.INFO, "hello", station=name, link=link, outcome=outcome.value)

@@ -11,16 +11,14 @@ from typing import Final
 from gateway.core.delivery import DeliveryInput, input_of
 from gateway.core.draft import Draft
 from gateway.core.effects import AlarmCode, Level
-from gateway.core.life import Record, log_act, log_station
+from gateway.core.life import Record, log_act, log_state, log_station
 from gateway.core.line import Line
 from gateway.core.reception import Novelty
 from gateway.core.records import (
-    AddStateEntry,
     Direction,
     PutAct,
     PutReceipted,
     PutSeen,
-    StateEntry,
     StoredAct,
 )
 from gateway.core.session import Opened
@@ -221,9 +219,7 @@ class Hearing:
         state.ledger.add(record)
         state.ledger.keep(record, draft)
         state.ledger.publish_notice(record, notice, draft)
-        draft.write(
-            AddStateEntry(StateEntry(notice.id, record.state, draft.now.utc, link, evidence))
-        )
+        log_state(record, draft, evidence=evidence, link=link)
         draft.observe(
             Level.INFO,
             "notice_received",

@@ -15,6 +15,7 @@ from gateway.core.delivery import DeliveryInput, advance
 from gateway.core.dialogue import is_settled
 from gateway.core.draft import Draft
 from gateway.core.effects import Level, Publish
+from gateway.core.events import Started
 from gateway.core.records import (
     AddLogEntry,
     AddPublication,
@@ -45,6 +46,8 @@ from gateway.model import (
     Station,
     TimeQuality,
 )
+from gateway.security.cards import card_digest
+from gateway.security.keys import KeyRing
 from gateway.wire.document import document_text, notice_document, state_document
 from gateway.wire.head import NoticeHead
 
@@ -195,9 +198,7 @@ class Ledger:
             record.since = draft.now.instant
         self.keep(record, draft, durability=durability)
         self.publish_state(record, draft, evidence=evidence, link=link, answer=answer)
-        draft.write(
-            AddStateEntry(StateEntry(record.notice.id, record.state, draft.now.utc, link, evidence))
-        )
+        log_state(record, draft, evidence=evidence, link=link)
         draft.observe(
             Level.INFO,
             "notice_state",
@@ -344,3 +345,34 @@ def log_station(draft: Draft, event: str, *fields: tuple[str, str | int | bytes 
             fields=fields,
         )
     )
+
+
+def log_state(record: Record, draft: Draft, *, evidence: str, link: LinkName | None = None) -> None:
+    """Enter the state of a notice into its history and into the log book."""
+    notice_id, state = record.notice.id, record.state
+    draft.write(AddStateEntry(StateEntry(notice_id, state, draft.now.utc, link, evidence)))
+    fields: list[tuple[str, str]] = [("notice", str(notice_id)), ("state", state.value)]
+    if link is not None:
+        fields.append(("link", link))
+    log_station(draft, "state", *fields, ("evidence", evidence))
+
+
+def log_start(keys: KeyRing, event: Started, draft: Draft) -> None:
+    """Whose book this is, and by which configuration and keys it goes on: so changes show."""
+    log_station(
+        draft,
+        "start",
+        ("station", keys.card.station),
+        ("version", event.version),
+        ("boot", event.boot_id),
+        ("configuration", event.configuration),
+        ("card", card_digest(keys.card)),
+    )
+    for station, line in keys.lines.items():
+        log_station(
+            draft,
+            "line",
+            ("station", station),
+            ("generation", line.generation),
+            ("card", card_digest(line.card)),
+        )

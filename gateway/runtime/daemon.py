@@ -18,7 +18,7 @@ from typing import Any, Final, NoReturn, assert_never
 from gateway import __version__
 from gateway.api.server import ApiServer
 from gateway.config.keys import read_password
-from gateway.config.load import load_keyring, load_policy
+from gateway.config.load import load_keyring, load_policy, settings_digest
 from gateway.config.settings import (
     LinkSettings,
     MeshtasticLinkSettings,
@@ -29,7 +29,7 @@ from gateway.core.effects import Level, Observe, Status
 from gateway.core.engine import Engine
 from gateway.core.events import Principal, Stopping
 from gateway.core.policy import Policy
-from gateway.core.records import Recovered
+from gateway.core.records import LogHead, Recovered
 from gateway.errors import ConfigError, GatewayError, StoreFailedError
 from gateway.indicators.driver import Indicators
 from gateway.indicators.lamps import panel_levels
@@ -37,6 +37,7 @@ from gateway.links.base import LinkDriver
 from gateway.links.ladder import Rung
 from gateway.links.supervisor import Supervisor
 from gateway.links.usb import reauthorise
+from gateway.logbook.head import encode_head, sign_head
 from gateway.model import LinkName, Station
 from gateway.observe.log import LocalLog, stderr_journal
 from gateway.runtime.clock import Clock, KernelSources
@@ -111,7 +112,9 @@ class Daemon:
     async def run(self) -> int:
         """Everything from the lock of the state folder to the last close; gives the exit code."""
         station = self._settings.station
-        store = SqliteStore(station.state_folder, station=self._keys.card.station)
+        store = SqliteStore(
+            station.state_folder, station=self._keys.card.station, sign=self._sign_head
+        )
         try:
             await self._serve(store)
         except Exception as error:  # noqa: BLE001 (the top of the daemon)
@@ -146,6 +149,7 @@ class Daemon:
                 discard=lambda: _discard(supervisors.values()),
             ),
             version=__version__,
+            configuration=settings_digest(self._settings),
         )
         with _lasting():
             await loop.start()
@@ -182,6 +186,9 @@ class Daemon:
             async with asyncio.timeout(STOPPING_S):
                 await inbox.deliver(Stopping(reason))
         raise _StopRequestedError(reason)
+
+    def _sign_head(self, head: LogHead) -> bytes:
+        return encode_head(sign_head(self._keys.own, number=head.number, entry_hash=head.hash))
 
     def _ended(self, cause: Exception) -> int:
         """Say why, and give the exit code. Raises what the command line explains to people."""

@@ -106,6 +106,7 @@ class EngineLoop:
         desk: RuntimeDesk,
         outlets: Outlets,
         version: str,
+        configuration: str = "",
     ) -> None:
         self._store = store
         self._make_engine = make_engine
@@ -114,6 +115,7 @@ class EngineLoop:
         self._desk = desk
         self._outlets = outlets
         self._version = version
+        self._configuration = configuration
         self._engine: Stepper
         self._links_up: dict[LinkName, LinkUp] = {}
         self._links_down: dict[LinkName, str] = {}
@@ -144,7 +146,8 @@ class EngineLoop:
             await self._turn(self._inbox.take(BATCH_COUNT_MAX))
 
     def _started(self) -> Started:
-        return Started(self._clock.boot_id(), self._outlets.entropy(ENTROPY_SIZE), self._version)
+        entropy = self._outlets.entropy(ENTROPY_SIZE)
+        return Started(self._clock.boot_id(), entropy, self._version, self._configuration)
 
     def _wait_s(self) -> float | None:
         """Seconds until the engine's next deadline or the next probe; None: neither."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import enum
+import hashlib
 import json
 import re
 import tomllib
@@ -210,6 +211,11 @@ def _decode_card(content: bytes) -> Card:
         as_octets(exchange_public, "exchange key", size=KEY_SIZE),
         list(Signing)[as_uint(signing, len(Signing) - 1, "signing")],
     )
+
+
+def card_digest(card: Card) -> bytes:
+    """16 octets over everything on the card: tells a changed card in the log book."""
+    return hashlib.sha256(_card_content(card)).digest()[:16]
 
 
 def fingerprint_words(card: Card) -> tuple[str, ...]:

@@ -8,14 +8,14 @@ from __future__ import annotations
 import errno
 import os
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
 from gateway.core.records import AddLogEntry, Durability, EntryKind, LogHead, Recovered
-from gateway.errors import FieldError, StoreFailedError, StoreRefusedError
+from gateway.errors import FieldError, GatewayError, StoreFailedError, StoreRefusedError
 from gateway.logbook.chain import next_hash
 from gateway.logbook.segment import Record
 from gateway.model import Station, TimeQuality
@@ -49,9 +49,16 @@ _MAYBE_REFUSED: Final = frozenset(
 class Database:
     """One state folder, held until `close`. Make it and use it in one thread."""
 
-    def __init__(self, folder: Path, *, station: Station) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        station: Station,
+        sign: Callable[[LogHead], bytes] | None = None,
+    ) -> None:
         """Take the folder and open the database, whatever state it is in.
 
+        `sign` makes what is put beside the log book's files for their last entry.
         Raises `StoreLockedError`, `ConfigError`, `StoreRefusedError` or `StoreFailedError`.
         """
         self.folder = folder
@@ -61,6 +68,8 @@ class Database:
         self.has_refused = False
         """The last commit or probe was refused."""
         self._station = station
+        self._sign = sign
+        self._signed_number = 0
         self._head: LogHead | None = None
         self._is_rebuilt = False
         self._lock = FolderLock(folder)
@@ -312,12 +321,30 @@ class Database:
             self.segments.sync()
         except OSError as error:
             raise folder_error(self.folder, error) from error
+        self._put_head()
+
+    def _put_head(self) -> None:
+        """Sign the end of the files, once they are flushed. A full disk leaves the old head."""
+        head = self._head
+        if self._sign is None or head is None or head.number == self._signed_number:
+            return
+        if head.number != self._segment_number:
+            return  # the files are behind: a full disk
+        try:
+            self.segments.put_head(self._sign(head))
+        except OSError as error:
+            if error.errno not in REFUSED:
+                raise folder_error(self.folder, error) from error
+        else:
+            self._signed_number = head.number
 
     def close(self) -> None:
         """Copy the WAL back, flush and let go of the folder."""
         try:
             with suppress(sqlite3.Error):
                 self.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            with suppress(GatewayError):
+                self.sync_segments()
             with suppress(OSError):
                 self.segments.close()
             self.connection.close()

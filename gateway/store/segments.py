@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
-from gateway.logbook.head import SEGMENT_SUFFIX
+from gateway.logbook.head import HEAD_FILE, SEGMENT_SUFFIX
 from gateway.logbook.segment import Record, encode_record, read_records
 from gateway.store.folder import sync_folder
 
@@ -69,6 +69,18 @@ class Segments:
         if self._descriptor is not None and self.is_dirty:
             os.fdatasync(self._descriptor)
         self.is_dirty = False
+
+    def put_head(self, octets: bytes) -> None:
+        """Put the signed head beside the files, whole or not at all; the one before it goes."""
+        path = self._folder / HEAD_FILE
+        new = path.with_suffix(".new")
+        descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o640)
+        try:
+            os.write(descriptor, octets)
+            os.fdatasync(descriptor)
+        finally:
+            os.close(descriptor)
+        new.replace(path)
 
     def abandon(self) -> Path | None:
         """Set all files aside (they tell another history than the database); where they are now."""

@@ -39,8 +39,15 @@ _Waiting = tuple[tuple[StoreWrite, ...], "asyncio.Future[LogHead | None]"]
 class SqliteStore:
     """Satisfies `Store` on the state folder of one station. Belongs to one event loop."""
 
-    def __init__(self, folder: Path, *, station: Station) -> None:
-        """Opens nothing yet: `recover` does."""
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        station: Station,
+        sign: Callable[[LogHead], bytes] | None = None,
+    ) -> None:
+        """Opens nothing yet: `recover` does. `sign` is `Database`'s."""
+        self._sign = sign
         self._folder = folder
         self._station = station
         self._writer = ThreadPoolExecutor(1, "store-writer")
@@ -65,7 +72,7 @@ class SqliteStore:
         Raises `StoreLockedError` (a `ConfigError`), `StoreRefusedError` or `StoreFailedError`.
         """
         if self._database is None:
-            open_database = partial(Database, self._folder, station=self._station)
+            open_database = partial(Database, self._folder, station=self._station, sign=self._sign)
             self._database = await self._in_writer(open_database)
             self._read_connection = await asyncio.get_running_loop().run_in_executor(
                 self._reader, connect_reader, self._database.path

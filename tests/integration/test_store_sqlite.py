@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from gateway.core.records import (
+    LogHead,
     PutAct,
     PutBoot,
     PutDelivery,
@@ -27,7 +28,9 @@ from gateway.core.records import (
 from gateway.errors import ConfigError, StoreFailedError
 from gateway.logbook.chain import verify
 from gateway.logbook.entry import decode_entry
+from gateway.logbook.head import decode_head, encode_head, sign_head, verify_head
 from gateway.model import DeliveryState, Instant
+from gateway.security.cards import make_card, new_station_keys
 from gateway.store import bounds, queries
 from gateway.store.database import FILE_NAME
 from gateway.store.folder import BALLAST_SIZE, StoreLockedError
@@ -553,3 +556,29 @@ async def test_log_book_files_are_flushed_in_time(tmp_path: Path) -> None:
     assert store._database is not None
     assert not store._database.segments.is_dirty
     await store.close()
+
+
+async def test_the_signed_head_lies_beside_the_files(tmp_path: Path) -> None:
+    """It follows each flush and the close, covers the last entry, and goes on after a start."""
+    keys = new_station_keys(bytes(range(64)), station=OWN)
+    card = make_card(keys, name="NORTH", party="North", language="en")
+
+    def sign(head: LogHead) -> bytes:
+        return encode_head(sign_head(keys, number=head.number, entry_hash=head.hash))
+
+    path = tmp_path / "logbook" / "head.cbor"
+    for start in (1, 2):
+        store = SqliteStore(tmp_path, station=OWN, sign=sign)
+        await store.recover()
+        await store.commit([station_entry()])
+        store._sync_segments()
+        await store.recover()
+        flushed = decode_head(path.read_bytes())
+        head = await store.commit(sent(start, start))
+        assert head is not None
+        await store.close()
+        closed = decode_head(path.read_bytes())
+        verify_head(card, closed)
+        assert (closed.number, closed.hash) == (head.number, head.hash)
+        assert flushed.number < closed.number
+        verify_head(card, flushed)

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from gateway.config.document import Problem, read_fields
-from gateway.config.load import load_keyring, load_policy, load_settings
+from gateway.config.load import load_keyring, load_policy, load_settings, settings_digest
 from gateway.config.radio_words import PresetWord, RegionWord
 from gateway.config.settings import MeshtasticLinkSettings, SerialLinkSettings, Settings
 from gateway.core.events import Rights
@@ -498,3 +498,12 @@ def test_policy_numbers_are_overridden(folder: Path) -> None:
     policy = load_policy(load_settings(write(folder, more="[policy]\nrto_max_ms = 7\n")))
     assert policy.rto_max_ms == 7
     assert policy.restore_ms == Policy().restore_ms
+
+
+def test_a_changed_setting_shows_in_the_digest(folder: Path) -> None:
+    """The log book tells by it that a start went on by another configuration."""
+    settings = load_settings(write(folder))
+    assert settings_digest(settings) == settings_digest(load_settings(write(folder)))
+    other = load_settings(write(folder, more='[mqtt]\nurl = "mqtt://localhost"\n'))
+    assert settings_digest(other) != settings_digest(settings)
+    assert len(settings_digest(settings)) == 16

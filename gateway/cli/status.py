@@ -98,7 +98,9 @@ def device_text(link: Document) -> str:
 def path_text(link: Document) -> str:
     """Did an authentic frame of the far station come by this link, and when?"""
     heard = link.get("heard_ms_ago")
-    return "nothing heard yet" if heard is None else f"heard {milliseconds(heard)} ago"
+    when = "nothing heard yet" if heard is None else f"heard {milliseconds(heard)} ago"
+    forged = (link.get("failed_opens") or 0) + (link.get("turned_away") or 0)
+    return f"{when}; {forged} frames did not open" if forged else when
 
 
 def gateway_text(peer: Document | None) -> str:

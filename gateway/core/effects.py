@@ -187,6 +187,10 @@ class LinkStatus:
     queued: int
     acknowledged_at: Instant | None = None
     """When the far radio last acknowledged a packet, which says nothing of its gateway."""
+    failed_opens: int = 0
+    """Frames under the far station's name that did not open, in this run: noise, or a forger."""
+    turned_away: int = 0
+    """Frames of unknown incarnations beyond what a link may have tried."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -62,6 +62,12 @@ class Frames:
         if header.sender != line.peer:
             draft.observe(Level.DEBUG, "frame_of_stranger", link=link, sender=header.sender)
             return
+        if line.session.is_strange(header) and not line.lanes[link].strangers.admits(
+            draft.now.instant
+        ):
+            line.lanes[link].turned_away += 1
+            draft.observe(Level.DEBUG, "frame_turned_away", link=link)
+            return
         try:
             opened = line.session.open(header, event.octets)
         except AuthenticationError as error:
@@ -109,6 +115,7 @@ class Frames:
         self, line: Line, link: LinkName, problem: str, *, has_context: bool, draft: Draft
     ) -> None:
         line.totals.failed_opens += 1
+        line.lanes[link].failed_opens += 1
         draft.observe(Level.DEBUG, "frame_not_opened", link=link, problem=problem)
         if line.totals.failed_opens % FRAME_COUNT_MAX == 0:
             self._state.watch.raise_alarm(

@@ -43,7 +43,7 @@ from gateway.model import (
     Void,
 )
 from gateway.security.signature import verify_act
-from gateway.wire.head import head_of
+from gateway.wire.head import head_of, is_new_notice
 from gateway.wire.items import ActItem
 from gateway.wire.notice import decode_act, peek_act_id
 
@@ -51,6 +51,8 @@ EARLY_END_COUNT_MAX: Final = 1024
 """CANCELs and UPDATEs kept for notices that have not come yet; the oldest is forgotten first."""
 UNPROVEN_COUNT_MAX: Final = 1024
 """Notices remembered until their incarnation is proven; the oldest keeps its mark."""
+FLOOD_FACTOR: Final = 2
+"""A far station may have so many times its share of the open notices open here."""
 _COMPLYING: Final = frozenset({DeliveryState.WILCO, DeliveryState.HAVCO, DeliveryState.AFFIRM})
 
 
@@ -88,6 +90,8 @@ class Hearing:
         if novelty is Novelty.OTHER_OCTETS:
             self._same_id(act_id, sha256, line, link, draft)
             return
+        if self._floods(line, item, act_id, link, draft):
+            return
         if not self._is_signed(line, link, item, act_id, draft):
             return
         try:
@@ -98,6 +102,25 @@ class Hearing:
         born = self._keep(act_id, item, sha256, line, link, draft)
         line.owe_receipt(link, act_id.epoch, act_id.serial, counter)
         self._apply(act, born, item.age_s is not None, line, link, draft, opened)
+
+    def _floods(
+        self, line: Line, item: ActItem, act_id: ActId, link: LinkName, draft: Draft
+    ) -> bool:
+        """Whether it is one notice more than a far station may have open here.
+
+        Its own gateway would not have accepted half as many. It gets no receipt, so it comes again
+        when there is room; what ends a notice, and every answer, has room always.
+        """
+        share = max(self._state.policy.open_notice_count // len(self._state.lines), 1)
+        if self._state.ledger.open_from(line.peer) < FLOOD_FACTOR * share:
+            return False
+        try:
+            if not is_new_notice(item.octets):
+                return False
+        except DecodeError:
+            pass  # it would be kept and answered CANTPRO
+        draft.observe(Level.WARNING, "too_many_open", notice_id=str(act_id), link=link)
+        return True
 
     def prove(self, incarnation: bytes, draft: Draft) -> None:
         """The incarnation answered our challenge: what came from it before is no recording."""

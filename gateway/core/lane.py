@@ -9,6 +9,7 @@ from typing import Final
 from gateway.core.governor import Governor
 from gateway.core.link_health import LinkHealth
 from gateway.core.reception import Owed
+from gateway.core.strangers import Strangers
 from gateway.model import ActId, Instant, LinkName, LinkState, Precedence
 
 FIRMWARE_RETRY_COUNT: Final = 2
@@ -54,6 +55,11 @@ class Lane:
     name: LinkName
     health: LinkHealth
     governor: Governor
+    strangers: Strangers
+    failed_opens: int = 0
+    """Frames under the peer's name that did not open, in this run."""
+    turned_away: int = 0
+    """Frames of unknown incarnations that were not even tried."""
     busy: Flight | None = None
     flights: dict[int, Flight] = field(default_factory=dict)
     """Sent, with the radio's verdict pending; bounded by the window."""

@@ -105,6 +105,7 @@ class Ledger:
         self._closed: OrderedDict[ActId, None] = OrderedDict()
         self._closed_count = closed_count
         self._open_to: dict[Station, int] = {}
+        self._open_from: dict[Station, int] = {}
         self._open: dict[Direction, list[OrderedDict[ActId, Record]]] = {
             direction: _levels() for direction in Direction
         }
@@ -120,6 +121,10 @@ class Ledger:
     def open_to(self, peer: Station) -> int:
         """Own notices to one far station that are open."""
         return self._open_to.get(peer, 0)
+
+    def open_from(self, peer: Station) -> int:
+        """Notices of one far station that are open here."""
+        return self._open_from.get(peer, 0)
 
     def open_records(self, direction: Direction) -> list[OrderedDict[ActId, Record]]:
         """Open records of a direction, a dict for each precedence, oldest first in each."""
@@ -147,9 +152,12 @@ class Ledger:
     def _file(self, record: Record) -> None:
         act_id, is_open = record.notice.id, record.is_open
         held = self._open[record.direction][record.notice.precedence]
-        if is_open is not (act_id in held) and record.direction is Direction.OUT:
+        if is_open is not (act_id in held):
             change = 1 if is_open else -1
-            self._open_to[record.notice.to] = self.open_to(record.notice.to) + change
+            if record.direction is Direction.OUT:
+                self._open_to[record.notice.to] = self.open_to(record.notice.to) + change
+            else:
+                self._open_from[act_id.originator] = self.open_from(act_id.originator) + change
         levels = [self._open[record.direction]]
         if record.direction is Direction.IN and _is_for_watch(record):
             levels.append(self._for_watch)

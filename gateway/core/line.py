@@ -26,6 +26,7 @@ from gateway.core.reception import Reception
 from gateway.core.rounds import LeavesActs, Rounds, later
 from gateway.core.routing import best_links
 from gateway.core.session import Session
+from gateway.core.strangers import Strangers
 from gateway.core.timers import Timers
 from gateway.model import Instant, LinkName, LinkState, Station
 from gateway.wire.items import (
@@ -81,7 +82,8 @@ class Line:
         )
         reserve = policy.airtime_reserve_percent / 100
         self.lanes = {
-            name: Lane(name, LinkHealth(policy), Governor(reserve=reserve)) for name in links
+            name: Lane(name, LinkHealth(policy), Governor(reserve=reserve), Strangers(policy))
+            for name in links
         }
         self.totals = Totals()
         self.standing = Standing()

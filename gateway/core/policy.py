@@ -77,6 +77,11 @@ class Policy:
     hello_answer_min_ms: int = 500
     """At most one answering hello a link in this time, so that noise buys no airtime."""
 
+    stranger_burst: int = 100
+    """Frames of unknown incarnations that a link has tried at once; 1 to 10 000."""
+    stranger_interval_ms: int = 10
+    """After those, one each so many milliseconds: 100 a second cost a small part of a Pi."""
+
     open_notice_count: int = 100_000
     """Notices open at once, an equal share for each line; one more is refused with FULL."""
     timeout_count: int = 256

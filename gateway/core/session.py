@@ -185,6 +185,10 @@ class Session:
             frame_count=None if response is None else self._counter,
         )
 
+    def is_strange(self, header: Header) -> bool:
+        """Whether its incarnation is not known here, so that to try it costs new keys."""
+        return header.incarnation is not None and header.incarnation not in self._inbound
+
     def open(self, header: Header, octets: bytes) -> Opened:
         """Open a frame of this peer, whose header was parsed, at the cost of one AEAD attempt.
 

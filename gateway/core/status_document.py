@@ -126,6 +126,8 @@ def _link(link: LinkStatus, instant: Instant | None) -> dict[str, object]:
         "queued": link.queued,
         "round_trip_ms": link.round_trip_ms,
         "heard_ms_ago": _age_ms(link.heard_at, instant),
+        "failed_opens": link.failed_opens,
+        "turned_away": link.turned_away,
         "loss": None if link.loss is None else round(link.loss, 3),
     }
 

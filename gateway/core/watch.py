@@ -372,6 +372,8 @@ class Watch:
                     loss=health.loss,
                     queued=len(lane.acts),
                     acknowledged_at=health.acknowledged_at,
+                    failed_opens=lane.failed_opens,
+                    turned_away=lane.turned_away,
                 )
             )
         return links

@@ -54,6 +54,17 @@ class MqttOptions:
     limits: Limits = field(default_factory=Limits)
 
 
+_COUNTERS: Final = (
+    "heard_ms_ago",
+    "round_trip_ms",
+    "loss",
+    "queued",
+    "failed_opens",
+    "turned_away",
+)
+"""What moves by itself stays out of retained topics: each change would be a publication."""
+
+
 class MqttAdapter:
     """Serves one connection to a broker. Raises `ConfigError` for a wrong URL.
 
@@ -208,7 +219,7 @@ class MqttAdapter:
         for station in stations:
             document: dict[str, Any] = line_document(status, names, station)
             for part in [*document["links"], document["far_gateway"] or {}]:
-                for counter in ("heard_ms_ago", "round_trip_ms", "loss", "queued"):
+                for counter in _COUNTERS:
                     part.pop(counter, None)
             lines[names[station]] = document
         return lines

@@ -92,6 +92,16 @@ def head_of(notice: Notice) -> NoticeHead:
     )
 
 
+def is_new_notice(octets: bytes) -> bool:
+    """Whether the octets of a peer say that they are a notice, and none that ends another one.
+
+    Cheap: no text is read. Raises `DecodeError` for what is no act at all.
+    """
+    head = as_uint(load_map(octets).get(Key.HEAD), HEAD_MAX, "head")
+    code = (head >> 4) // 3
+    return code < CODE_ANSWER and code not in (Kind.UPDATE, Kind.CANCEL)
+
+
 def read_head(octets: bytes, act_id: ActId, *, to: Station) -> ActHead:
     """The head of an act that was kept as `act_id` to `to`. Raises `DecodeError`."""
     fields = load_kept_map(octets)

@@ -142,7 +142,7 @@ def record_of(post: Post) -> str:
 
 def forge(siege: Siege, *, frame_count: int, count: int, seed: int) -> int:
     """Flip every bit of `frame_count` frames, draw others up to `count`; all to the victim."""
-    siege.talk(frame_count // 4)
+    siege.talk(frame_count)
     heard = siege.heard()
     rng = Random(seed)
     done = siege.play(flipped(rng.sample(heard.to_victim, frame_count)))

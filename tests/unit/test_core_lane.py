@@ -6,11 +6,12 @@ from gateway.core.governor import Governor
 from gateway.core.lane import TOLD_COUNT_MAX, Lane
 from gateway.core.link_health import LinkHealth
 from gateway.core.policy import Policy
+from gateway.core.strangers import Strangers
 from gateway.model import LinkName
 
 
 def lane() -> Lane:
-    return Lane(LinkName("cable"), LinkHealth(Policy()), Governor(reserve=0.2))
+    return Lane(LinkName("cable"), LinkHealth(Policy()), Governor(reserve=0.2), Strangers(Policy()))
 
 
 def arrive(lane: Lane, serial: int) -> int:

@@ -9,6 +9,7 @@ from gateway.core.lane import Lane, Part
 from gateway.core.link_health import LinkHealth
 from gateway.core.outgoing import Attempt, OutAct, Outgoing
 from gateway.core.policy import Policy
+from gateway.core.strangers import Strangers
 from gateway.model import ActId, Epoch, Instant, LinkName, Precedence, Serial, Station
 
 OWN = Station(1)
@@ -107,7 +108,7 @@ def test_missing_fragments_are_those_the_peer_does_not_hold() -> None:
 
 def test_a_dropped_act_leaves_no_part_in_the_heap_of_its_link() -> None:
     """Other acts' parts keep their order."""
-    lane = Lane(CABLE, LinkHealth(Policy()), Governor(reserve=0.2))
+    lane = Lane(CABLE, LinkHealth(Policy()), Governor(reserve=0.2), Strangers(Policy()))
     for order, serial in enumerate((1, 2, 1, 3, 2)):
         lane.push(Precedence.ROUTINE, order, Part(act(serial).id, order))
         lane.acts[act(serial).id] = None

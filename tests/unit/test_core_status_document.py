@@ -116,6 +116,8 @@ def test_the_status_in_full() -> None:
                         "queued": 2,
                         "round_trip_ms": 900,
                         "heard_ms_ago": 40,
+                        "failed_opens": 0,
+                        "turned_away": 0,
                         "loss": 0.123,
                     }
                 ],
@@ -139,6 +141,8 @@ def test_the_status_in_full() -> None:
                         "queued": 0,
                         "round_trip_ms": None,
                         "heard_ms_ago": None,
+                        "failed_opens": 0,
+                        "turned_away": 0,
                         "loss": None,
                     }
                 ],

@@ -178,8 +178,14 @@ def _check_mqtt(mqtt: MqttSettings | None) -> Iterator[Problem]:
         yield Problem(where, "names no host", 'write it as "mqtt://host:1883"')
     if mqtt.password_file and not mqtt.user:
         yield Problem("[mqtt] user", "is missing beside password_file", "write the broker's user")
-    if mqtt.ca_file and not mqtt.url.startswith("mqtts:"):
-        yield Problem("[mqtt] ca_file", "is of no use without mqtts://", "remove it or use mqtts")
+    for name in ("ca_file", "cert_file", "key_file"):
+        if getattr(mqtt, name) and not mqtt.url.startswith("mqtts:"):
+            what = "is of no use without mqtts://"
+            yield Problem(f"[mqtt] {name}", what, "remove it or use mqtts")
+    if (mqtt.cert_file is None) is not (mqtt.key_file is None):
+        missing = "key_file" if mqtt.key_file is None else "cert_file"
+        what = "is missing beside the other of cert_file and key_file"
+        yield Problem(f"[mqtt] {missing}", what, "name a certificate and its private key")
 
 
 def _check_policy(overrides: Mapping[str, object]) -> Iterator[Problem]:

@@ -52,6 +52,8 @@ def check_other_files(mqtt: MqttSettings | None, problems: list[Problem]) -> Non
     for where, path, read in (
         ("[mqtt] password_file", mqtt.password_file, read_private),
         ("[mqtt] ca_file", mqtt.ca_file, read_public),
+        ("[mqtt] cert_file", mqtt.cert_file, read_public),
+        ("[mqtt] key_file", mqtt.key_file, read_private),
     ):
         if path is not None:
             _parsed(where, path, read, str, problems)

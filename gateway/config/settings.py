@@ -269,6 +269,10 @@ class MqttSettings(Granted, frozen=True, kw_only=True):
     password_file: AbsolutePath | None = None
     ca_file: AbsolutePath | None = None
     """Certificates to trust for mqtts://; None: those of the system."""
+    cert_file: AbsolutePath | None = None
+    """Our own certificate (PEM), for a broker that asks for one."""
+    key_file: AbsolutePath | None = None
+    """Its private key, which nobody else may read."""
     republish_s: Annotated[int, Meta(ge=1, le=3600, description="write seconds, 1 to 3600")] = 60
     """A notice that the consumer has not taken is published again after this long."""
     role: RoleName = "automatic"

@@ -49,7 +49,7 @@ async def examine_broker(mqtt: MqttSettings, station: str) -> list[Finding]:
     try:
         broker = Broker.parse(mqtt.url)
         password = None if mqtt.password_file is None else read_password(mqtt.password_file)
-        connected = await connected_socket(broker, Tls(ca_file=mqtt.ca_file))
+        connected = await connected_socket(broker, Tls(mqtt.ca_file, mqtt.cert_file, mqtt.key_file))
     except (UnreachableError, QueueUnavailableError) as error:
         remedy = "start it (systemctl start mosquitto), or correct url in [mqtt]"
         return [fault(TOPIC, f"{mqtt.url} {error}", remedy)]

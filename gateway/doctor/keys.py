@@ -31,8 +31,10 @@ def examine_keys(settings: Settings) -> Iterator[Finding]:
         for path in (line.secret_file, line.hello_secret_file):
             if path is not None:
                 yield judge_private(path, reader)
-    if settings.mqtt is not None and settings.mqtt.password_file is not None:
-        yield judge_private(settings.mqtt.password_file, reader)
+    mqtt = settings.mqtt
+    for path in (mqtt.password_file, mqtt.key_file) if mqtt is not None else ():
+        if path is not None:
+            yield judge_private(path, reader)
 
 
 def judge_private(path: Path, reader: int | None) -> Finding:

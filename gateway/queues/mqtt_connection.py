@@ -341,6 +341,9 @@ class MqttConnection:
     ) -> None:
         if getattr(flags, "is_disconnect_packet_from_server", False):
             self._lose(f"ended the connection ({code})")
+        elif self._broker.is_tls and not self._connack.done():
+            # TLS 1.3 tells of a client's certificate only after the handshake.
+            self._lose("hangs up on us after TLS; it may ask for another cert_file and key_file")
         else:
             # Mosquitto 2.0 says no word when another client takes over the name.
             self._lose(

@@ -258,7 +258,7 @@ class Daemon:
             principal=Principal(QUEUE, mqtt.user or "broker", mqtt.role_code, mqtt.rights),
             user=mqtt.user,
             password=None if mqtt.password_file is None else read_password(mqtt.password_file),
-            tls=Tls(ca_file=mqtt.ca_file),
+            tls=Tls(mqtt.ca_file, mqtt.cert_file, mqtt.key_file),
             republish_s=mqtt.republish_s,
         )
 

@@ -12,7 +12,7 @@ from gateway.core.events import Principal, Rights
 from gateway.model import Operation, Precedence, Role
 from gateway.queues.mqtt import MqttAdapter, MqttOptions
 from gateway.queues.mqtt_connection import Tls
-from tests.integration.certificates import make_certificate
+from tests.integration.certificates import Authority
 from tests.integration.desk_double import MemoryDesk
 
 DEADLINE_S = 20
@@ -163,7 +163,8 @@ async def test_no_more_in_flight_than_the_broker_takes() -> None:
 
 async def test_packets_that_share_a_tls_record(tmp_path: Path) -> None:
     """A message that came with the SUBACK in one record is dealt with at once."""
-    certificate, key = make_certificate(tmp_path)
+    authority = Authority(tmp_path)
+    certificate, key = authority.issue("broker")
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.load_cert_chain(certificate, key)
     topic = b"hotline/v1/NORTH/taken"
@@ -177,7 +178,7 @@ async def test_packets_that_share_a_tls_record(tmp_path: Path) -> None:
         topics = {topic_of(await broker.expect(PUBLISH)) for _ in range(2)}
         assert topics == {"hotline/v1/NORTH/availability", "hotline/v1/NORTH/error/unknown"}
 
-    async with played(play, MemoryDesk(), context=context, tls=Tls(certificate)):
+    async with played(play, MemoryDesk(), context=context, tls=Tls(authority.ca_file)):
         pass
 
 

@@ -306,6 +306,21 @@ def test_missing_keys_are_named_with_what_to_write(folder: Path) -> None:
         ),
         (
             {},
+            '[mqtt]\nurl = "mqtt://x"\ncert_file = "/x"\nkey_file = "/y"\n',
+            "[mqtt] cert_file: is of no use without mqtts://",
+        ),
+        (
+            {},
+            '[mqtt]\nurl = "mqtts://x"\ncert_file = "/x"\n',
+            "[mqtt] key_file: is missing beside the other of cert_file and key_file",
+        ),
+        (
+            {},
+            '[mqtt]\nurl = "mqtts://x"\nkey_file = "/x"\n',
+            "[mqtt] cert_file: is missing beside the other of cert_file and key_file",
+        ),
+        (
+            {},
             '[mqtt]\nurl = "mqtt://x"\nca_file = "/x"\n',
             "[mqtt] ca_file: is of no use without mqtts://",
         ),

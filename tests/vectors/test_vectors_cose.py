@@ -21,6 +21,7 @@ from pycose.headers import KID, Algorithm, PartialIV
 from pycose.keys.cosekey import CoseKey
 from pycose.messages.enc0message import Enc0Message
 
+from gateway.cli.main import main as command_line
 from gateway.errors import AuthenticationError
 from gateway.model import Act, Station
 from gateway.security.expand import (
@@ -32,7 +33,8 @@ from gateway.security.expand import (
 )
 from gateway.security.keys import FrameKey
 from gateway.security.seal import external_aad, open_frame, seal_frame
-from gateway.security.signature import act_external_aad, verify_act
+from gateway.security.signature import act_external_aad, signed_octets, verify_act
+from gateway.wire.canonical import dump
 from gateway.wire.frame import Header
 from gateway.wire.items import decode_items, encode_items
 from gateway.wire.notice import decode_act, encode_act
@@ -97,6 +99,54 @@ def test_we_open_a_frame_of_pycose(name: str) -> None:
     opened = open_frame(frame_key(header, at_south=True), frame, recipient=SOUTH)
     assert decode_items(opened) == values.frame_items(names)
     assert frame == seal_frame(frame_key(header), header, items, recipient=SOUTH)
+
+
+@pytest.mark.parametrize("name", FRAMES)
+def test_pycose_opens_what_the_frame_command_prints(
+    name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`hotline frame HEX --json` of a captured frame: another program opens it from the key."""
+    header, names = FRAMES[name]
+    key, items = frame_key(header), encode_items(values.frame_items(names))
+    captured = seal_frame(key, header, items, recipient=SOUTH)
+    assert command_line(["frame", captured.hex(), "--json"]) == 0
+    message = pycose_message(bytes.fromhex(json.loads(capsys.readouterr().out)["cose"]))
+    message.key = CoseKey.decode(cose_key(key, header))
+    message.external_aad = external_aad(header, recipient=SOUTH)  # type: ignore[misc]
+    assert message.decrypt() == items
+
+
+WORKING_GROUP = json.loads((FOLDER / "cose-wg.json").read_text())
+
+
+def test_the_public_example_of_encrypt0_opens() -> None:
+    """AES-CCM-16-64-256 of the working group's examples, by our cipher and by pycose."""
+    example: dict[str, str] = WORKING_GROUP["encrypt0"]
+    key, cose = bytes.fromhex(example["key"]), bytes.fromhex(example["cose"])
+    protected, unprotected, ciphertext = cbor2.loads(cose).value
+    structure = dump(["Encrypt0", protected, b""])
+    assert structure == bytes.fromhex(example["enc_structure"])
+    ours = FrameKey(key, common_iv=unprotected[5])
+    plaintext = ours.cipher.decrypt(unprotected[5], ciphertext, structure)
+    assert plaintext == bytes.fromhex(example["plaintext"])
+    message = pycose_message(cose)
+    message.key = CoseKey.from_dict({"KTY": "SYMMETRIC", "K": key})
+    assert message.decrypt() == plaintext
+    hurt = ciphertext[:-1] + bytes([ciphertext[-1] ^ 1])
+    with pytest.raises(InvalidTag):
+        ours.cipher.decrypt(unprotected[5], hurt, structure)
+
+
+@pytest.mark.parametrize("example", WORKING_GROUP["signature1"], ids=lambda one: one["file"])
+def test_the_public_examples_of_what_is_signed(example: dict[str, str]) -> None:
+    """The Sig_structure of a COSE_Sign1, without and with external data; their curves differ."""
+    protected, _, payload, _ = cbor2.loads(bytes.fromhex(example["cose"])).value
+    structure = dump(["Signature1", protected, bytes.fromhex(example["external"]), payload])
+    assert structure == bytes.fromhex(example["sig_structure"])
+    # The same four parts are what we sign, with our header and external data.
+    parts = cbor2.loads(signed_octets(payload, originator=NORTH, to=SOUTH))
+    assert parts[0] == "Signature1"
+    assert parts[2:] == [act_external_aad(originator=NORTH, to=SOUTH), payload]
 
 
 Ask = Callable[..., dict[str, str]]

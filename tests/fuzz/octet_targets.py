@@ -12,8 +12,12 @@ from gateway.errors import AuthenticationError, DecodeError, LinkLostError
 from gateway.links.meshtastic.conversation import Conversation
 from gateway.links.meshtastic.protobuf import config_pb2, mesh_pb2
 from gateway.links.meshtastic.stream import encode_frame
+from gateway.logbook.audit import Book, BookAudit
 from gateway.logbook.chain import GENESIS, next_hash
+from gateway.logbook.comparison import can_compare, compare
 from gateway.logbook.entry import Entry, decode_entry, encode_entry
+from gateway.logbook.examine import examine
+from gateway.logbook.head import decode_head, encode_head, sign_head
 from gateway.logbook.segment import encode_record, read_records
 from gateway.model import LinkName, Precedence, Station, Text, Void
 from gateway.security.expand import compress_act, compress_frame, expand_act, expand_frame
@@ -326,13 +330,30 @@ def _logbook() -> Iterator[Take]:
             assert record.octets in octets
         with contextlib.suppress(DecodeError):
             assert encode_entry(decode_entry(octets)) == octets
+        with contextlib.suppress(DecodeError):
+            assert encode_head(decode_head(octets)) == octets
+        book = audited(octets)
+        if can_compare(book, good) is None:
+            compare(book, good)
+            compare(good, book)
 
+    good = audited(log_book(4))
     yield take
+
+
+def audited(octets: bytes) -> Book:
+    """What `hotline log verify` makes of a file of a book."""
+    cards = {card.station: card for card in values.cards()}
+    audit = BookAudit("book")
+    audit.add(examine(octets, 0, cards), file="book")
+    return audit.finish(cards)
 
 
 def _logbook_seeds() -> list[bytes]:
     whole = [log_book(count) for count in (1, 2, 4)]
-    return [*whole, *(record.octets for record in read_records(whole[-1]))]
+    head = sign_head(values.keys()[0], number=4, entry_hash=bytes(32))
+    entries = [record.octets for record in read_records(whole[-1])]
+    return [*whole, *entries, encode_head(head)]
 
 
 CBOR_PIECES = (

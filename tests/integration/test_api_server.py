@@ -10,7 +10,7 @@ import pwd
 import socket
 import stat
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -556,6 +556,29 @@ async def test_slow_requests_end(tmp_path: Path) -> None:
         slow_body = b"POST /v1/notices HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\n{"
         assert head(await api.raw(slow_body))[1]["code"] == "too_slow"
         assert await api.raw(b"") == b""
+
+
+async def test_a_drip_of_octets_gains_no_time(tmp_path: Path) -> None:
+    """Slow clients on every place: each ends by its deadline, and others go in."""
+    limits = ApiLimits(read_s=0.4, idle_s=0.4, connection_count_max=8)
+    async with running(tmp_path / "api.sock", limits=limits) as api:
+
+        async def drip() -> bytes:
+            reader, writer = await asyncio.open_unix_connection(api.path)
+            answer = asyncio.create_task(reader.read())
+            writer.write(b"POST /v1/notices HTTP/1.1\r\nHost: x\r\nX: ")
+            while not answer.done():
+                with suppress(OSError):
+                    writer.write(b"a")
+                await asyncio.sleep(0.02)
+            writer.transport.abort()
+            return await answer
+
+        async with asyncio.timeout(DEADLINE_S):
+            answers = await asyncio.gather(*(drip() for _ in range(8)))
+        assert {head(answer)[0] for answer in answers} == {408}
+        status = b"GET /v1/status HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+        assert head(await api.raw(status))[0] in (200, 503)
 
 
 async def test_a_client_that_reads_nothing_is_dropped(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from gateway.core.effects import AlarmCode
-from gateway.core.events import EntropyArrived, FrameReceived
+from gateway.core.events import ClearAsked, EntropyArrived, FrameReceived
 from gateway.core.hearing import EARLY_END_COUNT_MAX
 from gateway.core.policy import Policy
 from gateway.model import (
@@ -23,6 +23,7 @@ from gateway.model import (
     TimeQuality,
     Void,
 )
+from gateway.sim.world import OPERATOR
 from gateway.wire.items import (
     ActItem,
     BeatItem,
@@ -78,7 +79,7 @@ def test_a_hello_under_a_frame_key_means_nothing() -> None:
     assert not world.line(2, 1).is_peer_busy
 
 
-def test_two_to_the_twentieth_failed_opens_light_the_alarm_once() -> None:
+def test_each_two_to_the_twentieth_failed_opens_light_the_alarm() -> None:
     """Counted by line; the alarm says what to do; listening goes on."""
     world = settled()
     frame = seal_without_context(world)
@@ -97,6 +98,12 @@ def test_two_to_the_twentieth_failed_opens_light_the_alarm_once() -> None:
     assert alarm.station == 1
     assert totals.failed_opens == FRAME_COUNT_MAX
     reaches(world, send(world, draft()), RECEIPT, 2 * SECOND)
+    world.give(Station(2), ClearAsked(99, OPERATOR, "failed-opens.1"))
+    world.give(Station(2), FrameReceived(CABLE, forged))
+    assert AlarmCode.FAILED_OPENS not in alarms(world, 2), "a person has seen to it"
+    totals.failed_opens = 2 * FRAME_COUNT_MAX - 1
+    world.give(Station(2), FrameReceived(CABLE, forged))
+    assert AlarmCode.FAILED_OPENS in alarms(world, 2), "as many again"
 
 
 def test_noise_buys_at_most_two_hellos_a_second() -> None:

@@ -363,6 +363,10 @@ class Answer:
             raise FieldError("reference", "is not a notice of the addressee", "answer its notice")
 
 
+RECEIVED_COUNT_MAX: Final = 4
+"""Epochs that a countersign names; older ones are in earlier countersigns."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Void:
     """Says that a serial was never sent and never will be, so that no hole stays."""
@@ -380,4 +384,50 @@ class Void:
         _check_common(self.id, self.to, self.created, self.previous)
 
 
-Act = Notice | Answer | Void
+class BookHead(NamedTuple):
+    """An entry of a log book and its hash: vouches for every entry up to it."""
+
+    number: int
+    """From 1."""
+    hash: bytes
+    """32 octets; 16 of them where another says it again."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Countersign:
+    """Each side is the other's witness: where both log books stand, and what came here."""
+
+    id: ActId
+    to: Station
+    precedence: Precedence
+    operation: Operation
+    created: UtcTime | None
+    time_quality: TimeQuality
+    head: BookHead
+    """Of the originator's book, 32 octets of hash."""
+    far_head: BookHead | None = None
+    """The last that the addressee signed, as it came here; 16 octets of hash."""
+    received: tuple[Previous, ...] = ()
+    """Epochs of the addressee, each with the serial up to which all acts are here; at most 4."""
+    previous: Previous | None = None
+    extensions: Extensions = ()
+
+    def __post_init__(self) -> None:
+        _check_common(self.id, self.to, self.created, self.previous)
+        _check_head("head", self.head, size=32)
+        if self.far_head is not None:
+            _check_head("far_head", self.far_head, size=16)
+        if len(self.received) > RECEIVED_COUNT_MAX:
+            raise FieldError(
+                "received", "has too many epochs", f"give at most {RECEIVED_COUNT_MAX}"
+            )
+
+
+def _check_head(name: str, head: BookHead, *, size: int) -> None:
+    if not 1 <= head.number < 1 << 32:
+        raise FieldError(name, f"entry {head.number} is out of range", "give 1 to 4294967295")
+    if len(head.hash) != size:
+        raise FieldError(name, f"a hash of {len(head.hash)} octets", f"give {size}")
+
+
+Act = Notice | Answer | Void | Countersign

@@ -78,6 +78,7 @@ def verify(common: Common, file: Path, other: Path | None, cards: tuple[str, ...
         comparison = compare(*books)
     findings = [finding for book in books for finding in book.findings]
     findings += comparison.findings if comparison else []
+    findings.sort(key=lambda finding: finding.place)
     if common.json:
         print_json(_document(books, comparison, findings, known))
     else:
@@ -196,6 +197,7 @@ def _document(
                 "party": finding.party,
                 "name": _name(finding.party, cards),
                 "entry": finding.entry,
+                "until": finding.until,
                 "act": None if finding.act_id is None else str(finding.act_id),
                 "sentence": finding.sentence,
                 "proof": finding.proof,
@@ -223,7 +225,8 @@ def _print(
         say(f"      party: {_name(finding.party, cards) or 'unknown'}")
         if finding.proof is not None:
             say(f"      proof: {finding.proof}")
-    left = sum(book.finding_count - len(book.findings) for book in books)
+    count = sum(book.finding_count for book in books)
+    left = count + (comparison.finding_count if comparison else 0) - len(findings)
     if left:
         say(f"{left} more findings are not shown")
     for note in [note for book in books for note in book.notes]:

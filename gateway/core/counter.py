@@ -165,6 +165,9 @@ class Counter:
             previous=previous,
         )
         act = state.speech.say(notice, line, draft, event="accepted")
+        state.witness.note_act(line, draft)
+        if notice.kind is Kind.HANDOVER:
+            state.witness.soon(line, draft)
         draft.write(state.submissions.add(event.principal, event.request_id, sha256, act_id))
         record = Record(
             notice=head_of(notice),
@@ -330,6 +333,7 @@ class Counter:
             previous=previous,
         )
         act = state.speech.say(answer, line, draft, event="accepted")
+        state.witness.note_act(line, draft)
         draft.write(state.submissions.add(event.principal, event.request_id, sha256, act_id))
         record.answers.append(answer.id)
         who = f"answered by {event.principal.user} ({event.principal.role.name}), {act_id}"

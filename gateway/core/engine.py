@@ -12,6 +12,7 @@ from typing import assert_never
 
 from gateway.core.button import HOLD_TIMER
 from gateway.core.counter import Counter
+from gateway.core.countersign import Witness
 from gateway.core.draft import Draft
 from gateway.core.duty import Duty
 from gateway.core.effects import AlarmCode, Level, ShowStatus, Step
@@ -95,6 +96,7 @@ class Engine:
         lines: dict[Station, Line] = {}
         orders: dict[Station, Orders] = {}
         ledger = Ledger(names=names, timers=timers, closed_count=policy.closed_notice_count)
+        speech = Speech(keys, entropy)
         self._state = StationState(
             keys=keys,
             names=names,
@@ -102,7 +104,8 @@ class Engine:
             timers=timers,
             entropy=entropy,
             ledger=ledger,
-            speech=Speech(keys, entropy),
+            speech=speech,
+            witness=Witness(policy, timers, speech),
             submissions=Submissions(policy.submission_count),
             watch=Watch(
                 station=keys.card.station,
@@ -192,6 +195,7 @@ class Engine:
             case ClockStepped(step_s):
                 self._clock_stepped(step_s, draft)
             case LogHeadCommitted(head):
+                self._state.witness.head = head
                 for line in self._state.lines.values():
                     line.standing.entry_number = head.number
             case Stopping(reason):
@@ -217,6 +221,8 @@ class Engine:
                 self._duty.limit(kind, act_id, draft)
             case ("hold", int() as peer):
                 self._state.lines[Station(peer)].dispatcher.dispatch(draft)
+            case ("countersign", int() as peer):
+                self._countersign(self._state.lines[Station(peer)], draft)
             case ("orders", int() as peer):
                 self._state.apply_orders(self._state.lines[Station(peer)], draft)
             case ("far", int() as peer):
@@ -270,6 +276,7 @@ class Engine:
             state.lines[station] = line
             self._frames.restore_peer(station, known)
             self._watch_far(line, draft)
+            state.witness.watch(line, draft)
         restore(state, self._hearing, recovered, draft)
         self._tidings.restore_airtime(recovered, draft)
         draft.status_changed = True
@@ -385,6 +392,12 @@ class Engine:
             draft.observe(Level.ERROR, "far_gateway_silent", station=name)
             self._log("far_gateway_silent", ("station", name), draft=draft)
             draft.status_changed = True
+
+    def _countersign(self, line: Line, draft: Draft) -> None:
+        if self._state.is_refused or self._state.watch.is_stopping:
+            self._state.witness.watch(line, draft)
+        else:
+            self._state.witness.say(line, draft)
 
     # Queues and clock
 

@@ -30,6 +30,7 @@ from gateway.model import (
     ActId,
     Answer,
     AnswerCode,
+    Countersign,
     DeliveryState,
     Instant,
     Kind,
@@ -183,6 +184,7 @@ class Hearing:
         draft.write(PutSeen(act_id, sha256))
         draft.write(PutAct(stored))
         log_act(stored, "received", draft, link=link)
+        self._state.witness.note_act(line, draft)
         return born
 
     def _apply(
@@ -204,6 +206,8 @@ class Hearing:
                 self._notice(act, born, age_known, link, draft)
             case Answer():
                 self._answer(act, line, link, draft)
+            case Countersign():
+                self._state.witness.heard(act, line, draft)
             case Void():
                 draft.observe(Level.INFO, "void_received", notice_id=str(act.id), link=link)
 

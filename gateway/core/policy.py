@@ -81,6 +81,12 @@ class Policy:
     """Frames of unknown incarnations that a link has tried at once; 1 to 10 000."""
     stranger_interval_ms: int = 10
     """After those, one each so many milliseconds: 100 a second cost a small part of a Pi."""
+    countersign_first_ms: int = 1_800_000
+    """After a start, until the far station is told where the log books stand."""
+    countersign_interval_ms: int = 86_400_000
+    """At least daily (DESIGN section 6, evidence)."""
+    countersign_act_count: int = 100
+    """Acts of a line after which it goes earlier: what a witness cannot tell apart is no longer."""
 
     open_notice_count: int = 100_000
     """Notices open at once, an equal share for each line; one more is refused with FULL."""

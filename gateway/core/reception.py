@@ -11,7 +11,7 @@ from itertools import islice
 from typing import Final
 
 from gateway.errors import DecodeError
-from gateway.model import ActId, Station
+from gateway.model import RECEIVED_COUNT_MAX, ActId, Previous, Station
 from gateway.wire.fragment import Reassembly
 from gateway.wire.items import (
     DisplayedItem,
@@ -113,6 +113,11 @@ class Reception:
         """(epoch, highest serial) held, newest epochs last, at most 4: for the hello."""
         newest = [*islice(reversed(self._epochs.items()), 4)][::-1]
         return tuple((epoch, held.highest) for epoch, held in newest if held.hashes)
+
+    def received(self) -> tuple[Previous, ...]:
+        """Newest epochs with the serial up to which all is held, at most 4: for a countersign."""
+        newest = [*islice(reversed(self._epochs.items()), RECEIVED_COUNT_MAX)][::-1]
+        return tuple([Previous(epoch, held.cumulative) for epoch, held in newest])
 
     def add_fragment(self, item: FragmentItem) -> tuple[bytes, bytes | None] | None:
         """Take a fragment in; the act's octets and signature when it was the last one missing.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from gateway.core.boots import Boots
+from gateway.core.countersign import Witness
 from gateway.core.draft import Draft
 from gateway.core.entropy import EntropyPool
 from gateway.core.life import Ledger, Record
@@ -34,6 +35,7 @@ class StationState:
     speech: Speech
     submissions: Submissions
     watch: Watch
+    witness: Witness
     lines: dict[Station, Line] = field(default_factory=dict)
     orders: dict[Station, Orders] = field(default_factory=dict)
     boot_id: str = ""

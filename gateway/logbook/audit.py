@@ -8,8 +8,8 @@ betrays all but a clean cut at its end and a book that its holder wrote anew as 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from gateway.errors import AuthenticationError
@@ -36,11 +36,18 @@ class Finding:
     party: Station | None
     """Whose book or whose word it is; None: unknown."""
     entry: int | None
-    """The first entry of that party's book that is wrong, or behind which something is missing."""
+    """The first entry of that party's book that is wrong, or where one is missing."""
     sentence: str
     act_id: ActId | None = None
     proof: str | None = None
     """What proves it to a third party; None: nothing but the book itself."""
+    until: int | None = None
+    """Where only a stretch is known: `entry` to this."""
+
+    @property
+    def place(self) -> int:
+        """To sort by: what is known exactly comes before the stretch that encloses it."""
+        return self.until or self.entry or 0
 
 
 @dataclass(slots=True)
@@ -70,17 +77,30 @@ class Book:
         """The number of the last entry."""
         return len(self.hashes)
 
+    def has(self, head: Vouched) -> bool:
+        """Whether its entry is as vouched for; a missing one is told otherwise."""
+        if head.number > self.count:
+            return False
+        found = self.hashes[head.number - 1]
+        return found is None or found[: len(head.hash)] == head.hash
+
     def find(self, finding: Finding) -> None:
         self.finding_count += 1
         if len(self.findings) < FINDING_COUNT_MAX:
             self.findings.append(finding)
 
     def accuse(
-        self, code: str, entry: int | None, problem: str, act_id: ActId | None = None
+        self,
+        code: str,
+        entry: int | None,
+        problem: str,
+        act_id: ActId | None = None,
+        until: int | None = None,
     ) -> None:
         """A finding against this book."""
         where = self.label if entry is None else f"{self.label}: entry {entry}"
-        self.find(Finding(code, self.owner, entry, f"{where} {problem}", act_id))
+        sentence = f"{where} {problem}"
+        self.find(Finding(code, self.owner, entry, sentence, act_id, until=until))
 
 
 class BookAudit:
@@ -109,12 +129,13 @@ class BookAudit:
             book.owner = _owner_by_lines(book)
         if book.owner is not None:
             _check_own_acts(book, book.owner)
+            check_heads(book, vouched_alone(book))
         # The owner may have become known after the first of them.
         book.findings = [
-            finding if finding.party is not None else _of(finding, book.owner)
+            finding if finding.party is not None else replace(finding, party=book.owner)
             for finding in book.findings
         ]
-        book.findings.sort(key=lambda finding: finding.entry or 0)
+        book.findings.sort(key=lambda finding: finding.place)
         for station, count in sorted(book.unchecked.items()):
             book.notes.append(
                 f"{book.label}: {count} acts of station {station} were not checked; give its card"
@@ -204,43 +225,80 @@ class BookAudit:
             book.accuse("head", None, f"is of station {book.owner}, its head of {card.name}")
             return
         book.head = head
-        check_head(book, head.number, head.hash, said_by=f"the head signed by {card.name}")
 
 
-def check_head(book: Book, number: int, entry_hash: bytes, *, said_by: str) -> bool:
-    """Whether the book is as someone said that it was at entry `number`; a finding if not."""
-    if number > book.count:
-        book.find(
-            Finding(
-                "cut",
-                book.owner,
-                book.count + 1,
-                f"{book.label}: entries {book.count + 1} to {number} were cut off its end:"
-                f" {said_by} has them",
-                proof=said_by,
+@dataclass(frozen=True, slots=True)
+class Vouched:
+    """What a station signed of its own book."""
+
+    number: int
+    hash: bytes
+    said_by: str
+    """For people: by which act, or that it is the head beside the book."""
+
+
+def check_heads(
+    book: Book, vouched: Sequence[Vouched], kept_elsewhere: Sequence[Vouched] = ()
+) -> None:
+    """Whether the book is as its owner signed that it was; one finding for what is not.
+
+    The last head that holds and the first that does not enclose the first entry written anew. Of
+    those that hold, count what is `kept_elsewhere`, if anything is: the holder may sign others.
+    """
+    for head in sorted(vouched, key=lambda head: head.number):
+        if head.number > book.count:
+            end = book.count + 1
+            sentence = (
+                f"entries {end} to {head.number} were cut off its end: {head.said_by} has them"
             )
-        )
-        return False
-    found = book.hashes[number - 1]
-    if found is not None and found[: len(entry_hash)] != entry_hash:
-        book.find(
-            Finding(
-                "rewritten",
-                book.owner,
-                number,
-                f"{book.label}: entry {number} or one before it was written anew: {said_by} has"
-                " another hash of it",
-                proof=said_by,
+            book.find(
+                Finding("cut", book.owner, end, f"{book.label}: {sentence}", proof=head.said_by)
             )
+            return
+        if not book.has(head):
+            held = [one.number for one in kept_elsewhere or vouched if book.has(one)]
+            good = max((number for number in held if number < head.number), default=0)
+            which = f"entry {head.number}"
+            if good + 1 < head.number:
+                which = f"one or more of entries {good + 1} to {head.number}"
+            sentence = f"{which} written anew: {head.said_by} has another hash of {head.number}"
+            book.find(
+                Finding(
+                    "rewritten",
+                    book.owner,
+                    good + 1,
+                    f"{book.label}: {sentence}",
+                    proof=head.said_by,
+                    until=head.number,
+                )
+            )
+            return
+
+
+def vouched_alone(book: Book) -> list[Vouched]:
+    """What this book itself has of its owner's signature under its state."""
+    assert book.owner is not None
+    vouched = own_heads(book, book.owner)
+    if book.head is not None:
+        said_by = f"the head signed by station {book.owner}"
+        vouched.append(Vouched(book.head.number, book.head.hash, said_by))
+    return vouched
+
+
+def own_heads(book: Book, owner: Station) -> list[Vouched]:
+    """What a station signed of its own book in the acts that a book holds."""
+    return [
+        Vouched(
+            line.bonds.witness.head.number,
+            line.bonds.witness.head.hash,
+            f"countersign {act_id} signed by station {owner}, entry {number} of {book.label}",
         )
-        return False
-    return True
-
-
-def _of(finding: Finding, owner: Station | None) -> Finding:
-    return Finding(
-        finding.code, owner, finding.entry, finding.sentence, finding.act_id, finding.proof
-    )
+        for (originator, _), acts in book.lines.items()
+        if originator == owner
+        for act_id, entries in acts.items()
+        for number, line in entries
+        if line.bonds is not None and line.bonds.witness is not None
+    ]
 
 
 def _owner_by_lines(book: Book) -> Station | None:
@@ -281,6 +339,7 @@ def _check_dense(book: Book, owner: Station, epoch: Epoch, numbers: dict[Serial,
                 last_entry + 1,
                 f"or one up to {number} should be act {missing}: its serial is left out",
                 missing,
+                number,
             )
         if number < last_entry:
             book.accuse(
@@ -305,6 +364,7 @@ def _check_joint(
                 f"or one up to {number} should be act {missing}: entry {number} names it as the"
                 f" last before it, and the book has {last} of that epoch",
                 missing,
+                number,
             )
     elif before[last] > number:
         book.accuse("order", number, f"holds act {act_id}, before the one that it names as earlier")

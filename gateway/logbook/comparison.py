@@ -6,11 +6,23 @@ act that the far side shows to have had must stand there too. A machine receipt 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Final
 
-from gateway.logbook.audit import Book, Finding
+from gateway.logbook.audit import (
+    FINDING_COUNT_MAX,
+    Book,
+    Finding,
+    check_heads,
+    own_heads,
+    vouched_alone,
+)
 from gateway.logbook.examine import Line
-from gateway.model import ActId, Station
+from gateway.model import ActId, Epoch, Station
+
+_FAR_HASH_SIZE: Final = 16
+"""Octets of a hash in a countersign's words about the far book."""
 
 Entries = list[tuple[int, Line]]
 Acts = dict[ActId, Entries]
@@ -24,6 +36,13 @@ class Comparison:
     notes: list[str] = field(default_factory=list)
     shared_count: int = 0
     """Acts that stand in both, alike."""
+    finding_count: int = 0
+    """Of all; twice `FINDING_COUNT_MAX` are told."""
+
+    def has_room(self) -> bool:
+        """Count a finding; whether it is to be told."""
+        self.finding_count += 1
+        return self.finding_count <= 2 * FINDING_COUNT_MAX
 
 
 def compare(one: Book, other: Book) -> Comparison:
@@ -36,7 +55,8 @@ def compare(one: Book, other: Book) -> Comparison:
         assert mine.owner is not None
         assert theirs.owner is not None
         _compare_direction(mine, theirs, found)
-    found.findings.sort(key=lambda finding: finding.entry or 0)
+        _compare_heads(mine, theirs, found)
+    found.findings.sort(key=lambda finding: finding.place)
     return found
 
 
@@ -62,7 +82,7 @@ def _compare_direction(author: Book, reader: Book, found: Comparison) -> None:
             _not_in_author(author, reader, act_id, entries, found)
         else:
             _judge_both(author, reader, act_id, (said[act_id], entries), found)
-    witnesses = _references_of(reader.owner, author, reader)
+    witnesses = _shown_by(reader.owner, said, author, reader)
     pending: list[ActId] = []
     for act_id, entries in said.items():
         if act_id in heard:
@@ -82,8 +102,9 @@ def _not_in_author(
     author: Book, reader: Book, act_id: ActId, entries: Entries, found: Comparison
 ) -> None:
     number, line = entries[0]
-    if not line.is_proven:
-        return  # said of the reader's book already: nothing proves that the author said it
+    # Where nothing proves that the author said it, the reader's book is accused already.
+    if not line.is_proven or not found.has_room():
+        return
     place = _place_of(author, act_id)
     found.findings.append(
         Finding(
@@ -121,8 +142,8 @@ def _judge_both(
             found.shared_count += 1
             continue
         is_proven = line.is_proven and any(own.is_proven for _, own in said)
-        if not is_proven:
-            # The side whose copy nobody signed is accused by its own book already.
+        # The side whose copy nobody signed is accused by its own book already.
+        if not is_proven or not found.has_room():
             continue
         found.findings.append(
             Finding(
@@ -140,6 +161,8 @@ def _judge_both(
 def _not_in_reader(
     author: Book, reader: Book, act_id: ActId, entries: Entries, witness: str, found: Comparison
 ) -> None:
+    if not found.has_room():
+        return
     place = _place_in_reader(author, reader, act_id)
     found.findings.append(
         Finding(
@@ -167,16 +190,70 @@ def _place_in_reader(author: Book, reader: Book, act_id: ActId) -> int:
     return max(before, default=0) + 1
 
 
-def _references_of(owner: Station, *books: Book) -> dict[ActId, str]:
-    """Acts of the far side that a station's own signed acts name: it had them."""
+def _shown_by(owner: Station, said: Acts, *books: Book) -> dict[ActId, str]:
+    """Acts of the far side which a station's own signed acts show that it had: by which act."""
     shown: dict[ActId, str] = {}
+    until: dict[Epoch, tuple[int, str]] = {}
     for book in books:
-        for (originator, _), acts in book.lines.items():
-            if originator != owner:
-                continue
-            for act_id, entries in acts.items():
-                for _, line in entries:
-                    reference = line.bonds.reference if line.bonds and line.is_proven else None
-                    if reference is not None and reference.originator != owner:
-                        shown.setdefault(reference, f"its act {act_id}")
+        for act_id, line in _signed_by(owner, book):
+            assert line.bonds is not None
+            reference = line.bonds.reference
+            if reference is not None and reference.originator != owner:
+                shown.setdefault(reference, f"its act {act_id}")
+            for received in line.bonds.witness.received if line.bonds.witness else ():
+                epoch = Epoch(received.epoch)
+                if received.serial > until.get(epoch, (0, ""))[0]:
+                    until[epoch] = (received.serial, f"its countersign {act_id}")
+    for act_id in said:
+        serial, countersign = until.get(act_id.epoch, (0, ""))
+        if act_id.serial <= serial:
+            shown.setdefault(act_id, countersign)
     return shown
+
+
+def _signed_by(owner: Station, book: Book) -> Iterator[tuple[ActId, Line]]:
+    """Acts of a station in a book that its signature proves and that can be read."""
+    for (originator, _), acts in book.lines.items():
+        if originator != owner:
+            continue
+        for act_id, entries in acts.items():
+            for _, line in entries:
+                if line.bonds is not None:
+                    yield act_id, line
+
+
+def _compare_heads(author: Book, reader: Book, found: Comparison) -> None:
+    """The author's book against what it signed of it, as the reader's book has kept that."""
+    assert author.owner is not None
+    assert reader.owner is not None
+    kept = own_heads(reader, author.owner)
+    own = [*vouched_alone(author), *kept]
+    before = Book(
+        author.label, author.owner, author.hashes, head=author.head, line_count=author.line_count
+    )
+    check_heads(before, own, kept)
+    known = [(finding.code, finding.entry, finding.until) for finding in author.findings]
+    for finding in before.findings:
+        # What the book alone shows is told with it; a witness may place it better.
+        if (finding.code, finding.entry, finding.until) not in known and found.has_room():
+            found.findings.append(finding)
+    vouched = {(head.number, head.hash[:_FAR_HASH_SIZE]) for head in own}
+    for act_id, line in _signed_by(reader.owner, reader):
+        assert line.bonds is not None
+        far = line.bonds.witness.far_head if line.bonds.witness else None
+        if far is None or far in vouched:
+            continue
+        entry_hash = author.hashes[far.number - 1] if far.number <= author.count else None
+        if entry_hash is None or entry_hash[:_FAR_HASH_SIZE] == far.hash or not found.has_room():
+            continue
+        found.findings.append(
+            Finding(
+                "unfounded_claim",
+                reader.owner,
+                None,
+                f"{reader.label}: countersign {act_id} says a hash of entry {far.number} of"
+                f" {author.label} which that book has not, and nothing that station"
+                f" {author.owner} signed has it",
+                act_id,
+            )
+        )

@@ -15,9 +15,14 @@ from gateway.wire.canonical import unpack_id
 from gateway.wire.compression import decompress
 from gateway.wire.items import HelloKey, ItemType
 from gateway.wire.limits import LANGUAGES
-from gateway.wire.notice import CODE_ANSWER, CODE_VOID, Key
+from gateway.wire.notice import CODE_ANSWER, CODE_COUNTERSIGN, CODE_VOID, Key
 
 _WIDTH: Final = 92
+_OTHER_CODES: Final = {
+    CODE_ANSWER: "answer",
+    CODE_VOID: "void",
+    CODE_COUNTERSIGN: "countersign",
+}
 _ESCAPES: Final = {'"': '\\"', "\\": "\\\\", "\n": "\\n"}
 
 
@@ -130,10 +135,7 @@ def _text_note(compressed: bytes) -> str:
 
 def _head_note(head: int) -> str:
     code, quality = divmod(head >> 4, 3)
-    if code in list(Kind):
-        name = Kind(code).name
-    else:
-        name = {CODE_ANSWER: "answer", CODE_VOID: "void"}.get(code, "unknown")
+    name = Kind(code).name if code in list(Kind) else _OTHER_CODES.get(code, "unknown")
     words = [name, Precedence(head >> 2 & 3).name, Operation(head & 3).name]
     return ", ".join([*words, f"time {TimeQuality(quality).name}"])
 

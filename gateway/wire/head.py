@@ -25,7 +25,16 @@ from gateway.model import (
 )
 from gateway.wire.canonical import as_uint, load_kept_map, load_map, unpack_id
 from gateway.wire.limits import ACT_NESTING_MAX, LIFETIME_DEFAULT_MIN, UINT16_MAX, UINT32_MAX
-from gateway.wire.notice import CODE_ANSWER, CODE_VOID, HEAD_MAX, Key, read_phrase
+from gateway.wire.notice import (
+    CODE_ANSWER,
+    CODE_COUNTERSIGN,
+    CODE_VOID,
+    HEAD_MAX,
+    Key,
+    Witness,
+    read_phrase,
+    read_witness,
+)
 
 # Indexed by their numbers: calling an enumeration takes five times as long.
 _KINDS: Final = tuple(Kind)
@@ -72,7 +81,12 @@ class VoidHead(NamedTuple):
     precedence: Precedence
 
 
-ActHead = NoticeHead | AnswerHead | VoidHead
+class CountersignHead(NamedTuple):
+    id: ActId
+    precedence: Precedence
+
+
+ActHead = NoticeHead | AnswerHead | VoidHead | CountersignHead
 
 
 def head_of(notice: Notice) -> NoticeHead:
@@ -111,6 +125,8 @@ def read_head(octets: bytes, act_id: ActId, *, to: Station) -> ActHead:
         raise DecodeError(f"the act that was kept as {act_id} has another id")
     if code == CODE_VOID:
         return VoidHead(act_id, precedence)
+    if code == CODE_COUNTERSIGN:
+        return CountersignHead(act_id, precedence)
     own = fields.get(Key.OWN_REFERENCE)
     theirs = fields.get(Key.THEIR_REFERENCE)
     reference = None
@@ -163,6 +179,8 @@ class Bonds(NamedTuple):
     previous: Previous | None
     """Of the first act of an epoch: the last one before it."""
     is_void: bool
+    witness: Witness | None
+    """Of a countersign."""
 
 
 def read_bonds(octets: bytes, *, originator: Station, to: Station) -> Bonds:
@@ -175,9 +193,11 @@ def read_bonds(octets: bytes, *, originator: Station, to: Station) -> Bonds:
     elif theirs is not None:
         reference = _act_id(to, theirs)
     previous = fields.get(Key.PREVIOUS)
+    code = (as_uint(fields.get(Key.HEAD), UINT32_MAX, "head") >> 4) // 3
     return Bonds(
         _act_id(originator, fields.get(Key.ID)),
         reference,
         None if previous is None else Previous(*unpack_id(previous, "previous")),
-        (as_uint(fields.get(Key.HEAD), UINT32_MAX, "head") >> 4) // 3 == CODE_VOID,
+        code == CODE_VOID,
+        read_witness(fields) if code == CODE_COUNTERSIGN else None,
     )

@@ -1,4 +1,4 @@
-"""Acts as octets: the canonical map of `gateway.cddl` <-> `Notice`, `Answer`, `Void`.
+"""Acts as octets: the canonical map of `gateway.cddl` <-> a value of `model.Act`.
 
 Originator and addressee are not in the octets: the frame's kid names the originator, and the
 external AAD of the signature binds both. The key generation is not bound by the signature (an act
@@ -8,15 +8,18 @@ signed before a rotation verifies after it); the frame's external AAD binds it.
 from __future__ import annotations
 
 import enum
-from typing import Final, assert_never
+from typing import Final, NamedTuple, assert_never
 
 from gateway.errors import DecodeError, FieldError
 from gateway.model import (
+    RECEIVED_COUNT_MAX,
     Act,
     ActId,
     Altitude,
     Answer,
     AnswerCode,
+    BookHead,
+    Countersign,
     Epoch,
     Kind,
     Notice,
@@ -59,7 +62,7 @@ from gateway.wire.limits import (
 
 
 class Key(enum.IntEnum):
-    """The critical keys of an act; 15 is reserved."""
+    """The critical keys of an act."""
 
     HEAD = 0
     ID = 1
@@ -76,12 +79,17 @@ class Key(enum.IntEnum):
     RELEASED_BY = 12
     ANSWER = 13
     PREVIOUS = 14
+    WITNESS = 15
 
 
 CODE_ANSWER: Final = 12
 CODE_VOID: Final = 13
-HEAD_MAX: Final = ((CODE_VOID * 3 + 2) * 4 + 3) * 4 + 3
+CODE_COUNTERSIGN: Final = 14
+HEAD_MAX: Final = ((CODE_COUNTERSIGN * 3 + 2) * 4 + 3) * 4 + 3
 
+_HASH_SIZE: Final = 32
+_FAR_HASH_SIZE: Final = 16
+_NO_HEAD: Final = BookHead(0, b"")
 _POINT_SIZE: Final = 7
 _RADIUS_SIZE: Final = 2
 _ALTITUDE_SIZE: Final = 4
@@ -97,7 +105,7 @@ def encode_act(act: Act) -> bytes:
     A text goes compressed where that is shorter. What was received stays as it was received: its
     text may have the other form, or another dictionary, so never make its octets anew from here.
     """
-    body = None if isinstance(act, Void) else act.body
+    body = act.body if isinstance(act, Notice | Answer) else None
     return _encode(act, _text_form(body) if isinstance(body, Text) else None)
 
 
@@ -114,6 +122,8 @@ def _encode(act: Act, text_form: str | bytes | None) -> bytes:
             code, fields = CODE_ANSWER, _answer_fields(act)
         case Void():
             code, fields = CODE_VOID, {}
+        case Countersign():
+            code, fields = CODE_COUNTERSIGN, {Key.WITNESS: _encode_witness(act)}
         case _:
             assert_never(act)
     if text_form is not None:
@@ -168,6 +178,12 @@ def _answer_fields(answer: Answer) -> dict[int, object]:
         _put_language(fields, answer.body)
     _put_role(fields, answer.released_by)
     return fields
+
+
+def _encode_witness(act: Countersign) -> list[object]:
+    far = act.far_head or _NO_HEAD
+    received = [pack_id(until.epoch, until.serial) for until in act.received]
+    return [*act.head, *far, received]
 
 
 def _put_language(fields: dict[int, object], body: Text) -> None:
@@ -283,8 +299,8 @@ def _build_act(fields: dict[int, object], originator: Station, to: Station) -> A
             previous=previous,
             extensions=extensions,
         )
-    if code == CODE_VOID:
-        return Void(
+    if code in (CODE_VOID, CODE_COUNTERSIGN):
+        bare = Void(
             id=act_id,
             to=to,
             precedence=precedence,
@@ -294,6 +310,7 @@ def _build_act(fields: dict[int, object], originator: Station, to: Station) -> A
             previous=previous,
             extensions=extensions,
         )
+        return bare if code == CODE_VOID else _countersign(bare, read_witness(fields))
     return Notice(
         id=act_id,
         to=to,
@@ -317,6 +334,47 @@ def _build_act(fields: dict[int, object], originator: Station, to: Station) -> A
         released_by=_decode_role(fields),
         previous=previous,
         extensions=extensions,
+    )
+
+
+def _countersign(bare: Void, witness: Witness) -> Countersign:
+    return Countersign(
+        id=bare.id,
+        to=bare.to,
+        precedence=bare.precedence,
+        operation=bare.operation,
+        created=bare.created,
+        time_quality=bare.time_quality,
+        head=witness.head,
+        far_head=witness.far_head,
+        received=witness.received,
+        previous=bare.previous,
+        extensions=bare.extensions,
+    )
+
+
+class Witness(NamedTuple):
+    """What a countersign says of both log books."""
+
+    head: BookHead
+    far_head: BookHead | None
+    received: tuple[Previous, ...]
+
+
+def read_witness(fields: dict[int, object]) -> Witness:
+    """That of a map with key 15. Raises `DecodeError`."""
+    number, entry_hash, far_number, far_hash, until = as_array(
+        fields.get(Key.WITNESS), "witness", low=5, high=5
+    )
+    received = as_array(until, "received", low=0, high=RECEIVED_COUNT_MAX)
+    head = BookHead(as_uint(number, UINT32_MAX, "number", low=1), as_octets(entry_hash, "hash"))
+    far = BookHead(as_uint(far_number, UINT32_MAX, "far number"), as_octets(far_hash, "far hash"))
+    if len(head.hash) != _HASH_SIZE or (far != _NO_HEAD and len(far.hash) != _FAR_HASH_SIZE):
+        raise DecodeError("a hash of the witness has another size")
+    return Witness(
+        head,
+        None if far == _NO_HEAD else far,
+        tuple([Previous(*unpack_id(packed, "received")) for packed in received]),
     )
 
 

@@ -19,7 +19,7 @@ from gateway.logbook.entry import Entry, decode_entry, encode_entry
 from gateway.logbook.examine import examine
 from gateway.logbook.head import decode_head, encode_head, sign_head
 from gateway.logbook.segment import encode_record, read_records
-from gateway.model import LinkName, Precedence, Station, Text, Void
+from gateway.model import Countersign, LinkName, Precedence, Station, Text, Void
 from gateway.security.expand import compress_act, compress_frame, expand_act, expand_frame
 from gateway.security.seal import seal_frame
 from gateway.wire.byte_stream import ENCODED_SIZE_MAX, StreamDecoder, encode_stream
@@ -41,7 +41,7 @@ def read_act(octets: bytes) -> None:
     """Read; what is read has these octets and no other, but for the form of its text."""
     act = decode_act(octets, originator=NORTH, to=SOUTH)
     written = encode_act(act)
-    if isinstance(act, Void) or not isinstance(act.body, Text):
+    if isinstance(act, Void | Countersign) or not isinstance(act.body, Text):
         assert written == octets
     assert decode_act(written, originator=NORTH, to=SOUTH) == act
 
@@ -94,7 +94,7 @@ READERS: tuple[Callable[[bytes], None], ...] = (
 def read_plain_act(octets: bytes) -> None:
     """As `read_act`; that a text is written in one form is left to the target `text`."""
     act = decode_act(octets, originator=NORTH, to=SOUTH)
-    if isinstance(act, Void) or not isinstance(act.body, Text):
+    if isinstance(act, Void | Countersign) or not isinstance(act.body, Text):
         assert encode_act(act) == octets
 
 
@@ -117,7 +117,10 @@ def _decoder_seeds() -> list[bytes]:
     frames = _sealed()
     acts = [
         _encode(
-            act, None if isinstance(act, Void) or not isinstance(act.body, Text) else act.body.text
+            act,
+            None
+            if isinstance(act, Void | Countersign) or not isinstance(act.body, Text)
+            else act.body.text,
         )
         for act in ACTS.values()
     ]
@@ -144,7 +147,7 @@ def _text() -> Iterator[Take]:
 
 
 def _text_seeds() -> list[bytes]:
-    texts = [act.body for act in ACTS.values() if not isinstance(act, Void)]
+    texts = [act.body for act in ACTS.values() if not isinstance(act, Void | Countersign)]
     coded = [compress(body.text, body.language) for body in texts if isinstance(body, Text)]
     return [octets for octets in coded if octets is not None]
 

@@ -6,8 +6,16 @@ import pytest
 from hypothesis import given
 
 from gateway.errors import DecodeError
-from gateway.model import Act, ActId, Answer, Epoch, Notice, Serial, Station
-from gateway.wire.head import AnswerHead, NoticeHead, VoidHead, head_of, read_head
+from gateway.model import Act, ActId, Answer, Countersign, Epoch, Notice, Serial, Station
+from gateway.wire.head import (
+    AnswerHead,
+    CountersignHead,
+    NoticeHead,
+    VoidHead,
+    head_of,
+    read_bonds,
+    read_head,
+)
 from gateway.wire.notice import encode_act
 from tests.property.wire_strategies import acts
 
@@ -21,6 +29,10 @@ def test_a_head_is_that_of_the_whole_act(act: Act) -> None:
         assert isinstance(head, NoticeHead)
     elif isinstance(act, Answer):
         assert head == AnswerHead(act.id, act.precedence, act.reference, act.code)
+    elif isinstance(act, Countersign):
+        assert head == CountersignHead(act.id, act.precedence)
+        bonds = read_bonds(encode_act(act), originator=act.id.originator, to=act.to)
+        assert bonds.witness == (act.head, act.far_head, act.received)
     else:
         assert head == VoidHead(act.id, act.precedence)
 

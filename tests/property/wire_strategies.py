@@ -8,11 +8,14 @@ from pathlib import Path
 from hypothesis import strategies as st
 
 from gateway.model import (
+    RECEIVED_COUNT_MAX,
     Act,
     ActId,
     Altitude,
     Answer,
     AnswerCode,
+    BookHead,
+    Countersign,
     Epoch,
     Extensions,
     Kind,
@@ -145,7 +148,7 @@ def acts(draw: st.DrawFn) -> Act:
     precedence, operation = draw(st.sampled_from(Precedence)), draw(st.sampled_from(Operation))
     quality, role = draw(st.sampled_from(TimeQuality)), draw(st.sampled_from(Role))
     utc = None if created is None else UtcTime(created)
-    shape = draw(st.sampled_from(("notice", "notice", "answer", "void")))
+    shape = draw(st.sampled_from(("notice", "notice", "answer", "void", "countersign")))
     if shape == "void":
         return Void(
             id=act_id,
@@ -154,6 +157,25 @@ def acts(draw: st.DrawFn) -> Act:
             operation=operation,
             created=utc,
             time_quality=quality,
+            previous=previous,
+            extensions=draw(extensions()),
+        )
+    if shape == "countersign":
+        far = st.builds(BookHead, st.integers(1, 2**32 - 1), st.binary(min_size=16, max_size=16))
+        return Countersign(
+            id=act_id,
+            to=SOUTH,
+            precedence=precedence,
+            operation=operation,
+            created=utc,
+            time_quality=quality,
+            head=BookHead(
+                draw(st.integers(1, 2**32 - 1)), draw(st.binary(min_size=32, max_size=32))
+            ),
+            far_head=draw(st.none() | far),
+            received=tuple(
+                draw(st.lists(st.builds(Previous, uint16, uint16), max_size=RECEIVED_COUNT_MAX))
+            ),
             previous=previous,
             extensions=draw(extensions()),
         )

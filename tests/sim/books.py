@@ -13,10 +13,12 @@ from gateway.logbook.entry import Entry, decode_entry, encode_entry
 from gateway.logbook.examine import Cards, examine
 from gateway.logbook.head import SignedHead, sign_head
 from gateway.logbook.segment import Record, blocks, encode_record
-from gateway.model import AnswerCode, Kind, NoticeDraft, Station
+from gateway.model import AnswerCode, BookHead, Countersign, Kind, NoticeDraft, Station
 from gateway.security.cards import Card, StationKeys
+from gateway.security.signature import sign_act
 from gateway.sim.world import Post, World
 from gateway.store.base import LogRow
+from gateway.wire.notice import decode_act, encode_act
 from tests.sim.scenes import MINUTE, SECOND, draft, line
 
 Records = list[Record]
@@ -96,6 +98,25 @@ def chained(entries: Sequence[Entry]) -> Records:
         octets = encode_entry(replace(entry, number=number))
         previous = next_hash(previous, octets)
         records.append(Record(number, octets, previous, 1))
+    return records
+
+
+def resigned(entries: Sequence[Entry], keys: StationKeys, to: Station) -> Records:
+    """The best that a holder of the station's key can do: own countersigns fit the new book too."""
+    records: Records = []
+    for entry in entries:
+        act_id, made = entry.act_id, entry
+        if entry.octets is not None and act_id is not None and act_id.originator == keys.station:
+            act = decode_act(entry.octets, originator=keys.station, to=to)
+            if isinstance(act, Countersign):
+                number = min(act.head.number, len(records))
+                head = BookHead(number, records[number - 1].hash)
+                octets = encode_act(replace(act, head=head))
+                signature = sign_act(keys, octets, originator=keys.station, to=to)
+                made = replace(entry, octets=octets, signature=signature)
+        previous = records[-1].hash if records else GENESIS
+        octets = encode_entry(replace(made, number=len(records) + 1))
+        records.append(Record(len(records) + 1, octets, next_hash(previous, octets), 1))
     return records
 
 

@@ -9,6 +9,8 @@ import pytest
 from gateway.model import (
     Act,
     Altitude,
+    BookHead,
+    Countersign,
     Kind,
     Notice,
     Phrase,
@@ -53,6 +55,21 @@ def act_item(act: Act, age_s: int | None = 23) -> ActItem:
     return ActItem(age_s, encode_act(act), bytes(64))
 
 
+def widest_countersign() -> Countersign:
+    """The first act of an epoch, every number at its widest."""
+    act = values.ACTS["act-countersign"]
+    assert isinstance(act, Countersign)
+    top = Previous(0xFFFF, 0xFFFF)
+    return dataclasses.replace(
+        act,
+        id=act.id._replace(serial=Serial(1)),
+        head=BookHead(0xFFFF_FFFF, bytes(32)),
+        far_head=BookHead(0xFFFF_FFFF, bytes(16)),
+        received=(top, top, top, top),
+        previous=top,
+    )
+
+
 def test_full_has_every_optional_field() -> None:
     """The notice behind the budget of 198 leaves out no optional field but `previous`."""
     assert None not in [getattr(values.FULL, field) for field in FULL_FIELDS]
@@ -74,6 +91,7 @@ def test_full_has_every_optional_field() -> None:
         ("phrase, position, time", act_item(values.PHRASE), 125),
         ("every optional field, 60 octets of text", act_item(values.FULL), 160),
         ("the same, of text that does not compress", act_item(HARD), 198),
+        ("countersign, both heads, two epochs", act_item(values.ACTS["act-countersign"]), 172),
         ("machine receipt", values.ITEMS["receipt"], 22),
         ("beat", values.ITEMS["beat"], 24),
     ],
@@ -87,8 +105,8 @@ def test_a_frame_keeps_its_budget(what: str, item: Item, goal: int) -> None:
 
 @pytest.mark.parametrize(
     "act",
-    [values.CHECK, values.ANSWER, values.PHRASE, values.FULL, HARD],
-    ids=["check", "answer", "phrase", "full", "hard"],
+    [values.CHECK, values.ANSWER, values.PHRASE, values.FULL, HARD, widest_countersign()],
+    ids=["check", "answer", "phrase", "full", "hard", "countersign"],
 )
 def test_everything_fits_a_radio_late_in_a_run(act: Act) -> None:
     """With a 2-octet partial IV and an age up to 255 s all of it still fits one radio frame."""

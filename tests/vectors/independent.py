@@ -199,7 +199,7 @@ def _words(text: str) -> list[str]:
 
 CODES = _words(
     "NOTIFY REPORT WARNING QUERY REQUEST ASSURE UPDATE CANCEL CHECK LINE_STATE HANDOVER SERVICE "
-    "answer void"
+    "answer void countersign"
 )
 PRECEDENCES = ["FLASH", "IMMEDIATE", "PRIORITY", "ROUTINE"]
 LIFETIMES = [120, 240, 720, 1440]
@@ -227,6 +227,12 @@ def read_act(octets: bytes) -> dict[str, Any]:
         "extensions": {key: fields[key] for key in fields if key > 15},
     }
     if code == 13:
+        return said
+    if code == 14:
+        number, entry_hash, far_number, far_hash, received = fields[15]
+        said["head"] = (number, entry_hash)
+        said["far_head"] = (far_number, far_hash) if far_number else None
+        said["received"] = [divmod(until, 65536) for until in received]
         return said
     said["released_by"] = ROLES[fields.get(12, 1)]
     said["own_reference"] = divmod(fields[5], 65536) if 5 in fields else None

@@ -10,7 +10,7 @@ from typing import Any
 import pycddl
 import pytest
 
-from gateway.model import Act, ActId, Answer, Notice, Phrase, Text, Void
+from gateway.model import Act, ActId, Answer, Countersign, Notice, Phrase, Text, Void
 from gateway.security.cards import card_text, fingerprint_words, parse_card
 from gateway.security.expand import compress_act, compress_frame, expand_frame, open_captured
 from gateway.security.seal import seal_frame
@@ -180,6 +180,13 @@ def said(act: Act) -> dict[str, Any]:
     }
     if isinstance(act, Void):
         return words | {"code": "void"}
+    if isinstance(act, Countersign):
+        return words | {
+            "code": "countersign",
+            "head": tuple(act.head),
+            "far_head": None if act.far_head is None else tuple(act.far_head),
+            "received": [tuple(dataclasses.astuple(until)) for until in act.received],
+        }
     is_own = act.reference is not None and act.reference.originator == act.id.originator
     body = act.body
     words |= {

@@ -31,7 +31,7 @@ def every_vector() -> dict[str, tuple[str | None, bytes, str | None]]:
     found: dict[str, tuple[str | None, bytes, str | None]] = {}
     for name, act in values.ACTS.items():
         octets = encode_act(act)
-        rule = {"Notice": "notice", "Answer": "answer", "Void": "void"}[type(act).__name__]
+        rule = type(act).__name__.lower()
         found[name] = (rule, octets, diagnose(load(octets)))
     for name, item in values.ITEMS.items():
         octets = encode_items([item])

@@ -6,10 +6,11 @@ puts it into `.venv-fuzz`. New inputs that reach more are kept there too, betwee
 
 from __future__ import annotations
 
-import atexit
 import contextlib
+import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import Final
 
@@ -34,9 +35,12 @@ def fuzz_by_coverage(
         "-verbosity=0", "-timeout=60", "-rss_limit_mb=4096", f"-artifact_prefix={found}/",
     ]  # fmt: skip
     log = LIBRARIES / f"{target.name}.log"
-    with log.open("w") as stream:
-        ended = subprocess.run(command, check=False, stderr=stream).returncode
+    # libFuzzer ends the process at once, so what it leaves in a folder is removed here.
+    with log.open("w") as stream, tempfile.TemporaryDirectory() as folder:
+        environment = os.environ | {"TMPDIR": folder}
+        ended = subprocess.run(command, check=False, stderr=stream, env=environment).returncode
     if ended == 0:
+        print(f"{target.name}: no finding", flush=True)
         return True
     # An exception was told by the process itself; what ended all of it (memory, time) is told here.
     for artifact in sorted([*found.glob("oom-*"), *found.glob("timeout-*")]):
@@ -53,11 +57,8 @@ def _run(name: str, arguments: list[str]) -> None:
     with atheris.instrument_imports(include=["gateway"]):
         from tests.fuzz.targets import TARGETS
     target, progress = TARGETS[name], Progress(TARGETS[name])
-    # libFuzzer ends the process itself: this is left by `atexit` alone.
-    stack = contextlib.ExitStack()
+    stack = contextlib.ExitStack()  # never left: libFuzzer ends the process
     take = stack.enter_context(target.prepare())
-    atexit.register(stack.close)
-    atexit.register(progress.tell, is_end=True)
 
     def run_one(octets: bytes) -> None:
         try:

@@ -35,6 +35,8 @@ T = TypeVar("T")
 
 _LINE: Final = 0
 _STATION: Final = 1
+_NEEDED: Final = frozenset({0, 1, 2, 4})
+_KNOWN: Final = frozenset(range(9))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,7 +120,7 @@ def decode_entry(octets: bytes) -> Entry:
 
 
 def _entry_of(document: object) -> Entry:
-    if not isinstance(document, dict) or not {0, 1, 2, 4} <= document.keys() <= set(range(9)):
+    if not isinstance(document, dict) or not _NEEDED <= document.keys() <= _KNOWN:
         raise DecodeError("the keys are not those of an entry")
     if document[1] not in (_LINE, _STATION):
         raise DecodeError("the kind of the entry is unknown")

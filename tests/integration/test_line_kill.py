@@ -11,6 +11,7 @@ from random import Random
 
 import pytest
 
+from gateway.cli.main import main
 from gateway.sim.bench.files import CABLE, RADIO, LineOptions
 from gateway.sim.bench.http_client import ApiUnreachableError
 from tests.integration.live_line import LiveLine, live_line
@@ -145,7 +146,7 @@ async def until_rogered(states: Listener, names: list[str]) -> set[str]:
 @pytest.mark.timeout(300)
 async def test_fifty_kills_lose_and_double_nothing(tmp_path: Path) -> None:
     """Broker, radio (cable as alternate), broker, button: each notice comes in under one id only,
-    and each ends as ROGER at its originator. 100 s on two busy cores: the
+    and each ends as ROGER at its originator; the log books of both sides agree. 100 s on two busy cores: the
     lives between 50 kills, then 2 s and more for each notice that waits for the button.
     """
     (near_folder := tmp_path / "near").mkdir()
@@ -185,3 +186,7 @@ async def test_fifty_kills_lose_and_double_nothing(tmp_path: Path) -> None:
             assert rogered == set.union(*ids.values())
             radio_count = sum(RADIO in one.frames for one in line.ledger.traffic.values())
             assert radio_count >= len(names) // 10, "the radio took part"
+            north, south = line.folder / "north", line.folder / "south"
+            words = ["log", "verify", north / "state", south / "state"]
+            words += ["--card", north / "SOUTH.card", "--card", south / "NORTH.card"]
+            assert await asyncio.to_thread(main, [str(word) for word in words]) == 0

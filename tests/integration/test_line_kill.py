@@ -146,8 +146,8 @@ async def until_rogered(states: Listener, names: list[str]) -> set[str]:
 @pytest.mark.timeout(300)
 async def test_fifty_kills_lose_and_double_nothing(tmp_path: Path) -> None:
     """Broker, radio (cable as alternate), broker, button: each notice comes in under one id only,
-    and each ends as ROGER at its originator; the log books of both sides agree. 100 s on two busy cores: the
-    lives between 50 kills, then 2 s and more for each notice that waits for the button.
+    and each ends as ROGER at its originator; the log books of both sides agree. 100 s on two busy
+    cores: the lives between 50 kills, then 2 s and more for each notice that waits for the button.
     """
     (near_folder := tmp_path / "near").mkdir()
     (far_folder := tmp_path / "far").mkdir()

@@ -7,6 +7,7 @@ signed head are right again.
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
 
 import pytest
@@ -154,6 +155,8 @@ def test_an_own_act_left_out_of_a_rebuilt_book(made: Line) -> None:
     index = index_of(made.books[NORTH], originator=NORTH)
     entries = entries_of(made.books[NORTH])
     lost = entries.pop(index).act_id
+    (first,) = judged(made, chained(entries), index, is_alone=True)
+    assert (first.code, first.act_id) == ("missing_act", lost)
     found = judged(made, chained(entries), index)
     assert {finding.party for finding in found} == {NORTH}
     assert {finding.act_id for finding in found} == {lost}
@@ -220,6 +223,44 @@ def test_own_acts_in_another_order_in_a_rebuilt_book(made: Line) -> None:
     entries[one], entries[two] = entries[two], entries[one]
     first = judged(made, chained(entries), one)[0]
     assert (first.code, first.party) == ("order", NORTH)
+
+
+def test_an_epoch_before_the_one_that_it_follows(made: Line) -> None:
+    """The first act of an epoch names the last of the epoch before: it stands behind that."""
+    entries = entries_of(made.books[NORTH])
+    own = [
+        index
+        for index, entry in enumerate(entries)
+        if entry.act_id is not None and entry.act_id.originator == NORTH
+    ]
+    first = next(
+        index
+        for before, index in itertools.pairwise(own)
+        if entries[index].act_id.epoch != entries[before].act_id.epoch  # type: ignore[union-attr]
+    )
+    last = own[own.index(first) - 1]
+    entries.insert(last, entries.pop(first))
+    found = judged(made, chained(entries), last, is_alone=True)
+    assert [finding.code for finding in found] == ["order"]
+    assert "names as earlier" in found[0].sentence
+
+
+def test_an_act_without_its_signature(made: Line) -> None:
+    """A line entry that nobody signed proves nothing and stands in no honest book."""
+    index = index_of(made.books[NORTH], originator=SOUTH)
+    entries = entries_of(made.books[NORTH])
+    entries[index] = replace(entries[index], signature=None)
+    first = judged(made, chained(entries), index, is_alone=True)[0]
+    assert (first.code, first.entry) == ("signature", index + 1)
+    assert "is not signed" in first.sentence
+
+
+def test_an_entry_further_behind_is_told_twice(made: Line) -> None:
+    """Missing where it belongs, and found where it does not."""
+    book = made.books[NORTH]
+    moved = [*book[:300], *book[301:600], book[300], *book[600:]]
+    found = audit(moved, made.cards, label="north").findings
+    assert {(one.code, one.entry) for one in found} >= {("missing_entry", 301), ("order", 301)}
 
 
 def test_an_act_under_an_id_that_is_not_its_own(made: Line) -> None:

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import dataclasses
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
 
@@ -15,6 +15,7 @@ from gateway.core.events import ButtonPressed, ButtonReleased
 from gateway.indicators.lamps import (
     Panel,
     Rhythm,
+    level_at,
     next_change,
     next_pattern_change,
     panel_document,
@@ -70,9 +71,14 @@ class Indicators:
         """What `_status` shows, whatever the engine does."""
         self._panel_until: Instant | None = None
         """When `_panel` may be another although the status is not; None: never."""
-        self._changed = asyncio.Event()
+        self._is_changed = False
+        self._woken: asyncio.Future[None] | None = None
+        """What `run` waits for between two edges."""
         self._board: Board | None = None
         self._shown: dict[str, bool] = {}
+        self._driven: Panel | None = None
+        """The panel that the pins have; between two panels only `_blinking` can change them."""
+        self._blinking: tuple[tuple[str, Rhythm], ...] = ()
 
     def show(self, status: Status) -> None:
         """Take the newest status; the pins follow in the next turn of the loop."""
@@ -81,7 +87,8 @@ class Indicators:
         self._draw_up(self._clock())
         # Most statuses change nothing here, and a wake-up costs more than the comparison.
         if (self._panel, self._panel_until) != before:
-            self._changed.set()
+            self._is_changed = True
+            self._wake()
 
     def panel(self) -> Panel:
         """Give the panel as it is now; all dark before the first status."""
@@ -148,6 +155,8 @@ class Indicators:
         if self._board is not None:
             self._board.close()
             self._board = None
+            self._shown.clear()
+            self._driven = None
 
     def _pins_socket(self, opened: OpenFactory) -> PinsSocket:
         from gateway.indicators.mock import drive_button
@@ -171,30 +180,61 @@ class Indicators:
     async def _drive(self) -> None:
         drawn: Panel | None = None
         while True:
-            self._changed.clear()
+            self._is_changed = False
             panel, wait_ms = self._refresh()
             if self._console and panel != drawn:
                 self._draw(panel)
             drawn = panel
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(None if wait_ms is None else wait_ms / 1000):
-                    await self._changed.wait()
+            await self._wait(wait_ms)
+
+    async def _wait(self, wait_ms: int | None) -> None:
+        """Until a status changes the panel, or so long; None: only the former."""
+        if self._is_changed:
+            return
+        loop = asyncio.get_running_loop()
+        self._woken = loop.create_future()
+        # `asyncio.timeout` cancels and restores the task: several times the work, at every edge.
+        timer = None if wait_ms is None else loop.call_later(wait_ms / 1000, self._wake)
+        try:
+            await self._woken
+        finally:
+            self._woken = None
+            if timer is not None:
+                timer.cancel()
+
+    def _wake(self) -> None:
+        if self._woken is not None and not self._woken.done():
+            self._woken.set_result(None)
 
     def _refresh(self) -> tuple[Panel, int | None]:
         """Set the pins to what they shall be now; give the milliseconds until the next change."""
         now = self._clock()
         panel = self._panel_at(now)
+        if panel != self._driven:
+            self._driven = panel
+            self._blinking = tuple(
+                (name, rhythm)
+                for name, rhythm in panel.rhythms()
+                if rhythm not in (Rhythm.OFF, Rhythm.STEADY)
+            )
+            self._set_all(panel_levels(panel, now).items())
+        else:
+            self._set_all((name, level_at(rhythm, now)) for name, rhythm in self._blinking)
         changes = [self._panel_until]
         if panel is not self._panel:  # The engine does not turn.
             changes.append(Instant(now + STUCK_CHECK_MS))
-        changes += [next_change(rhythm, now) for _, rhythm in panel.rhythms()]
-        if self._board is not None:
-            for name, is_lit in panel_levels(panel, now).items():
-                if self._shown.get(name) != is_lit:
-                    self._board.set(name, is_lit=is_lit)
-                    self._shown[name] = is_lit
+        changes += [next_change(rhythm, now) for _, rhythm in self._blinking]
         wait_ms = min((change - now for change in changes if change is not None), default=None)
         return panel, wait_ms
+
+    def _set_all(self, levels: Iterable[tuple[str, bool]]) -> None:
+        """Set the pins whose level is another than it was."""
+        if self._board is None:
+            return
+        for name, is_lit in levels:
+            if self._shown.get(name) != is_lit:
+                self._board.set(name, is_lit=is_lit)
+                self._shown[name] = is_lit
 
     def _draw(self, panel: Panel) -> None:
         from gateway.indicators.console import panel_views, render_plain

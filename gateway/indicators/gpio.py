@@ -59,7 +59,7 @@ class Board:
         try:
             with _no_fallback():
                 for name, pin in lamp_pins(pins, links).items():
-                    self._lamps[name] = gpiozero.DigitalOutputDevice(pin, pin_factory=factory)
+                    self._lamps[name] = gpiozero.OutputDevice(pin, pin_factory=factory)
                 # The press closes the contact to ground; this device class starts no thread.
                 self._button = gpiozero.DigitalInputDevice(
                     pins.button, pull_up=True, bounce_time=BOUNCE_S, pin_factory=factory

@@ -16,6 +16,7 @@ import contextlib
 import errno
 import os
 import termios
+from collections.abc import Callable
 from typing import Final, Protocol
 
 import serial
@@ -56,20 +57,38 @@ class SerialPort:
         """Came in and was not asked for yet."""
         self._loss: LinkLostError | None = None
         self._arrived: asyncio.Future[None] | None = None
+        self._is_enough: Callable[[], bool]
+        """What the read under way waits for."""
         self._is_watched = False
         """Whether the loop looks at the descriptor: from one read to the next, to save the work."""
 
     async def read(self) -> bytes:
-        while not self._octets:
-            if self._loss is not None:
-                raise self._loss
-            await self._wait()
+        await self._until(lambda: bool(self._octets))
         octets, self._octets = self._octets, b""
         return octets
 
-    async def _wait(self) -> None:
+    async def read_until(self, delimiter: bytes) -> bytes:
+        """Wait for a delimiter; all up to the last one, or 4096 octets that hold none.
+
+        One that comes first ends nothing: who waits is not woken for it, nor for half a frame.
+        """
+        await self._until(
+            lambda: self._octets.find(delimiter, 1) > 0 or len(self._octets) >= READ_SIZE
+        )
+        size = self._octets.rfind(delimiter, 1) + 1 or len(self._octets)
+        octets, self._octets = self._octets[:size], self._octets[size:]
+        return octets
+
+    async def _until(self, is_enough: Callable[[], bool]) -> None:
+        while not is_enough():
+            if self._loss is not None:
+                raise self._loss
+            await self._wait(is_enough)
+
+    async def _wait(self, is_enough: Callable[[], bool]) -> None:
         loop = asyncio.get_running_loop()
         self._arrived = loop.create_future()
+        self._is_enough = is_enough
         if not self._is_watched:
             loop.add_reader(self._descriptor, self._take)
             self._is_watched = True
@@ -84,15 +103,17 @@ class SerialPort:
             self._unwatch()  # The kernel keeps it until the next read.
             return
         try:
-            self._octets = os.read(self._descriptor, READ_SIZE)
+            octets = os.read(self._descriptor, READ_SIZE)
         except (BlockingIOError, InterruptedError):
             return
         except OSError as error:
             self._loss = self._lost(error)
         else:
-            if not self._octets:  # VMIN is 1, so this is a hang-up and not silence.
+            if not octets:  # VMIN is 1, so this is a hang-up and not silence.
                 self._loss = LinkLostError(f"{self.name} was closed by the other side or unplugged")
-        self._arrived.set_result(None)
+            self._octets += octets
+        if self._loss is not None or self._is_enough():
+            self._arrived.set_result(None)
 
     def _unwatch(self) -> None:
         if self._is_watched:

@@ -18,7 +18,7 @@ from gateway.core.events import (
     Refusal,
 )
 from gateway.links.base import Emit, Outbox
-from gateway.links.port import Port, open_serial
+from gateway.links.port import SerialPort, open_serial
 from gateway.links.tasks import run_together
 from gateway.model import LinkName
 from gateway.wire.byte_stream import DELIMITER, StreamDecoder, encode_stream
@@ -69,12 +69,12 @@ class SerialDriver:
             # Only after the close does the device come back under its by-id path.
             await port.close(discard=is_lost)
 
-    async def _receive(self, port: Port, emit: Emit) -> NoReturn:
+    async def _receive(self, port: SerialPort, emit: Emit) -> NoReturn:
         while True:
-            for frame in self._decoder.feed(await port.read()):
+            for frame in self._decoder.feed(await port.read_until(DELIMITER)):
                 emit(FrameReceived(self._link, frame))
 
-    async def _send(self, port: Port, emit: Emit, outbox: Outbox) -> NoReturn:
+    async def _send(self, port: SerialPort, emit: Emit, outbox: Outbox) -> NoReturn:
         loop = asyncio.get_running_loop()
         free_at_s = loop.time() - QUIET_S
         while True:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from gateway.errors import LinkLostError
-from gateway.links.port import open_serial, open_tcp
+from gateway.links.port import READ_SIZE, open_serial, open_tcp
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -80,6 +80,28 @@ async def test_a_read_that_is_given_up_loses_nothing(terminal: tuple[int, str]) 
     while len(octets) < 6:
         octets += await asyncio.wait_for(port.read(), 5)
     assert octets == b"onetwo"
+    await port.close()
+
+
+async def test_half_a_frame_wakes_nobody_and_is_kept(terminal: tuple[int, str]) -> None:
+    """A delimiter that comes first ends nothing; what follows the last one waits for its own."""
+    master, name = terminal
+    port = await open_serial(name, 9600)
+    reading = asyncio.create_task(port.read_until(b"\x00"))
+    async with asyncio.timeout(5):
+        for came in (b"\x00", b"\x00on"):
+            os.write(master, came[-2:])
+            while port._octets != came:
+                await asyncio.sleep(0)
+    assert port._arrived is not None
+    assert not port._arrived.done()
+    os.write(master, b"e\x00two\x00th")
+    assert await asyncio.wait_for(reading, 5) == b"\x00one\x00two\x00"
+    os.write(master, b"ree\x00")
+    assert await asyncio.wait_for(port.read_until(b"\x00"), 5) == b"three\x00"
+    os.write(master, bytes([1]) * READ_SIZE)
+    octets = await asyncio.wait_for(port.read_until(b"\x00"), 5)
+    assert len(octets) >= READ_SIZE  # Noise is handed over, so that it cannot pile up here.
     await port.close()
 
 

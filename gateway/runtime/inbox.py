@@ -40,6 +40,8 @@ class Inbox:
         self._frame_count_max = frame_count_max
         self._frame_count = 0
         self.dropped_frame_count = 0
+        self.turn_count = 0
+        """Batches after which the loop came back for more: whole turns."""
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -62,7 +64,10 @@ class Inbox:
         await settled
 
     async def wait(self, timeout_s: float | None) -> None:
-        """Return when an event is there, or after `timeout_s` seconds. One task may wait."""
+        """Return when an event is there, or after `timeout_s` seconds. One task may wait, the loop,
+        once before each turn.
+        """
+        self.turn_count += 1
         if self._entries or (timeout_s is not None and timeout_s <= 0):
             return
         loop = asyncio.get_running_loop()

@@ -1,7 +1,7 @@
 """The daemon's own pulse: does the engine turn, is the loop late, did the wall clock jump?
 
-Answers the systemd watchdog only after a whole turn (event in, commit, effects out): a quiet world
-is no reason for a restart, a stuck store is.
+Answers the systemd watchdog only after a whole turn (event in, commit, effects out), and asks for
+one where none came by itself: a quiet world is no reason for a restart, a stuck store is.
 """
 
 from __future__ import annotations
@@ -51,11 +51,14 @@ class Pulse:
     async def run(self) -> NoReturn:
         """Beat until cancelled."""
         time = asyncio.get_running_loop().time
+        turn_count = self._inbox.turn_count
         while True:
             stepped = self._clock.poll()
             if stepped is not None:
                 self._inbox.put(stepped)
-            await self._inbox.deliver(None)
+            if self._inbox.turn_count == turn_count:  # Nothing else has turned it since.
+                await self._inbox.deliver(None)
+            turn_count = self._inbox.turn_count
             self._turned_at = time()
             self._notifier.watchdog()
             self._report_drops()

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 import pytest
 
 from gateway.core.effects import Observe
+from gateway.core.events import ClockStepped
 from gateway.indicators.lamps import Rhythm, level_at
 from gateway.model import Instant
 from gateway.runtime.clock import Clock
@@ -22,7 +23,10 @@ class Boot:
     def __init__(self, boot_ms: int) -> None:
         self.ms = boot_ms
         self.late_ms = 0
+        self.has_traffic = False
         self.beats: list[int] = []
+        self.forced_count = 0
+        """Turns of the engine that only the pulse asked for."""
 
     def boot_ms(self) -> int:
         return self.ms
@@ -54,6 +58,8 @@ async def beats_from(
     async def sleep(delay_s: float) -> None:
         boot.ms += round(1000 * delay_s) + boot.late_ms
         boot.beats.append(boot.ms)
+        if boot.has_traffic:
+            await inbox.deliver(ClockStepped(step_s=0))
         if len(boot.beats) == count:
             is_over.set()
             await asyncio.Event().wait()
@@ -62,6 +68,7 @@ async def beats_from(
         while True:
             await inbox.wait(None)
             for entry in inbox.take(8):
+                boot.forced_count += entry.event is None
                 entry.settle()
 
     with monkeypatch.context() as patched:
@@ -83,6 +90,15 @@ async def test_beats_come_when_the_alive_lamp_goes_on(monkeypatch: pytest.Monkey
     for beat in boot.beats:
         assert not level_at(Rhythm.ALIVE, Instant(beat - 1))
         assert level_at(Rhythm.ALIVE, Instant(beat))
+
+
+async def test_only_a_quiet_engine_is_turned_by_the_pulse(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A whole turn since the last beat shows as much as one more would."""
+    quiet, busy = Boot(7_123), Boot(7_123)
+    busy.has_traffic = True
+    await beats_from(quiet, 5, monkeypatch, {})
+    await beats_from(busy, 5, monkeypatch, {})
+    assert (quiet.forced_count, busy.forced_count) == (5, 1)
 
 
 async def test_a_short_watchdog_is_answered_three_times_in_its_time(

@@ -207,7 +207,7 @@ async def test_a_terminal_gets_a_line_for_each_change_of_a_rhythm(
     await panel.until(lambda lamps: lamps["pending_in"] == 0)
     lines = capsys.readouterr().err.splitlines()
     assert len(lines) <= 2
-    assert "pending in [very fast]" in lines[-1]
+    assert "pending in [fast, paused]" in lines[-1]
 
 
 async def test_lamps_go_dark_and_the_socket_goes_when_the_panel_ends(tmp_path: Path) -> None:

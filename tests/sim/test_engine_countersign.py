@@ -77,6 +77,7 @@ def test_much_traffic_brings_one_sooner() -> None:
     world.run(10 * SECOND)
     assert len(countersigns(world, 2, of=1)) == 1
     assert len(countersigns(world, 1, of=2)) == 1
+    send(world, draft())
     world.run(10 * MINUTE)
     assert len(countersigns(world, 2, of=1)) == 1
 

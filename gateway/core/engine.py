@@ -178,8 +178,8 @@ class Engine:
             case FrameReceived():
                 line = self._line(event.link)
                 self._frames.receive(event, line, draft)
-            case FrameSent(link, transmission):
-                self._line(link).frame_sent(link, transmission, draft)
+            case FrameSent(link, transmission, remaining_ms):
+                self._line(link).frame_sent(link, transmission, remaining_ms, draft)
             case FrameAcknowledged(link, transmission):
                 self._line(link).frame_acknowledged(link, transmission, draft)
             case FrameRelayed(link, transmission):

@@ -169,10 +169,12 @@ class Refusal(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class FrameSent:
-    """The frame left our device: the link is free for the next one."""
+    """The frame left our device, or all but its end: the link is free for the next one."""
 
     link: LinkName
     transmission: int
+    remaining_ms: int = 0
+    """Until its last octet has left; its answer is awaited from then."""
 
 
 @dataclass(frozen=True, slots=True)

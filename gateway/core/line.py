@@ -156,18 +156,19 @@ class Line:
             self._timers.drop((kind, self.peer, name))
         self.dispatcher.dispatch(draft)
 
-    def frame_sent(self, name: LinkName, transmission: int, draft: Draft) -> None:
+    def frame_sent(
+        self, name: LinkName, transmission: int, remaining_ms: int, draft: Draft
+    ) -> None:
         lane = self.lanes[name]
         flight = lane.busy
         if flight is None or flight.transmission != transmission:
             return
-        now = draft.now.instant
         lane.busy = None
         self._timers.drop(("lane", self.peer, name))
-        flight.sent_at = now
+        flight.sent_at = Instant(draft.now.instant + remaining_ms)
         if not flight.is_hello and flight.counter & 0xFF in self._echoes:
-            self._echoes[flight.counter & 0xFF] = (name, now)
-        self._prober.left(lane, flight, draft)
+            self._echoes[flight.counter & 0xFF] = (name, flight.sent_at)
+        self._prober.left(lane, flight)
         if flight.want_ack:
             lane.flights[transmission] = flight
         for part in flight.parts:

@@ -76,12 +76,13 @@ class Prober:
         if flight.is_hello or flight.beat is not None:
             lane.beat_waits = _HELLO_WAITS if flight.beat is None else flight.beat
 
-    def left(self, lane: Lane, flight: Flight, draft: Draft) -> None:
-        """A frame left: its hello or beat, unless answered already, has one timer from now."""
+    def left(self, lane: Lane, flight: Flight) -> None:
+        """A frame left: its hello or beat, unless answered already, has one timer from then."""
+        assert flight.sent_at is not None
         awaited = _HELLO_WAITS if flight.is_hello else flight.beat
         if awaited is None or lane.beat_waits != awaited:
             return
-        due = Instant(draft.now.instant + lane.health.timer_ms(flight.size))
+        due = Instant(flight.sent_at + lane.health.timer_ms(flight.size))
         self._timers.set(("beat", self._peer, lane.name), due)
 
     def not_sent(self, lane: Lane, flight: Flight, wait_ms: int, draft: Draft) -> None:

@@ -137,30 +137,31 @@ class Rounds:
         self._pump(lane, draft)
 
     def part_left(self, lane: Lane, flight: Flight, part: Part, draft: Draft) -> None:
-        """A frame with this part left our device: its answer is awaited from now."""
+        """A frame with this part left our device: its answer is awaited from then."""
         act = self._outgoing.get(part.act_id)
         attempt = act.attempts.get(lane.name) if act is not None else None
         if act is None or attempt is None:
             return
+        sent_at = flight.sent_at
+        assert sent_at is not None
         if attempt.sent_at is None:
-            attempt.sent_at = draft.now.instant
+            attempt.sent_at = sent_at
             self._listener.act_left(act, lane.name, draft)
         attempt.size_last = flight.size
         if not flight.want_ack:
             attempt.unresolved = max(attempt.unresolved - 1, 0)
-        now = draft.now.instant
         hedge = ("hedge", act.id, lane.name)
         wait_ms, hedge_ms = lane.health.timer_ms(flight.size), lane.health.hedge_ms(flight.size)
         if flight.want_ack:
             # Of several fragments the first that is lost counts, not the last that left.
-            self._timers.set_earlier(hedge, later(now, hedge_ms))
+            self._timers.set_earlier(hedge, later(sent_at, hedge_ms))
         elif attempt.queued == 0 and hedge_ms < wait_ms:
-            self._timers.set(hedge, later(now, hedge_ms))
+            self._timers.set(hedge, later(sent_at, hedge_ms))
         else:
             self._timers.drop(hedge)
         if attempt.queued == 0:
             attempt.count += 1
-            self._timers.set(("rtx", act.id, lane.name), self._jittered(now, wait_ms))
+            self._timers.set(("rtx", act.id, lane.name), self._jittered(sent_at, wait_ms))
 
     def _jittered(self, now: Instant, wait_ms: int) -> Instant:
         """Up to an eighth later, so that two ends do not keep colliding."""

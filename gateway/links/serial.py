@@ -26,6 +26,10 @@ from gateway.wire.limits import FRAME_SIZE_MAX_SERIAL
 
 WRITE_DEADLINE_S: Final = 3.0
 """Over the frame's own time; the kernel holds several frames, so only a dead far end breaks it."""
+AHEAD_S: Final = 0.03
+"""What may still be in the device when the next frame is taken: a beat need then wake nobody for
+its end, a cable has no gap between two frames, and FLASH waits no longer than for the rest of one.
+"""
 QUIET_S: Final = 1.0
 """After this long without sending, a delimiter goes first and ends whatever noise came before."""
 
@@ -83,7 +87,7 @@ class SerialDriver:
                 emit(FrameRefused(self._link, transmit.transmission, Refusal.TOO_LARGE))
                 continue
             octets = encode_stream(transmit.octets)
-            start_s = loop.time()
+            start_s = max(loop.time(), free_at_s)
             if start_s - free_at_s >= QUIET_S:
                 octets = DELIMITER + octets
             duration_s = len(octets) * 10 / self._airtime.bit_rate
@@ -91,5 +95,8 @@ class SerialDriver:
             # The kernel takes a frame at once and neither a pty nor every USB adapter tells when it
             # has left, so that is computed.
             free_at_s = start_s + duration_s
-            await asyncio.sleep(free_at_s - loop.time())
-            emit(FrameSent(self._link, transmit.transmission))
+            wait_s = free_at_s - AHEAD_S - loop.time()
+            if wait_s > 0:
+                await asyncio.sleep(wait_s)
+            remaining_ms = max(round((free_at_s - loop.time()) * 1000), 0)
+            emit(FrameSent(self._link, transmit.transmission, remaining_ms))

@@ -22,7 +22,7 @@ from gateway.core.events import (
     LinkUp,
     Refusal,
 )
-from gateway.links.serial import SerialDriver
+from gateway.links.serial import AHEAD_S, SerialDriver
 from gateway.links.supervisor import Backoff, Supervisor
 from gateway.model import LinkName, Precedence, Station
 from gateway.wire.byte_stream import StreamDecoder, encode_stream
@@ -144,7 +144,9 @@ async def test_frames_cross_both_ways_in_order(tmp_path: Path) -> None:
 
 
 async def test_sent_means_that_the_frame_has_left_at_this_bit_rate(tmp_path: Path) -> None:
-    """The kernel takes octets at once; `FrameSent` waits for the time they need on the cable."""
+    """The kernel takes octets at once; `FrameSent` waits for the time they need on the cable, all
+    but a little, and tells of that.
+    """
     bench = Bench(tmp_path, 9600)
     bench.plug()
     async with bench:
@@ -154,7 +156,28 @@ async def test_sent_means_that_the_frame_has_left_at_this_bit_rate(tmp_path: Pat
         for number in range(2):
             bench.supervisor.submit(transmit(number, bytes(200)))
         await bench.until(lambda: bench.count(FrameSent) == 2)
-        assert loop.time() - start >= 2 * 202 * 10 / 9600
+        took_s = loop.time() - start
+    sent = [event for event in bench.events if isinstance(event, FrameSent)]
+    assert took_s >= 2 * 202 * 10 / 9600 - AHEAD_S
+    assert took_s + sent[-1].remaining_ms / 1000 >= 2 * 202 * 10 / 9600 - 0.001
+    assert max(event.remaining_ms for event in sent) <= AHEAD_S * 1000
+
+
+async def test_a_short_frame_wakes_nobody_for_its_end(tmp_path: Path) -> None:
+    """A beat of 25 octets is reported with its hand-over; the next frames wait for the cable."""
+    bench = Bench(tmp_path, 9600)
+    bench.plug()
+    async with bench:
+        await bench.until(lambda: bench.events)
+        loop = asyncio.get_running_loop()
+        start = loop.time()
+        for number in range(10):
+            bench.supervisor.submit(transmit(number, bytes([1]) * 22))
+        await bench.until(lambda: bench.count(FrameSent) == 10)
+        took_s = loop.time() - start
+    remaining = [event.remaining_ms for event in bench.events if isinstance(event, FrameSent)]
+    assert any(remaining_ms > 0 for remaining_ms in remaining)
+    assert took_s >= 10 * 24 * 10 / 9600 - AHEAD_S
 
 
 async def test_noise_costs_at_most_the_frame_it_hits(tmp_path: Path) -> None:

@@ -168,6 +168,20 @@ def test_a_driver_that_never_reports_does_not_stop_the_line() -> None:
     reaches(world, notice, RECEIPT, 2 * SECOND)
 
 
+def test_the_answer_is_awaited_from_the_end_of_the_frame() -> None:
+    """A driver that is free a little before its frame has left makes no timer shorter."""
+
+    def waited(remaining_ms: int) -> int:
+        world = settled()
+        world.hold("cable")
+        send(world, draft())
+        frame = world.next_frame("cable")
+        world.tell(FrameSent(CABLE, frame.transmission, remaining_ms))
+        return waits_for_frame(world, 10 * SECOND)
+
+    assert waited(300) - waited(0) == 300
+
+
 def test_reports_of_frames_that_are_over_mean_nothing() -> None:
     """A number that no frame under way has: late, repeated, or of another device."""
     world = settled()

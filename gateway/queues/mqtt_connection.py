@@ -35,8 +35,7 @@ WAITING_COUNT_MAX: Final = 256
 FAILURE: Final = 0x80
 """Reason codes from here on are refusals (MQTT 5 section 2.4)."""
 
-_TICK_S: Final = 10.0
-"""How often paho looks whether to ping; a broker lets half a keepalive more pass."""
+_TICK_MIN_S: Final = 0.1  # paho may think itself a moment too early
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,12 +228,16 @@ class MqttConnection:
 
     async def watch(self) -> NoReturn:
         """Keep the connection alive; raises `QueueUnavailableError` when it is gone."""
-        tick_s = min(_TICK_S, self._limits.keepalive_s / 3)
         while not self._lost.done():
-            await asyncio.wait([self._lost], timeout=tick_s)
+            await asyncio.wait([self._lost], timeout=self._silence_left_s())
             if self._client is not None and not self._lost.done():
                 self._check(self._client.loop_misc())
         raise self._unavailable(self._lost.result())
+
+    def _silence_left_s(self) -> float:
+        """Until paho must ping, or miss the answer; a broker lets half a keepalive more pass."""
+        said_at_s = self._working()._last_msg_out  # noqa: SLF001 (a tick would wake us in vain)
+        return max(said_at_s + self._limits.keepalive_s - self._loop.time(), _TICK_MIN_S)
 
     async def close(self, *, farewell: Outgoing | None = None) -> None:
         """Say farewell if the connection still works, and let it go; within 2 s."""

@@ -8,16 +8,22 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
+import pytest
+
 from gateway.core.events import Principal, Rights
+from gateway.errors import QueueUnavailableError
 from gateway.model import Operation, Precedence, Role
 from gateway.queues.mqtt import MqttAdapter, MqttOptions
-from gateway.queues.mqtt_connection import Tls
+from gateway.queues.mqtt_connection import Limits, MqttConnection, Outgoing, Tls
+from gateway.queues.mqtt_socket import Broker
 from tests.integration.certificates import Authority
 from tests.integration.desk_double import MemoryDesk
 
 DEADLINE_S = 20
+TICK_S = 0.1
 WHO = Principal("mqtt", "broker", Role.AUTOMATIC, Rights(frozenset(Operation), Precedence.FLASH))
 CONNECT, CONNACK, PUBLISH, PUBACK, SUBSCRIBE, SUBACK = 0x10, 0x20, 0x30, 0x40, 0x80, 0x90
+PINGREQ, PINGRESP = 0xC0, 0xD0
 
 
 class Played:
@@ -206,3 +212,44 @@ async def test_no_puback_before_the_commit() -> None:
 
     async with played(play, desk):
         pass
+
+
+async def test_a_ping_comes_each_keepalive_and_its_answer_is_missed() -> None:
+    """Nothing wakes us between two pings; a broker that stops answering is found by the next."""
+    pings: list[float] = []
+    over = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        broker = Played(reader, writer)
+        await broker.expect(CONNECT)
+        broker.send(bytes([CONNACK, 3, 0, 0, 0]))
+        for _ in range(2):
+            await broker.expect(PINGREQ)
+            pings.append(loop.time())
+            broker.send(bytes([PINGRESP, 0]))
+        await broker.expect(PINGREQ)
+        with suppress(asyncio.IncompleteReadError):
+            await broker.packet()
+        writer.close()
+        with suppress(OSError):
+            await writer.wait_closed()
+        over.set()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    url = f"mqtt://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    connection = MqttConnection(
+        Broker.parse(url), "us", will=Outgoing("will", b""), limits=Limits(keepalive_s=1)
+    )
+    await connection.open()
+    begun_s = loop.time()
+    with pytest.raises(QueueUnavailableError):
+        async with asyncio.timeout(DEADLINE_S):
+            await connection.watch()
+    assert loop.time() - begun_s >= 4 * (1 - TICK_S)
+    assert pings[1] - pings[0] >= 1 - TICK_S
+    await connection.close()
+    async with asyncio.timeout(DEADLINE_S):
+        await over.wait()
+    server.close()
+    await server.wait_closed()

@@ -16,10 +16,10 @@ from gateway.runtime.clock import Clock
 from gateway.runtime.inbox import Inbox
 from gateway.runtime.sd_notify import SystemdNotifier
 
-INTERVAL_MS: Final = ALIVE_PERIOD_MS
+INTERVAL_MS: Final = 2 * ALIVE_PERIOD_MS
 """Beats come when the alive lamp goes on, so that one wake-up of the processor serves both."""
-STUCK_S: Final = 6.0
-"""Without a turn for this long the alive lamp goes dark."""
+STUCK_S: Final = 9.0
+"""Longer than from one beat to the next. Without a turn for this long the alive lamp goes dark."""
 LAG_MS: Final = 250
 """A wake-up later than this is worth a line in the log."""
 

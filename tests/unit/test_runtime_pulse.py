@@ -86,7 +86,7 @@ async def test_beats_come_when_the_alive_lamp_goes_on(monkeypatch: pytest.Monkey
     """One wake-up of the processor serves both, wherever the start was."""
     boot = Boot(7_123)
     assert await beats_from(boot, 4, monkeypatch, {}) == []
-    assert boot.beats == [9_000, 12_000, 15_000, 18_000]
+    assert boot.beats == [12_000, 18_000, 24_000, 30_000]
     for beat in boot.beats:
         assert not level_at(Rhythm.ALIVE, Instant(beat - 1))
         assert level_at(Rhythm.ALIVE, Instant(beat))
@@ -114,7 +114,7 @@ async def test_a_late_wake_up_is_told_and_the_beats_stay_with_the_lamp(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Lateness does not add up."""
-    boot = Boot(9_000)
+    boot = Boot(6_000)
     boot.late_ms = 400
     assert await beats_from(boot, 3, monkeypatch, {}) == ["loop_lag", "loop_lag"]
-    assert boot.beats == [12_400, 15_400, 18_400]
+    assert boot.beats == [12_400, 18_400, 24_400]

@@ -13,7 +13,7 @@ from typing import Final
 class Rung(enum.Enum):
     REOPEN = "it is opened again"
     REBOOT = "it is told to start again"
-    REAUTHORISE = "its USB port is switched off and on"
+    REAUTHORISE = "its USB device is started anew"
     ALARM = "a person is needed"
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING
 
@@ -19,8 +20,6 @@ from gateway.model import LinkName
 from gateway.sim.virtual_loop import run_virtual
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from gateway.links.base import Emit, LinkEvent, Outbox
 
 RADIO = LinkName("radio")
@@ -161,6 +160,32 @@ async def test_usb_device_is_switched_off_and_on(tmp_path: Path) -> None:
             await task
         while (device / "authorized").read_text() != "1":
             await asyncio.sleep(0.01)
+
+
+async def test_device_whose_switch_may_not_be_written_is_reset_by_its_node(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in the service: /sys is read-only there; without the udev rule it says what to install."""
+    device = usb_tree(tmp_path / "sys")
+    (device / "busnum").write_text("3\n")
+    (device / "devnum").write_text("12\n")
+    (device / "authorized").write_text("1")
+    monkeypatch.setattr("gateway.links.usb.os.access", lambda *_: False)  # root may write all
+    orders: list[tuple[str, int]] = []
+    monkeypatch.setattr(
+        "gateway.links.usb.fcntl.ioctl",
+        lambda descriptor, order: orders.append(
+            (str(Path(f"/proc/self/fd/{descriptor}").readlink()), order)
+        ),
+    )
+    nodes = tmp_path / "nodes"
+    (nodes / "003").mkdir(parents=True)
+    with pytest.raises(LinkLostError, match=r"nor .*/003/012 may .*60-hotline-gateway.rules"):
+        await reauthorise("/dev/ttyACM0", system=tmp_path / "sys", nodes=nodes)
+    (nodes / "003" / "012").touch()
+    await reauthorise("/dev/ttyACM0", system=tmp_path / "sys", nodes=nodes)
+    assert orders == [(str(nodes / "003" / "012"), 0x5514)]
+    assert (device / "authorized").read_text() == "1"
 
 
 async def test_port_that_is_no_usb_device_says_so(tmp_path: Path) -> None:

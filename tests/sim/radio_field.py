@@ -9,10 +9,12 @@ from __future__ import annotations
 import asyncio
 import gc
 import json
+import resource
 import threading
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from math import inf
 from pathlib import Path
 from random import Random
 from typing import Final
@@ -50,6 +52,7 @@ KINDS: Final = (
     "queue full",
     "duty spent",
     "key forgotten",
+    "both keys forgotten",
 )
 UP_AGAIN_S: Final = {
     "unplugged": 25,  # the backoff's cap with its jitter, and the handshake
@@ -61,8 +64,15 @@ UP_AGAIN_S: Final = {
     "queue full": 1,
     "duty spent": 1,
     "key forgotten": 1,
+    "both keys forgotten": 1,
 }
 """From the end of the fault (of a fault that only we can end, from its begin) to `LinkUp`."""
+
+KEYS_AGAIN_S: Final = 7_200
+"""Until two radios that forgot each other know each other again: the next frame shows it, our
+driver asks at once, then ever rarer; where a duty cycle is spent, and again, nothing goes."""
+KEYS_AGAIN_MEDIAN_S: Final = 300
+KEYS_LOOK_S: Final = 5.0
 
 
 class Field(World):
@@ -81,6 +91,9 @@ class Field(World):
         self.sides = {station: Side(self, station, seed) for station in NODES}
         self.rogers: Counter[ActId] = Counter()
         self.sent: list[ActId] = []
+        self.key_waits: list[float] = []
+        """Seconds until both keys were back, for each time that they were forgotten; inf: never."""
+        self.key_tasks: dict[int, asyncio.Task[None]] = {}
         self.witness = People(self)
 
     @property
@@ -103,6 +116,21 @@ class Field(World):
             self.sides[post.station].supervisor.submit(frame)
         else:
             super()._transmit(post, frame)
+
+    def forget_keys(self) -> None:
+        """Neither radio can reach the other, nor its NAK: only who asks for a NodeInfo heals it."""
+        for side in self.sides.values():
+            side.device.forget(side.far_node)
+        number = len(self.key_waits)
+        self.key_waits.append(inf)
+        self.key_tasks[number] = asyncio.ensure_future(self._until_keys_are_back(number))
+
+    async def _until_keys_are_back(self, number: int) -> None:
+        begin_s = self._loop.time()
+        while not all(side.far_node in side.device.peers for side in self.sides.values()):
+            await asyncio.sleep(KEYS_LOOK_S)
+        self.key_waits[number] = self._loop.time() - begin_s
+        del self.key_tasks[number]
 
     def send(self, station: Station, precedence: Precedence) -> None:
         far = Station(3 - station)
@@ -226,6 +254,9 @@ class Side:
                 log = self.device._mesh.airtime
                 log.add(self.field.clock.now_ms(), 360_000, is_own=True)
                 before -= 1
+            case "both keys forgotten":
+                self.field.forget_keys()
+                before -= 1
             case _:
                 self.device.forget(self.far_node)
                 before -= 1
@@ -245,8 +276,16 @@ class Held:
     threads: int
     descriptors: int
     ports: int
+    rss_size: int
+    """Octets of memory that the process has."""
     objects: dict[str, int] = field(default_factory=dict)
     """Instances of the links' and the radio's classes, and of asyncio's futures, by name."""
+
+
+def rss_size() -> int:
+    """Octets of memory that this process has now, Python's and protobuf's."""
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * resource.getpagesize()
 
 
 def held(field: Field) -> Held:
@@ -262,5 +301,6 @@ def held(field: Field) -> Held:
         threads=threading.active_count(),
         descriptors=len(list(Path("/proc/self/fd").iterdir())),
         ports=sum(side.socket.open_count for side in field.sides.values()),
+        rss_size=rss_size(),
         objects=dict(kinds),
     )

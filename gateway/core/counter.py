@@ -34,6 +34,7 @@ from gateway.model import (
     Notice,
     NoticeDraft,
     Precedence,
+    Station,
     TimeQuality,
     Void,
 )
@@ -76,6 +77,8 @@ class Counter:
                 f"no line leads to station {wanted.to}",
                 "name a station of this configuration",
             )
+        if state.lines[wanted.to].session.is_revoked:
+            return self._revoked(event.token, "to", wanted.to)
         # A share for each line: a busy or dead one must not close the others.
         share = max(state.policy.open_notice_count // len(state.lines), 1)
         if state.ledger.open_to(wanted.to) >= share and not self._makes_room(wanted):
@@ -116,6 +119,15 @@ class Counter:
                 "refer to a notice of this line",
             )
         return None
+
+    def _revoked(self, token: int, field: str, station: Station) -> RejectRequest:
+        return reject(
+            token,
+            RejectCode.FORBIDDEN,
+            field,
+            f"the card of {station_text(self._state.names, station)} is revoked",
+            "use another way, and bring the card of their new station",
+        )
 
     def _makes_room(self, wanted: NoticeDraft) -> bool:
         """A CANCEL or UPDATE of an open notice takes its place, so a full line never refuses it."""
@@ -297,6 +309,8 @@ class Counter:
                 f"no line leads to station {record.notice.id.originator} any more",
                 "name a notice of a station of this configuration",
             )
+        if self._state.lines[record.notice.id.originator].session.is_revoked:
+            return self._revoked(event.token, "id", record.notice.id.originator)
         verdict = DIALOGUE[record.response, record.state, event.code]
         if (
             verdict is not Verdict.REFUSED

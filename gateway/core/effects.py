@@ -136,6 +136,8 @@ class AlarmCode(enum.Enum):
     CROSSED = "WILCO crossed CANCEL"
     QUEUE_DOWN = "queue down"
     DEVICE = "device does not work"
+    GENERATION = "no common secret"
+    REVOKED = "card revoked"
 
 
 CLEARED_BY_HAND: Final = frozenset(
@@ -218,6 +220,10 @@ class PeerStatus:
     """It said STORE REFUSED."""
     fresh: bool = True
     """It answered our challenge in this run; else what comes may be a recording of old times."""
+    generation: int = 1
+    """Of the secret under which we send."""
+    rotating: bool = False
+    """A newer secret lies here, and the far station has not used it yet."""
     declared: tuple[Declared, ...] = ()
 
 

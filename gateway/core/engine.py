@@ -52,6 +52,7 @@ from gateway.core.policy import Policy
 from gateway.core.records import Recovered
 from gateway.core.recovery import restore
 from gateway.core.requests import Submissions
+from gateway.core.rotation import Rotation
 from gateway.core.session import Session
 from gateway.core.speech import Speech
 from gateway.core.station import StationState
@@ -97,6 +98,15 @@ class Engine:
         orders: dict[Station, Orders] = {}
         ledger = Ledger(names=names, timers=timers, closed_count=policy.closed_notice_count)
         speech = Speech(keys, entropy)
+        watch = Watch(
+            station=keys.card.station,
+            names=names,
+            ledger=ledger,
+            lines=lines,
+            orders=orders,
+            policy=policy,
+            timers=timers,
+        )
         self._state = StationState(
             keys=keys,
             names=names,
@@ -107,15 +117,8 @@ class Engine:
             speech=speech,
             witness=Witness(policy, timers, speech),
             submissions=Submissions(policy.submission_count),
-            watch=Watch(
-                station=keys.card.station,
-                names=names,
-                ledger=ledger,
-                lines=lines,
-                orders=orders,
-                policy=policy,
-                timers=timers,
-            ),
+            watch=watch,
+            rotation=Rotation(names, watch),
             lines=lines,
             orders=orders,
         )
@@ -254,6 +257,7 @@ class Engine:
         state.boots.start(recovered.boots, event.boot_id, draft.now)
         state.entropy.fill(event.entropy)
         stored = {peer.peer: peer for peer in recovered.peers}
+        state.rotation.restore(recovered.keys)
         for station, key_line in state.keys.lines.items():
             known = stored.get(station)
             session = Session(
@@ -261,6 +265,7 @@ class Engine:
                 own=state.own,
                 incarnation=state.entropy.take(INCARNATION_SIZE, draft),
                 assumed=known.incarnation if known else None,
+                confirmed=state.rotation.confirmed(station),
             )
             line = Line(
                 own=state.own,
@@ -275,8 +280,9 @@ class Engine:
             line.standing.is_refused = state.is_refused
             state.lines[station] = line
             self._frames.restore_peer(station, known)
-            self._watch_far(line, draft)
-            state.witness.watch(line, draft)
+            if not session.is_revoked:
+                self._watch_far(line, draft)
+                state.witness.watch(line, draft)
         restore(state, self._hearing, recovered, draft)
         self._tidings.restore_airtime(recovered, draft)
         draft.status_changed = True
@@ -336,6 +342,8 @@ class Engine:
 
     def _link_changed(self, event: LinkUp | LinkDown, draft: Draft) -> None:
         line = self._line(event.link)
+        if line.session.is_revoked:
+            return  # a link that is never up carries nothing
         draft.status_changed = True
         if isinstance(event, LinkUp):
             draft.observe(Level.INFO, "link_up", link=event.link, detail=event.traits.detail)

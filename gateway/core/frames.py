@@ -59,6 +59,9 @@ class Frames:
         except DecodeError as error:
             draft.observe(Level.DEBUG, "frame_not_decoded", link=link, problem=str(error))
             return
+        if line.session.is_revoked:
+            draft.observe(Level.DEBUG, "frame_of_revoked", link=link, sender=header.sender)
+            return
         if header.sender != line.peer:
             draft.observe(Level.DEBUG, "frame_of_stranger", link=link, sender=header.sender)
             return
@@ -71,9 +74,9 @@ class Frames:
         try:
             opened = line.session.open(header, event.octets)
         except AuthenticationError as error:
-            self._failed(
-                line, link, str(error), has_context=header.incarnation is not None, draft=draft
-            )
+            # For lack of an incarnation, or of a secret: a hello brings the one, or tells why.
+            helps = header.incarnation is None or not line.session.takes(header.generation)
+            self._failed(line, link, str(error), hello_helps=helps, draft=draft)
             return
         if not opened.is_fresh:
             draft.observe(Level.DEBUG, "frame_replayed", link=link, counter=opened.counter)
@@ -89,6 +92,8 @@ class Frames:
             line.lanes[link].spend_ack(draft.now.instant)
         if opened.is_proven:
             self._alive(line, link, draft)
+            if not self._state.is_refused:
+                self._state.rotation.used(line, opened.generation, draft)
         elif not opened.is_hello:
             line.answer_hello(link, response=None, echo=opened.incarnation, draft=draft)
         for item in items:
@@ -112,7 +117,7 @@ class Frames:
             self._state.timers.set(("far", line.peer), _later(draft, limit))
 
     def _failed(
-        self, line: Line, link: LinkName, problem: str, *, has_context: bool, draft: Draft
+        self, line: Line, link: LinkName, problem: str, *, hello_helps: bool, draft: Draft
     ) -> None:
         line.totals.failed_opens += 1
         line.lanes[link].failed_opens += 1
@@ -125,8 +130,7 @@ class Frames:
                 station=line.peer,
             )
             draft.status_changed = True
-        if not has_context:
-            # Perhaps we lack its incarnation: a hello brings it.
+        if hello_helps:
             line.answer_hello(link, response=None, echo=None, draft=draft)
 
     def _item(self, item: Item, opened: Opened, line: Line, link: LinkName, draft: Draft) -> None:
@@ -277,6 +281,7 @@ class Frames:
             self._proven(item, opened, line, draft)
         if is_proven:
             self._told(item, line, draft)
+            self._state.rotation.judge(line, draft)
             if item.response is not None:
                 line.hello_returned(link, draft)
         if item.challenge is not None or not is_proven or not line.session.is_settled:

@@ -383,4 +383,5 @@ def log_start(keys: KeyRing, event: Started, draft: Draft) -> None:
             ("station", station),
             ("generation", line.generation),
             ("card", card_digest(line.card)),
+            ("revoked", int(line.is_revoked)),
         )

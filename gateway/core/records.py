@@ -162,6 +162,16 @@ class PutPeer:
     durability: Durability = Durability.NORMAL
 
 
+@dataclass(frozen=True, slots=True)
+class PutKeys:
+    """Which generation of a line's secret its peer is known to use: the one before is refused."""
+
+    peer: Station
+    confirmed: bytes
+    """8 octets that name the generation and are no key (`security.keys.Roots.mark`)."""
+    durability: Durability = Durability.FULL
+
+
 class Topic(enum.Enum):
     NOTICE = "notice"
     """An inbound notice for the consumer; leaves the outbox when taken."""
@@ -248,6 +258,7 @@ Write = (
     | PutEpoch
     | PutSubmission
     | PutPeer
+    | PutKeys
     | AddPublication
     | AddLogEntry
     | PutAirtime
@@ -272,6 +283,7 @@ class Recovered:
     """(peer, own epoch, highest serial used in it), in the order of opening."""
     submissions: tuple[PutSubmission, ...] = ()
     peers: tuple[PutPeer, ...] = ()
+    keys: tuple[PutKeys, ...] = ()
     next_offset: int = 1
     log_head: LogHead | None = None
     """None: the log book is empty."""

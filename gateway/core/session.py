@@ -2,25 +2,27 @@
 
 Each start of either gateway has an incarnation of its own. What the peer says unsigned counts only
 in an incarnation that answered a challenge of ours; signed acts count in any, for `seen` guards
-them. No timers here: the line says when a hello goes.
+them. While a rotation is under way two generations are taken: we seal in the newer one from when
+the peer's hello proves that it holds it, and refuse the older one from its first frame in the
+newer. No timers here: the line says when a hello goes.
 """
 
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from gateway.errors import AuthenticationError
 from gateway.model import Previous, Station
-from gateway.security.keys import FrameKey, Line
+from gateway.security.keys import FrameKey, Line, Roots
 from gateway.security.replay import ReplayWindow
 from gateway.security.seal import open_sealed, seal_frame
 from gateway.wire.frame import Header
+from gateway.wire.generations import Generations
 from gateway.wire.items import HelloItem, encode_items
-from gateway.wire.limits import FRAME_COUNT_MAX, TAG_SIZE
+from gateway.wire.limits import FRAME_COUNT_MAX, GENERATION_HELLO, TAG_SIZE
 
-HELLO_GENERATION: Final = 0
 INCARNATION_COUNT_MAX: Final = 4
 """Incarnations of a peer kept at once; the oldest that is not current is forgotten."""
 _RENEW_MARGIN: Final = 1024
@@ -40,15 +42,24 @@ class HelloOutcome(enum.Enum):
     """One that we thought ended answers challenges still: two copies of one station."""
 
 
+class KeyTrouble(enum.Enum):
+    """Why the peer and we share no generation, or will share none."""
+
+    PEER_OLD = "the far station holds old secrets only"
+    WE_OLD = "this station holds old secrets only"
+    DIFFER = "the newest secrets differ"
+
+
 @dataclass(slots=True)
 class Inbound:
     """One incarnation of the peer: its keys, windows and standing."""
 
     incarnation: bytes
-    key: FrameKey
-    hello_key: FrameKey
     window: ReplayWindow
+    """Of every generation: the sender's counter goes on through a rotation."""
     hello_window: ReplayWindow
+    keys: dict[int, FrameKey] = field(default_factory=dict)
+    """By generation, made when first needed; 0: hellos."""
     is_proven: bool = False
     is_retired: bool = False
     hello_highest: int = -1
@@ -66,6 +77,7 @@ class Opened:
     """False: its counter was seen, or is too old: nothing unsigned in it counts."""
     is_proven: bool
     incarnation: bytes
+    generation: int
 
 
 class Session:
@@ -74,27 +86,47 @@ class Session:
     __slots__ = (
         "_challenge",
         "_counter",
-        "_generation",
         "_hello_counter",
         "_hello_key",
         "_inbound",
         "_key",
-        "_line",
+        "_keys",
         "_own",
+        "_sealing",
         "current",
+        "far_newest",
         "incarnation",
         "is_confirmed",
+        "is_revoked",
         "peer",
+        "takes_former",
+        "trouble",
     )
 
     def __init__(
-        self, line: Line, *, own: Station, incarnation: bytes, assumed: bytes | None
+        self,
+        line: Line,
+        *,
+        own: Station,
+        incarnation: bytes,
+        assumed: bytes | None,
+        confirmed: bytes | None = None,
     ) -> None:
-        """`assumed` is the peer's incarnation as stored: it opens frames but proves nothing."""
-        self._line = line
+        """`assumed` is the peer's incarnation as stored: it opens frames but proves nothing.
+        `confirmed` is the mark of the newest generation that it is known to use.
+        """
+        self._keys = line.keys
         self._own = own
-        self._generation = line.generation
+        former = line.keys.former
+        self.takes_former = former is not None and confirmed != line.keys.newest.mark()
+        """The peer may not have the newest secret yet."""
+        self._sealing = former if former is not None and self.takes_former else line.keys.newest
+        self.far_newest: int | None = None
+        """The newest generation that the peer holds, as a proven hello of it said."""
+        self.trouble: KeyTrouble | None = None
         self.peer = line.card.station
+        self.is_revoked = line.is_revoked
+        """Nothing is taken from the peer's card and nothing goes to it."""
         self._inbound: dict[bytes, Inbound] = {}
         self._challenge: bytes | None = None
         self.current: Inbound | None = None
@@ -108,11 +140,27 @@ class Session:
         self.incarnation = incarnation
         self._counter = 0
         self._hello_counter = 0
-        self._key = self._line.keys.outbound(generation_is_hello=False, incarnation=incarnation)
-        self._hello_key = self._line.keys.outbound(
-            generation_is_hello=True, incarnation=incarnation
-        )
+        self._key = self._sealing.sealing(incarnation)
+        self._hello_key = self._keys.hello.sealing(incarnation)
         self.is_confirmed = False
+
+    @property
+    def generation(self) -> int:
+        """The one in which we seal."""
+        return self._sealing.generation
+
+    @property
+    def newest(self) -> Roots:
+        return self._keys.newest
+
+    def takes(self, generation: int) -> bool:
+        """Whether frames of this generation may be opened."""
+        return self._accepted(generation) is not None
+
+    def retire_former(self) -> None:
+        """The peer uses the newest generation: the one before it is refused from now."""
+        self.takes_former = False
+        self._seal_in(self._keys.newest)
 
     @property
     def needs_renewal(self) -> bool:
@@ -183,6 +231,7 @@ class Session:
             heard_s=heard_s,
             busy=busy,
             frame_count=None if response is None else self._counter,
+            generations=self._told(),
         )
 
     def is_strange(self, header: Header) -> bool:
@@ -194,8 +243,9 @@ class Session:
 
         Raises `AuthenticationError`.
         """
-        is_hello = header.generation == HELLO_GENERATION
-        if not is_hello and header.generation != self._generation:
+        is_hello = header.generation == GENERATION_HELLO
+        roots = self._accepted(header.generation)
+        if roots is None:
             raise AuthenticationError(f"key generation {header.generation} is not in use")
         incarnation = header.incarnation
         if incarnation is None:
@@ -204,7 +254,9 @@ class Session:
                 raise AuthenticationError("the sender's incarnation is not known here")
         else:
             inbound = self._inbound.get(incarnation) or self._make_inbound(incarnation)
-        key = inbound.hello_key if is_hello else inbound.key
+        key = inbound.keys.get(header.generation)
+        if key is None:
+            key = inbound.keys[header.generation] = roots.opening(inbound.incarnation)
         window = inbound.hello_window if is_hello else inbound.window
         items = open_sealed(key, header, octets[header.size :], recipient=self._own)
         is_fresh = window.is_fresh(header.counter)
@@ -218,6 +270,7 @@ class Session:
             is_fresh=is_fresh,
             is_proven=inbound.is_proven and not inbound.is_retired,
             incarnation=inbound.incarnation,
+            generation=header.generation,
         )
 
     def receive_hello(self, hello: HelloItem, opened: Opened) -> HelloOutcome:
@@ -243,6 +296,7 @@ class Session:
         if opened.counter < inbound.hello_highest:
             return outcome
         inbound.hello_highest = opened.counter
+        self._agree(hello.generations, inbound.incarnation)
         if hello.echo == self.incarnation:
             if not self.is_confirmed:
                 self.is_confirmed = True
@@ -253,6 +307,60 @@ class Session:
             self.is_confirmed = False
             outcome = HelloOutcome.FORGOTTEN
         return outcome
+
+    # Generations
+
+    def _accepted(self, generation: int) -> Roots | None:
+        """The roots of a generation whose frames are taken; 0: hellos, for ever."""
+        roots = self._keys.held(generation)
+        return None if roots is self._keys.former and not self.takes_former else roots
+
+    @property
+    def oldest(self) -> int:
+        """The oldest generation whose frames are taken."""
+        former = self._keys.former
+        is_taken = former is not None and self.takes_former
+        return former.generation if is_taken and former else self._keys.generation
+
+    def _told(self) -> Generations | None:
+        """What our hellos say; nothing on a line that never rotated."""
+        newest = self._keys.newest
+        if newest.generation == 1:
+            return None
+        return Generations(newest.generation, self.oldest, newest.proof(self.incarnation))
+
+    def _agree(self, told: Generations | None, incarnation: bytes) -> None:
+        """Seal in the newest generation that both ends hold, as the peer's hello proves or says."""
+        newest = self._keys.newest
+        low, high = (1, 1) if told is None else (told.oldest, told.newest)
+        self.far_newest = high
+        self.trouble = None
+        differs = False
+        if high == newest.generation and (told is not None or high == 1):
+            differs = told is not None and not newest.is_proof(told.proof, incarnation)
+            if not differs:
+                self._seal_in(newest)
+                return
+        elif low <= newest.generation < high:
+            self._seal_in(newest)  # it was given a newer secret, which we still wait for
+            return
+        former = self._keys.former
+        if former is not None and self.takes_former and low <= former.generation <= high:
+            self._seal_in(former)
+            self.trouble = KeyTrouble.DIFFER if differs else None
+        elif differs:
+            self.trouble = KeyTrouble.DIFFER
+        else:
+            is_behind = low > newest.generation
+            self.trouble = KeyTrouble.WE_OLD if is_behind else KeyTrouble.PEER_OLD
+
+    def _seal_in(self, roots: Roots) -> None:
+        # The counter goes on: no receipt's echo means two frames, and the peer's window is one.
+        if self._sealing is not roots:
+            self._sealing = roots
+            self._key = roots.sealing(self.incarnation)
+
+    # Incarnations
 
     def _make_current(self, inbound: Inbound) -> None:
         inbound.is_proven = True
@@ -276,11 +384,8 @@ class Session:
             del self._inbound[oldest]
 
     def _make_inbound(self, incarnation: bytes) -> Inbound:
-        keys = self._line.keys
         return Inbound(
             incarnation=incarnation,
-            key=keys.inbound(generation_is_hello=False, incarnation=incarnation),
-            hello_key=keys.inbound(generation_is_hello=True, incarnation=incarnation),
             window=ReplayWindow(starts_anywhere=True),
             hello_window=ReplayWindow(starts_anywhere=True),
         )
@@ -289,7 +394,7 @@ class Session:
         needs_context = is_hello or not self.is_confirmed
         return Header(
             sender=self._own,
-            generation=HELLO_GENERATION if is_hello else self._generation,
+            generation=GENERATION_HELLO if is_hello else self._sealing.generation,
             counter=self._hello_counter if is_hello else self._counter,
             incarnation=self.incarnation if needs_context else None,
         )

@@ -14,6 +14,7 @@ from gateway.core.orders import OVER, Orders
 from gateway.core.outgoing import OutAct
 from gateway.core.policy import Policy
 from gateway.core.requests import Submissions
+from gateway.core.rotation import Rotation
 from gateway.core.speech import Speech
 from gateway.core.timers import Timers
 from gateway.core.watch import Watch
@@ -35,6 +36,7 @@ class StationState:
     speech: Speech
     submissions: Submissions
     watch: Watch
+    rotation: Rotation
     witness: Witness
     lines: dict[Station, Line] = field(default_factory=dict)
     orders: dict[Station, Orders] = field(default_factory=dict)

@@ -95,6 +95,8 @@ def _peer(peer: PeerStatus, links: list[LinkStatus], instant: Instant | None) ->
     return {
         "confirmed": peer.confirmed,
         "freshness_proven": peer.fresh,
+        "generation": peer.generation,
+        "rotating": peer.rotating,
         "answers": peer.confirmed and any(link.state in _USABLE for link in links),
         "busy": peer.busy,
         "heard_ms_ago": _age_ms(peer.heard_at, instant),

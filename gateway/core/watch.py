@@ -308,6 +308,8 @@ class Watch:
             heard_at=line.standing.heard_at,
             busy=line.is_peer_busy,
             fresh=not line.session.needs_challenge,
+            generation=line.session.generation,
+            rotating=line.session.takes_former,
             declared=self._declared(line.peer, now),
         )
 
@@ -381,7 +383,14 @@ class Watch:
     def judge_links(self, draft: Draft) -> None:
         """NO LINK: no link of a line has proven itself and none can be hoped for."""
         for line in self._lines.values():
-            if line.is_usable:
+            if line.session.is_revoked:
+                changed = self.raise_alarm(
+                    AlarmCode.REVOKED,
+                    f"the card of {self._name(line.peer)} is revoked: nothing is taken from it and"
+                    " nothing goes to it; bring the card of their new station",
+                    station=line.peer,
+                )
+            elif line.is_usable:
                 changed = self.clear_alarm(AlarmCode.NO_LINK, station=line.peer)
             else:
                 changed = self.raise_alarm(

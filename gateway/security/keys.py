@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
+from cryptography.hazmat.primitives import constant_time
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PublicKey
 from cryptography.hazmat.primitives.ciphers.aead import AESCCM
 from cryptography.hazmat.primitives.hashes import SHA256
@@ -39,6 +40,7 @@ from gateway.wire.limits import (
     INCARNATION_SIZE,
     KEY_SIZE,
     NONCE_SIZE,
+    PROOF_SIZE,
     PROTOCOL,
     SECRET_SIZE,
     TAG_SIZE,
@@ -86,26 +88,69 @@ class FrameKey:
 
 
 @dataclass(frozen=True, slots=True)
+class Roots:
+    """The roots of one generation of a line, both directions."""
+
+    generation: int
+    """1 to 255; 0: the hello roots."""
+    outbound: bytes = field(repr=False)
+    inbound: bytes = field(repr=False)
+
+    def sealing(self, incarnation: bytes) -> FrameKey:
+        """The key under which we, in this incarnation of ours, seal."""
+        return _frame_key(self.outbound, incarnation)
+
+    def opening(self, incarnation: bytes) -> FrameKey:
+        """The key under which the peer, in this incarnation of its, seals."""
+        return _frame_key(self.inbound, incarnation)
+
+    def proof(self, incarnation: bytes) -> bytes:
+        """8 octets that tell the peer that we hold this generation, in this incarnation."""
+        return self._proof(self.outbound, incarnation)
+
+    def is_proof(self, proof: bytes, incarnation: bytes) -> bool:
+        """Whether the peer, in this incarnation of its, holds this generation."""
+        return constant_time.bytes_eq(proof, self._proof(self.inbound, incarnation))
+
+    def mark(self) -> bytes:
+        """8 octets that name this generation of this line, the same at both ends, and no key."""
+        low, high = sorted((self.outbound, self.inbound))
+        info = dump([PROTOCOL, "mark", self.generation])
+        return HKDF(algorithm=SHA256(), length=PROOF_SIZE, salt=None, info=info).derive(low + high)
+
+    def _proof(self, root: bytes, incarnation: bytes) -> bytes:
+        info = dump([PROTOCOL, incarnation, "proof", self.generation])
+        return HKDFExpand(algorithm=SHA256(), length=PROOF_SIZE, info=info).derive(root)
+
+
+@dataclass(frozen=True, slots=True)
 class LineKeys:
-    """The roots of one line and generation, both directions, and those of the hello key."""
+    """The roots of a line: its newest generation, the one before while that lasts, the hellos'."""
 
     own: Station
     peer: Station
-    generation: int
-    outbound_root: bytes = field(repr=False)
-    inbound_root: bytes = field(repr=False)
-    hello_outbound_root: bytes = field(repr=False)
-    hello_inbound_root: bytes = field(repr=False)
+    newest: Roots
+    hello: Roots
+    former: Roots | None = None
+
+    @property
+    def generation(self) -> int:
+        return self.newest.generation
 
     def outbound(self, generation_is_hello: bool, incarnation: bytes) -> FrameKey:
-        """The key under which we, in this incarnation of ours, seal."""
-        root = self.hello_outbound_root if generation_is_hello else self.outbound_root
-        return _frame_key(root, incarnation)
+        """The key of our frames in this incarnation of ours: the hellos', or the newest."""
+        return (self.hello if generation_is_hello else self.newest).sealing(incarnation)
 
     def inbound(self, generation_is_hello: bool, incarnation: bytes) -> FrameKey:
-        """The key under which the peer, in this incarnation of its, seals."""
-        root = self.hello_inbound_root if generation_is_hello else self.inbound_root
-        return _frame_key(root, incarnation)
+        """The same of the peer's frames."""
+        return (self.hello if generation_is_hello else self.newest).opening(incarnation)
+
+    def held(self, generation: int) -> Roots | None:
+        """The roots of a generation that this station holds; 0 names the hellos'."""
+        for roots in (self.newest, self.former, self.hello):
+            if roots is not None and roots.generation == generation:
+                return roots
+        return None
 
 
 def derive_line_keys(
@@ -115,18 +160,24 @@ def derive_line_keys(
     generation: int,
     *,
     hello_secret: bytes | None = None,
+    former: tuple[int, bytes] | None = None,
 ) -> LineKeys:
     """Directional roots = HKDF-SHA256(X25519 static-static || secret; both stations, generation).
 
     The hello roots have no generation. A line whose secret was rotated gives its first one as
-    `hello_secret`, so that a peer restored from a backup is never locked out. Raises `FieldError`.
+    `hello_secret`, so that a peer restored from a backup is never locked out, and the generation
+    before with its secret as `former` while the peer may still use it. Raises `FieldError`.
     """
-    if not 1 <= generation <= GENERATION_MAX:
-        raise FieldError("generation", f"{generation} is out of range", "give 1 to 255")
+    former_generation, former_secret = former or (None, secret)
+    for number in (generation, former_generation):
+        if number is not None and not 1 <= number <= GENERATION_MAX:
+            raise FieldError("generation", f"{number} is out of range", "give 1 to 255")
+    if former_generation is not None and former_generation >= generation:
+        raise FieldError("generation", "is not above the one before it", "rotate again")
     if peer.station == own.station:
         raise FieldError("card", "is of this station itself", "give the card of the far station")
     hello_secret = secret if hello_secret is None else hello_secret
-    for octets in (secret, hello_secret):
+    for octets in (secret, hello_secret, former_secret):
         if len(octets) != SECRET_SIZE:
             raise FieldError("secret", f"has {len(octets)} octets", f"give {SECRET_SIZE}")
     try:
@@ -137,18 +188,20 @@ def derive_line_keys(
         ) from error
     us = (own.station, own.exchange_public)
     them = (peer.station, peer.exchange_public)
+
+    def roots(number: int, material: bytes) -> Roots:
+        return Roots(
+            number,
+            _root(shared + material, number, sender=us, recipient=them),
+            _root(shared + material, number, sender=them, recipient=us),
+        )
+
     return LineKeys(
         own=own.station,
         peer=peer.station,
-        generation=generation,
-        outbound_root=_root(shared + secret, generation, sender=us, recipient=them),
-        inbound_root=_root(shared + secret, generation, sender=them, recipient=us),
-        hello_outbound_root=_root(
-            shared + hello_secret, GENERATION_HELLO, sender=us, recipient=them
-        ),
-        hello_inbound_root=_root(
-            shared + hello_secret, GENERATION_HELLO, sender=them, recipient=us
-        ),
+        newest=roots(generation, secret),
+        hello=roots(GENERATION_HELLO, hello_secret),
+        former=None if former_generation is None else roots(former_generation, former_secret),
     )
 
 
@@ -180,6 +233,8 @@ class Line:
     card: Card
     keys: LineKeys
     generation: int
+    is_revoked: bool = False
+    """The operator withdrew the card: nothing is taken from it and nothing goes to it."""
 
     def __post_init__(self) -> None:
         if self.keys.peer != self.card.station or self.keys.generation != self.generation:

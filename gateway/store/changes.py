@@ -1,4 +1,4 @@
-"""Writes as SQL on schema 2, inside a transaction that the caller began."""
+"""Writes as SQL on schema 4, inside a transaction that the caller began."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from gateway.core.records import (
     PutBoot,
     PutDelivery,
     PutEpoch,
+    PutKeys,
     PutPeer,
     PutReceipted,
     PutSeen,
@@ -71,6 +72,7 @@ _ADD_STATE_ENTRY: Final = _insert(
 _PUT_SEEN: Final = _insert("seen", "id, sha256, row_check")
 _PUT_SUBMISSION: Final = _insert("submission", "principal, request_id, sha256, act_id, row_check")
 _PUT_EPOCH: Final = _insert("epoch", "peer, epoch, row_check")
+_PUT_KEYS: Final = _insert("line_keys", "peer, confirmed, row_check", replace=True)
 _PUT_PEER: Final = _insert("peer", "peer, incarnation, previous, row_check", replace=True)
 _ADD_PUBLICATION: Final = _insert(
     "publication", "offset, topic, notice_id, precedence, operation, document, row_check"
@@ -113,6 +115,8 @@ def apply(connection: sqlite3.Connection, writes: Sequence[StoreWrite]) -> None:
                 execute(_PUT_SUBMISSION, _with_check(rows.submission_columns(write)))
             case PutPeer():
                 execute(_PUT_PEER, _with_check(rows.peer_columns(write)))
+            case PutKeys():
+                execute(_PUT_KEYS, _with_check(rows.keys_columns(write)))
             case AddPublication(publication):
                 execute(_ADD_PUBLICATION, _with_check(rows.publication_columns(publication)))
                 if publication.topic is Topic.NOTICE:

@@ -10,7 +10,7 @@ from typing import Final
 
 from gateway.errors import ConfigError
 
-SCHEMA_VERSION: Final = 3
+SCHEMA_VERSION: Final = 4
 """The newest file in `schema/`."""
 PAGE_SIZE: Final = 1024
 

@@ -23,6 +23,7 @@ from gateway.core.records import (
     PutBoot,
     PutDelivery,
     PutEpoch,
+    PutKeys,
     PutPeer,
     PutReceipted,
     PutSeen,
@@ -79,6 +80,7 @@ class _State:
     submissions: dict[tuple[str, str], PutSubmission] = field(default_factory=dict)
     epochs: list[tuple[Station, int]] = field(default_factory=list)
     peers: dict[Station, PutPeer] = field(default_factory=dict)
+    keys: dict[Station, PutKeys] = field(default_factory=dict)
     publications: dict[int, Publication] = field(default_factory=dict)
     airtime: dict[tuple[str, str, int], PutAirtime] = field(default_factory=dict)
     boots: dict[str, PutBoot] = field(default_factory=dict)
@@ -95,6 +97,7 @@ class _State:
             submissions=dict(self.submissions),
             epochs=list(self.epochs),
             peers=dict(self.peers),
+            keys=dict(self.keys),
             publications=dict(self.publications),
             airtime=dict(self.airtime),
             boots=dict(self.boots),
@@ -151,6 +154,10 @@ def _put_peer(state: _State, write: PutPeer) -> None:
     state.peers[write.peer] = write
 
 
+def _put_keys(state: _State, write: PutKeys) -> None:
+    state.keys[write.peer] = write
+
+
 def _add_publication(state: _State, write: AddPublication) -> None:
     publication = write.publication
     assert publication.offset not in state.publications, "an offset is used twice"
@@ -185,6 +192,7 @@ _APPLY: Final[dict[type, Callable[..., None]]] = {
     PutEpoch: _put_epoch,
     PutSubmission: _put_submission,
     PutPeer: _put_peer,
+    PutKeys: _put_keys,
     AddPublication: _add_publication,
     AddLogEntry: _add_log_entry,
     PutAirtime: _put_airtime,
@@ -261,6 +269,7 @@ class MemoryStore:
             epochs=self._epochs(),
             submissions=tuple(state.submissions.values())[-bounds.SUBMISSION_COUNT_MAX :],
             peers=tuple(state.peers[peer] for peer in sorted(state.peers)),
+            keys=tuple(state.keys[peer] for peer in sorted(state.keys)),
             next_offset=max(state.publications, default=0) + 1,
             log_head=self._head(),
             airtime=tuple(state.airtime.values()),

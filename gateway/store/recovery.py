@@ -85,6 +85,7 @@ class Reading:
             epochs=self._epochs(),
             submissions=self._submissions(),
             peers=tuple(self._rows("peer", "peer, incarnation, previous, row_check", rows.peer_of)),
+            keys=tuple(self._rows("line_keys", "peer, confirmed, row_check", rows.keys_of)),
             next_offset=next_offset(self.connection),
             log_head=log_head(self.connection),
             airtime=self._airtime(),

@@ -1,4 +1,4 @@
-"""Records as the columns of schema 2, and back with their checks verified. No SQL, no file."""
+"""Records as the columns of schema 4, and back with their checks verified. No SQL, no file."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from gateway.core.records import (
     Direction,
     Publication,
     PutBoot,
+    PutKeys,
     PutPeer,
     PutSubmission,
     StateEntry,
@@ -232,6 +233,17 @@ def peer_of(row: Row) -> PutPeer:
     return PutPeer(
         Station(peer), incarnation, tuple((int(epoch), int(serial)) for epoch, serial in pairs)
     )
+
+
+def keys_columns(keys: PutKeys) -> tuple[Value, ...]:
+    """peer, confirmed."""
+    return (keys.peer, keys.confirmed)
+
+
+def keys_of(row: Row) -> PutKeys:
+    """Raises `RowDamagedError`."""
+    peer, confirmed = _checked("line_keys", row)
+    return PutKeys(Station(peer), confirmed)
 
 
 def boot_columns(boot: PutBoot) -> tuple[Value, ...]:

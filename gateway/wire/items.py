@@ -24,6 +24,7 @@ from gateway.wire.canonical import (
     take_extensions,
     unpack_id,
 )
+from gateway.wire.generations import Generations, decode_generations, encode_generations
 from gateway.wire.limits import (
     ACT_NESTING_MAX,
     ACT_SIZE_MAX,
@@ -144,6 +145,8 @@ class HelloItem:
     """Frames of our incarnation before this hello, 0 to 2^20: who has our response counts nothing
     unsigned of them, for he cannot tell them from a recording. None: not said.
     """
+    generations: Generations | None = None
+    """None: generation 1 alone."""
     extensions: Extensions = ()
     """Optional keys that this version does not know, as received."""
 
@@ -182,6 +185,8 @@ class HelloKey(enum.IntEnum):
     HEARD_S = 6
     BUSY = 7
     FRAME_COUNT = 8
+    GENERATIONS = 17
+    """Optional: a program that knows no rotation stays in generation 1."""
 
 
 def encode_items(items: Sequence[Item]) -> bytes:
@@ -289,7 +294,13 @@ def _encode_hello(item: HelloItem) -> bytes:
         fields[HelloKey.BUSY] = True
     if item.frame_count is not None:
         fields[HelloKey.FRAME_COUNT] = _fit("frame_count", item.frame_count, FRAME_COUNT_MAX)
-    return b"\x82" + dump(ItemType.HELLO) + encode_map(fields, item.extensions)
+    extensions = item.extensions
+    if item.generations is not None:
+        added = (int(HelloKey.GENERATIONS), encode_generations(item.generations))
+        extensions = tuple(sorted((*extensions, added)))
+    elif any(key == HelloKey.GENERATIONS for key, _ in extensions):
+        raise FieldError("extensions", "key 17 is known here", "give it as generations")
+    return b"\x82" + dump(ItemType.HELLO) + encode_map(fields, extensions)
 
 
 def encode_signature(signature: bytes | None) -> bytes:
@@ -370,7 +381,10 @@ def _decode_hello(fields: dict[int, object]) -> HelloItem:
         heard_s=heard_s,
         busy=fields.get(HelloKey.BUSY) is True,
         frame_count=frame_count,
-        extensions=take_extensions(fields),
+        generations=decode_generations(fields.get(HelloKey.GENERATIONS)),
+        extensions=tuple(
+            [pair for pair in take_extensions(fields) if pair[0] != HelloKey.GENERATIONS]
+        ),
     )
 
 

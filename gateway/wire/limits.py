@@ -30,6 +30,7 @@ KEY_SIZE: Final = 32
 NONCE_SIZE: Final = 13
 SECRET_SIZE: Final = 32
 SIGNATURE_SIZE: Final = 64
+PROOF_SIZE: Final = 8
 
 NESTING_MAX: Final = 4
 """Arrays and maps inside each other, the item's own array included."""

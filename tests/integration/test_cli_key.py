@@ -557,6 +557,6 @@ def test_the_derived_keys_need_both_cards(joined: tuple[Side, Side]) -> None:
     line = north.lines[SOUTH]
     secret = bytes.fromhex((joined[0].folder / "SOUTH.secret").read_text())
     assert derive_line_keys(north.own, line.card, secret, 1) == line.keys
-    assert derive_line_keys(north.own, line.card, secret, 2).outbound_root != (
-        line.keys.outbound_root
+    assert derive_line_keys(north.own, line.card, secret, 2).newest.outbound != (
+        line.keys.newest.outbound
     )

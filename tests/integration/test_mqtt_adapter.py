@@ -398,6 +398,8 @@ async def test_availability_and_lines_are_retained(broker: Mosquitto) -> None:
         assert line.json["far_gateway"] == {
             "confirmed": True,
             "freshness_proven": True,
+            "generation": 1,
+            "rotating": False,
             "answers": True,
             "busy": False,
         }

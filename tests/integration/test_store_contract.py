@@ -14,6 +14,7 @@ from gateway.core.records import (
     PutAct,
     PutDelivery,
     PutEpoch,
+    PutKeys,
     PutPeer,
     PutReceipted,
     Recovered,
@@ -85,6 +86,7 @@ async def test_everything_comes_back(bench: Bench) -> None:
     )
     taken = delivery(1, IN, taken=True)
     peer = PutPeer(PEER, bytes(range(8)), ((7, 1), (9, 22)))
+    keys = PutKeys(PEER, bytes(range(8)))
     await bench.store.commit(
         [
             PutEpoch(PEER, 0x1111),
@@ -97,7 +99,15 @@ async def test_everything_comes_back(bench: Bench) -> None:
         ]
     )
     head = await bench.store.commit(
-        [PutAct(inbound), PutDelivery(taken), PutAct(answer), seen(inbound), seen(answer), peer]
+        [
+            PutAct(inbound),
+            PutDelivery(taken),
+            PutAct(answer),
+            seen(inbound),
+            seen(answer),
+            peer,
+            keys,
+        ]
     )
     recovered = await bench.restart()
     assert recovered.acts == (outbound, inbound, answer)
@@ -106,6 +116,7 @@ async def test_everything_comes_back(bench: Bench) -> None:
     assert recovered.epochs == ((PEER, 0x1111, 0), (PEER, 0x3F2A, 1))
     assert recovered.submissions == (submission(1),)
     assert recovered.peers == (peer,)
+    assert recovered.keys == (keys,)
     assert recovered.next_offset == 2
     assert recovered.log_head == head
     assert recovered.utc_last == UtcTime(1_790_000_001)

@@ -490,6 +490,15 @@ async def test_schema_2_is_read(tmp_path: Path) -> None:
     await store.close()
 
 
+async def test_schema_3_is_read(tmp_path: Path) -> None:
+    """It knew nothing of a line's keys: no generation counts as confirmed."""
+    shutil.copy(DATABASES / "schema-0003.sqlite", tmp_path / FILE_NAME)
+    store, recovered = await opened(tmp_path)
+    assert not recovered.was_rebuilt
+    assert (len(recovered.acts), len(recovered.peers), recovered.keys) == (1, 1, ())
+    await store.close()
+
+
 async def test_of_many_boots_the_newest_are_kept(tmp_path: Path) -> None:
     """A change of one keeps its place; what comes above the bound drops the oldest."""
     count = bounds.BOOT_COUNT_MAX

@@ -37,6 +37,7 @@ from gateway.model import (
 )
 from gateway.wire.canonical import dump
 from gateway.wire.frame import Header
+from gateway.wire.generations import Generations
 from gateway.wire.items import (
     ActItem,
     BeatItem,
@@ -246,6 +247,9 @@ def fragment_receipts(draw: st.DrawFn) -> FragmentReceiptItem:
     return FragmentReceiptItem(draw(positive16), draw(positive16), count, bitmap, draw(echoes))
 
 
+generations = st.tuples(st.integers(1, 255), st.integers(1, 255), octets8).map(
+    lambda told: Generations(max(told[:2]), min(told[:2]), told[2])
+)
 hellos = st.builds(
     HelloItem,
     positive16,
@@ -257,7 +261,8 @@ hellos = st.builds(
     st.none() | uint32,
     st.booleans(),
     st.none() | st.integers(0, 1 << 20),
-    extensions(),
+    st.none() | generations,
+    extensions().map(lambda pairs: tuple(pair for pair in pairs if pair[0] != 17)),
 )
 items: st.SearchStrategy[Item] = st.one_of(
     st.builds(ActItem, ages, acts().map(encode_act), signatures),

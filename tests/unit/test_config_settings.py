@@ -477,8 +477,8 @@ def test_a_rotated_line_keeps_its_first_secret_for_hellos(folder: Path) -> None:
     path = write(folder, replace={'SOUTH.secret"': rotated})
     path.write_text(path.read_text().replace("SOUTH.secret", "new.secret", 1))
     after = load_keyring(load_settings(path)).lines[SOUTH].keys
-    assert after.outbound_root != before.outbound_root
-    assert after.hello_outbound_root == before.hello_outbound_root
+    assert after.newest.outbound != before.newest.outbound
+    assert after.hello.outbound == before.hello.outbound
 
 
 def test_what_adapters_need_is_read_at_the_start(folder: Path) -> None:

@@ -103,6 +103,8 @@ def test_the_status_in_full() -> None:
                 "far_gateway": {
                     "confirmed": True,
                     "freshness_proven": True,
+                    "generation": 1,
+                    "rotating": False,
                     "answers": True,
                     "busy": False,
                     "heard_ms_ago": 40,

@@ -31,15 +31,15 @@ def test_both_ends_derive_the_same_roots() -> None:
     north, south = (
         ring.lines[peer].keys for ring, peer in zip(rings(), (SOUTH, NORTH), strict=True)
     )
-    assert north.outbound_root == south.inbound_root
-    assert north.inbound_root == south.outbound_root
-    assert north.hello_outbound_root == south.hello_inbound_root
-    assert north.hello_inbound_root == south.hello_outbound_root
+    assert north.newest.outbound == south.newest.inbound
+    assert north.newest.inbound == south.newest.outbound
+    assert north.hello.outbound == south.hello.inbound
+    assert north.hello.inbound == south.hello.outbound
     roots = {
-        north.outbound_root,
-        north.inbound_root,
-        north.hello_outbound_root,
-        north.hello_inbound_root,
+        north.newest.outbound,
+        north.newest.inbound,
+        north.hello.outbound,
+        north.hello.inbound,
     }
     assert len(roots) == 4
 
@@ -47,7 +47,7 @@ def test_both_ends_derive_the_same_roots() -> None:
 def test_roots_are_hkdf_of_both_secrets() -> None:
     """X25519 || secret, RFC 5869, written a second time."""
     line = derive_line_keys(NORTH_KEYS, SOUTH_CARD, SECRET, GENERATION)
-    for generation, root in ((GENERATION, line.outbound_root), (0, line.hello_outbound_root)):
+    for generation, root in ((GENERATION, line.newest.outbound), (0, line.hello.outbound)):
         assert root == independent.line_root(
             NORTH_KEYS.exchange_seed,
             SOUTH_CARD.exchange_public,
@@ -64,15 +64,45 @@ def test_hello_keys_outlive_generations() -> None:
     generation = derive_line_keys(NORTH_KEYS, SOUTH_CARD, SECRET, 2)
     rotated = derive_line_keys(NORTH_KEYS, SOUTH_CARD, bytes(32), 2, hello_secret=SECRET)
     for after in (generation, rotated):
-        assert after.hello_outbound_root == before.hello_outbound_root
-        assert after.hello_inbound_root == before.hello_inbound_root
-        assert after.outbound_root != before.outbound_root
-    assert generation.outbound_root != rotated.outbound_root
+        assert after.hello.outbound == before.hello.outbound
+        assert after.hello.inbound == before.hello.inbound
+        assert after.newest.outbound != before.newest.outbound
+    assert generation.newest.outbound != rotated.newest.outbound
+
+
+def test_a_rotated_line_holds_two_generations() -> None:
+    """The newest and the one before, each as if alone, and the hello roots of the first secret."""
+    both = derive_line_keys(
+        NORTH_KEYS, SOUTH_CARD, bytes(32), 3, hello_secret=SECRET, former=(2, SECRET)
+    )
+    assert both.newest == derive_line_keys(NORTH_KEYS, SOUTH_CARD, bytes(32), 3).newest
+    assert both.former == derive_line_keys(NORTH_KEYS, SOUTH_CARD, SECRET, 2).newest
+    assert (both.held(3), both.held(2), both.held(0)) == (both.newest, both.former, both.hello)
+    assert both.held(1) is None
+    assert derive_line_keys(NORTH_KEYS, SOUTH_CARD, SECRET, 1).held(2) is None
+
+
+def test_a_proof_is_of_one_secret_generation_direction_and_incarnation() -> None:
+    """HKDF-Expand as gateway.cddl says, written a second time; nothing else is taken for it."""
+    here, there = bytes(8), bytes(range(8))
+    north = derive_line_keys(NORTH_KEYS, SOUTH_CARD, SECRET, 2).newest
+    south = derive_line_keys(SOUTH_KEYS, NORTH_CARD, SECRET, 2).newest
+    info = independent.write_cbor(["hotline/1", here, "proof", 2])
+    assert north.proof(here) == independent.hkdf_expand(north.outbound, info, 8)
+    assert south.is_proof(north.proof(here), here)
+    other = derive_line_keys(NORTH_KEYS, SOUTH_CARD, bytes(32), 2).newest
+    newer = derive_line_keys(NORTH_KEYS, SOUTH_CARD, SECRET, 3).newest
+    for wrong in (north.proof(there), south.proof(here), other.proof(here), newer.proof(here)):
+        assert not south.is_proof(wrong, here)
+    assert north.mark() != other.mark() != newer.mark()
 
 
 @pytest.mark.parametrize(
     ("change", "field"),
     [
+        ({"former": (1, SECRET)}, "generation"),
+        ({"former": (0, SECRET), "generation": 2}, "generation"),
+        ({"former": (1, bytes(31)), "generation": 2}, "secret"),
         ({"secret": bytes(31)}, "secret"),
         ({"hello_secret": bytes(33)}, "secret"),
         ({"generation": 0}, "generation"),
@@ -94,7 +124,7 @@ def test_private_keys_are_not_shown() -> None:
     ring = rings()[0]
     key = ring.lines[SOUTH].keys.outbound(False, bytes(8))
     shown = repr(ring) + repr(key) + repr(ring.lines[SOUTH].keys)
-    secrets = (NORTH_KEYS.sign_seed, key.key, key.common_iv, ring.lines[SOUTH].keys.outbound_root)
+    secrets = (NORTH_KEYS.sign_seed, key.key, key.common_iv, ring.lines[SOUTH].keys.newest.outbound)
     for secret in secrets:
         assert repr(secret)[2:10] not in shown
         assert secret.hex() not in shown

@@ -46,6 +46,7 @@ from gateway.security.keys import (
 )
 from gateway.security.signature import sign_act
 from gateway.wire.frame import Header
+from gateway.wire.generations import Generations
 from gateway.wire.items import (
     ActItem,
     BeatItem,
@@ -326,6 +327,12 @@ ITEMS: Final[dict[str, Item]] = {
         heard_s=86_400,
         busy=True,
         extensions=((16, b"\x64text"),),
+    ),
+    "hello-generations": HelloItem(
+        EPOCH,
+        Previous(0, 0),
+        generations=Generations(3, 2, bytes(range(8))),
+        extensions=((16, b"\x64text"), (18, b"\x01")),
     ),
 }
 NORTH_ENTROPY: Final = bytes(range(64))

@@ -110,7 +110,9 @@ def gateway_text(peer: Document | None) -> str:
     answers = "HEARD, BUT HAS NOT SHOWN THAT IT HEARS US"
     if peer.get("confirmed"):
         answers = "answers" if peer.get("answers") else "DOES NOT ANSWER"
-    busy = ", BUT CANNOT STORE NOW (busy)" if peer.get("busy") else ""
+    busy = ", BUT KEEPS NOTHING NEW NOW (busy)" if peer.get("busy") else ""
+    if peer.get("full"):
+        busy += "; TOO MANY OF ITS NOTICES ARE OPEN HERE, only FLASH is taken"
     return f"{answers}{busy}; heard {milliseconds(peer['heard_ms_ago'])} ago{_freshness(peer)}"
 
 

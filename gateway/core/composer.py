@@ -50,8 +50,16 @@ class Standing:
     previous: Previous = NOTHING_BEFORE
     entry_number: int = 0
     is_refused: bool = False
+    """The store cannot write."""
+    is_full: bool = False
+    """This peer has all the notices open here that it may."""
     heard_at: Instant | None = None
     """When an authentic frame of the peer last came in, by any link."""
+
+    @property
+    def is_busy(self) -> bool:
+        """What is told as BUSY: notices of this peer are not kept now."""
+        return self.is_refused or self.is_full
 
 
 class TellsAge(Protocol):
@@ -226,7 +234,7 @@ class Composer:
             heard_s=None
             if heard_at is None
             else min((draft.now.instant - heard_at) // 1000, 0xFFFF_FFFF),
-            busy=self._standing.is_refused,
+            busy=self._standing.is_busy,
         )
         lane.hello_due = False
         lane.hello_response = None
@@ -360,4 +368,4 @@ class Composer:
 
     def _beat(self, token: int, *, is_reply: bool) -> bytes:
         standing = self._standing
-        return encode_item(BeatItem(token, is_reply, standing.is_refused, standing.entry_number))
+        return encode_item(BeatItem(token, is_reply, standing.is_busy, standing.entry_number))

@@ -59,7 +59,9 @@ def diagnose(
         )
     if peer.busy:
         return Diagnosis(
-            Place.FAR_GATEWAY, "their gateway answers but cannot store; their disk needs care"
+            Place.FAR_GATEWAY,
+            "their gateway answers but keeps no new notice: it cannot store, or too many of ours"
+            " are open there; call them",
         )
     return _partly(links, broken) or _people(waiting)
 

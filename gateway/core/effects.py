@@ -135,6 +135,7 @@ class AlarmCode(enum.Enum):
     FAILED_OPENS = "failed opens"
     CROSSED = "WILCO crossed CANCEL"
     QUEUE_DOWN = "queue down"
+    TOO_MANY_OPEN = "too many open"
     DEVICE = "device does not work"
     GENERATION = "no common secret"
     REVOKED = "card revoked"
@@ -217,7 +218,7 @@ class PeerStatus:
     confirmed: bool
     heard_at: Instant | None
     busy: bool
-    """It said STORE REFUSED."""
+    """It said BUSY: its store cannot write, or it has too many notices of ours open."""
     fresh: bool = True
     """It answered our challenge in this run; else what comes may be a recording of old times."""
     generation: int = 1
@@ -225,6 +226,8 @@ class PeerStatus:
     rotating: bool = False
     """A newer secret lies here, and the far station has not used it yet."""
     declared: tuple[Declared, ...] = ()
+    is_full: bool = False
+    """It has all the notices open here that it may: only FLASH of it is taken now."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -96,7 +96,8 @@ class Engine:
         names.update((station, line.card.name) for station, line in keys.lines.items())
         lines: dict[Station, Line] = {}
         orders: dict[Station, Orders] = {}
-        ledger = Ledger(names=names, timers=timers, closed_count=policy.closed_notice_count)
+        closed_count = max(policy.closed_notice_count // max(len(keys.lines), 1), 1)
+        ledger = Ledger(names=names, timers=timers, closed_count=closed_count)
         speech = Speech(keys, entropy)
         watch = Watch(
             station=keys.card.station,
@@ -153,6 +154,7 @@ class Engine:
     def _finish(self, draft: Draft) -> Step:
         if self._state.lines:
             self._state.watch.judge_links(draft)
+            self._hearing.intake.look(draft)
         if draft.status_changed:
             self._log_links(draft)
             draft.effect(ShowStatus(self._state.watch.status(draft)))

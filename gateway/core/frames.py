@@ -296,16 +296,14 @@ class Frames:
             self._previous[line.peer] = known
         if self._state.is_refused:
             return
-        self._hearing.prove(opened.incarnation, draft)
+        self._hearing.prove(line.peer, opened.incarnation, draft)
         draft.write(PutPeer(line.peer, opened.incarnation, known))
         name = self._state.names[line.peer]
         log_station(draft, "incarnation", ("station", name), ("incarnation", opened.incarnation))
 
     def _told(self, item: HelloItem, line: Line, draft: Draft) -> None:
         """What the peer holds of us, and whether its store works."""
-        if line.is_peer_busy != item.busy:
-            line.is_peer_busy = item.busy
-            draft.status_changed = True
+        line.note_busy(item.busy, draft)
         for epoch, highest in item.known:
             if not line.outgoing.knows(epoch, highest):
                 self._hearing.rollback(line, f"hello names serial {highest} of {epoch:04x}", draft)

@@ -11,6 +11,7 @@ from typing import Final
 from gateway.core.delivery import DeliveryInput, input_of
 from gateway.core.draft import Draft
 from gateway.core.effects import AlarmCode, Level
+from gateway.core.intake import Intake
 from gateway.core.life import Record, log_act, log_state, log_station
 from gateway.core.line import Line
 from gateway.core.reception import Novelty
@@ -22,6 +23,7 @@ from gateway.core.records import (
     StoredAct,
 )
 from gateway.core.session import Opened
+from gateway.core.shares import Shares
 from gateway.core.speech import digest
 from gateway.core.station import StationState
 from gateway.errors import AuthenticationError, DecodeError
@@ -39,21 +41,20 @@ from gateway.model import (
     Operation,
     Precedence,
     Role,
+    Station,
     TimeQuality,
     UtcTime,
     Void,
 )
 from gateway.security.signature import verify_act
-from gateway.wire.head import head_of, is_new_notice
+from gateway.wire.head import head_of
 from gateway.wire.items import ActItem
 from gateway.wire.notice import decode_act, peek_act_id
 
 EARLY_END_COUNT_MAX: Final = 1024
-"""CANCELs and UPDATEs kept for notices that have not come yet; the oldest is forgotten first."""
+"""CANCELs and UPDATEs of a line kept for notices to come; the oldest is forgotten first."""
 UNPROVEN_COUNT_MAX: Final = 1024
-"""Notices remembered until their incarnation is proven; the oldest keeps its mark."""
-FLOOD_FACTOR: Final = 2
-"""A far station may have so many times its share of the open notices open here."""
+"""Notices of a line remembered until their incarnation is proven; the oldest keeps its mark."""
 _COMPLYING: Final = frozenset({DeliveryState.WILCO, DeliveryState.HAVCO, DeliveryState.AFFIRM})
 
 
@@ -62,15 +63,14 @@ class Hearing:
 
     def __init__(self, state: StationState) -> None:
         self._state = state
-        self._early_ends: dict[ActId, DeliveryInput] = {}
-        self._unproven: dict[ActId, bytes] = {}
+        self.intake = Intake(state)
+        self._early_ends: Shares[DeliveryInput] = Shares(EARLY_END_COUNT_MAX)
+        self._unproven: Shares[bytes] = Shares(UNPROVEN_COUNT_MAX)
         """Notices that came from an incarnation that has proven nothing, and which."""
 
     def note_early_end(self, reference: ActId, kind: Kind) -> None:
         """A CANCEL or UPDATE came before the notice that it ends."""
-        self._early_ends[reference] = end_of(kind)
-        if len(self._early_ends) > EARLY_END_COUNT_MAX:
-            del self._early_ends[next(iter(self._early_ends))]
+        self._early_ends.put(reference.originator, reference, end_of(kind))
 
     def receive(
         self, line: Line, link: LinkName, item: ActItem, opened: Opened, draft: Draft
@@ -91,7 +91,7 @@ class Hearing:
         if novelty is Novelty.OTHER_OCTETS:
             self._same_id(act_id, sha256, line, link, draft)
             return
-        if self._floods(line, item, act_id, link, draft):
+        if not self.intake.admits(line, item.octets, act_id, link, draft):
             return
         if not self._is_signed(line, link, item, act_id, draft):
             return
@@ -104,32 +104,14 @@ class Hearing:
         line.owe_receipt(link, act_id.epoch, act_id.serial, counter)
         self._apply(act, born, item.age_s is not None, line, link, draft, opened)
 
-    def _floods(
-        self, line: Line, item: ActItem, act_id: ActId, link: LinkName, draft: Draft
-    ) -> bool:
-        """Whether it is one notice more than a far station may have open here.
-
-        Its own gateway would not have accepted half as many. It gets no receipt, so it comes again
-        when there is room; what ends a notice, and every answer, has room always.
-        """
-        share = max(self._state.policy.open_notice_count // len(self._state.lines), 1)
-        if self._state.ledger.open_from(line.peer) < FLOOD_FACTOR * share:
-            return False
-        try:
-            if not is_new_notice(item.octets):
-                return False
-        except DecodeError:
-            pass  # it would be kept and answered CANTPRO
-        draft.observe(Level.WARNING, "too_many_open", notice_id=str(act_id), link=link)
-        return True
-
-    def prove(self, incarnation: bytes, draft: Draft) -> None:
-        """The incarnation answered our challenge: what came from it before is no recording."""
-        for act_id in [name for name, said_in in self._unproven.items() if said_in == incarnation]:
+    def prove(self, peer: Station, incarnation: bytes, draft: Draft) -> None:
+        """It answered our challenge: what came of this peer in it before is no recording."""
+        held = self._unproven.items(peer)
+        for act_id in [name for name, said_in in held if said_in == incarnation]:
             self._prove(act_id, draft)
 
     def _prove(self, act_id: ActId, draft: Draft) -> None:
-        if self._unproven.pop(act_id, None) is None or self._state.is_refused:
+        if self._unproven.pop(act_id.originator, act_id) is None or self._state.is_refused:
             return
         record = self._state.ledger.get(act_id)
         if record is not None:
@@ -200,9 +182,7 @@ class Hearing:
         match act:
             case Notice():
                 if not opened.is_proven:
-                    self._unproven[act.id] = opened.incarnation
-                    if len(self._unproven) > UNPROVEN_COUNT_MAX:
-                        del self._unproven[next(iter(self._unproven))]
+                    self._unproven.put(line.peer, act.id, opened.incarnation)
                 self._notice(act, born, age_known, link, draft)
             case Answer():
                 self._answer(act, line, link, draft)
@@ -235,7 +215,7 @@ class Hearing:
             unproven=notice.id in self._unproven,
             link=link,
         )
-        end = self._early_ends.pop(notice.id, None)
+        end = self._early_ends.pop(notice.id.originator, notice.id)
         if end is DeliveryInput.CANCELLED:
             record.state = DeliveryState.CANCELLED
         elif end is DeliveryInput.SUPERSEDED:

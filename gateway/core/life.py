@@ -30,6 +30,7 @@ from gateway.core.records import (
     StoredDelivery,
     Topic,
 )
+from gateway.core.shares import Shares
 from gateway.core.timers import Timers
 from gateway.model import (
     ActId,
@@ -94,16 +95,16 @@ class Record:
 
 
 class Ledger:
-    """Records by id. Open ones always; closed ones up to `closed_count`, the oldest goes first."""
+    """Records by id. Open ones always; closed ones up to `closed_count` for each line, its oldest
+    goes first.
+    """
 
     def __init__(self, *, names: Mapping[Station, str], timers: Timers, closed_count: int) -> None:
         self.records: dict[ActId, Record] = {}
         self.next_offset = 1
         self._names = names
         self._timers = timers
-        # Not dicts: those look for their oldest among all that were deleted before it.
-        self._closed: OrderedDict[ActId, None] = OrderedDict()
-        self._closed_count = closed_count
+        self._closed: Shares[None] = Shares(closed_count)
         self._open_to: dict[Station, int] = {}
         self._open_from: dict[Station, int] = {}
         self._open: dict[Direction, list[OrderedDict[ActId, Record]]] = {
@@ -152,25 +153,24 @@ class Ledger:
     def _file(self, record: Record) -> None:
         act_id, is_open = record.notice.id, record.is_open
         held = self._open[record.direction][record.notice.precedence]
+        is_own = record.direction is Direction.OUT
+        far = record.notice.to if is_own else act_id.originator
         if is_open is not (act_id in held):
-            change = 1 if is_open else -1
-            if record.direction is Direction.OUT:
-                self._open_to[record.notice.to] = self.open_to(record.notice.to) + change
-            else:
-                self._open_from[act_id.originator] = self.open_from(act_id.originator) + change
+            counts = self._open_to if is_own else self._open_from
+            counts[far] = counts.get(far, 0) + (1 if is_open else -1)
         levels = [self._open[record.direction]]
         if record.direction is Direction.IN and _is_for_watch(record):
             levels.append(self._for_watch)
         if is_open:
             for level in levels:
                 level[record.notice.precedence][act_id] = record
-            self._closed.pop(act_id, None)
+            self._closed.pop(far, act_id)
             return
         for level in levels:
             level[record.notice.precedence].pop(act_id, None)
-        self._closed[act_id] = None
-        while len(self._closed) > self._closed_count:
-            self._forget(self._closed.popitem(last=False)[0])
+        forgotten = self._closed.put(far, act_id, None)
+        if forgotten is not None:
+            self._forget(forgotten)
 
     def _forget(self, act_id: ActId) -> None:
         record = self.records.pop(act_id, None)

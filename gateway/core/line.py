@@ -88,6 +88,8 @@ class Line:
         self.totals = Totals()
         self.standing = Standing()
         self.is_peer_busy = False
+        """It said BUSY: it keeps no notice of ours now."""
+        self._busy_said_at: Instant | None = None
         self._timers = timers
         self._listener = listener
         self._prober = Prober(
@@ -123,6 +125,7 @@ class Line:
             rng=rng,
             listener=listener,
             pump=self._pump,
+            is_busy=lambda: self.is_peer_busy,
         )
         self._echoes: dict[int, tuple[LinkName, Instant]] = {}
 
@@ -262,9 +265,7 @@ class Line:
 
     def beat(self, name: LinkName, item: BeatItem, draft: Draft) -> None:
         lane = self.lanes[name]
-        if self.is_peer_busy != item.busy:
-            self.is_peer_busy = item.busy
-            draft.status_changed = True
+        self.note_busy(item.busy, draft)
         if item.is_reply:
             if self._prober.beat_returned(lane, item.token):
                 self._prove(lane, None, draft)
@@ -273,6 +274,31 @@ class Line:
             lane.beat_replies[item.token] = None
         self._prober.beat_came(lane, draft)
         self._pump(lane, draft)
+
+    def note_busy(self, is_busy: bool, draft: Draft) -> None:
+        """The peer says whether it keeps our notices; once it does again, all go at once."""
+        if self.is_peer_busy == is_busy:
+            return
+        self.is_peer_busy = is_busy
+        draft.status_changed = True
+        if not is_busy:
+            for lane in self.lanes.values():
+                self._all_again(lane, draft)
+
+    def say_busy(self, name: LinkName, draft: Draft) -> None:
+        """A beat with BUSY by this link, unless one went a moment ago."""
+        now, said_at = draft.now.instant, self._busy_said_at
+        if said_at is None or now - said_at >= self.policy.busy_again_ms:
+            self._busy_said_at = now
+            self.lanes[name].beat_due = True
+
+    def say_room(self, draft: Draft) -> None:
+        """BUSY is over: a beat by each link that works tells it."""
+        self._busy_said_at = None
+        for lane in self.lanes.values():
+            if lane.health.state is not LinkState.DOWN:
+                lane.beat_due = True
+        self.pump_all(draft)
 
     def answer_hello(
         self, name: LinkName, *, response: bytes | None, echo: bytes | None, draft: Draft
@@ -341,12 +367,15 @@ class Line:
             return
         if self._prober.proved(lane, sample_ms, draft):
             # Timers that backed off in the silence must not delay what can go now.
-            for act_id in list(lane.acts):
-                act = self.outgoing.get(act_id)
-                if act is not None and act.attempts[lane.name].unresolved == 0:
-                    self.dispatcher.again(act, lane, draft)
-            self._pump(lane, draft)
+            self._all_again(lane, draft)
         self._prober.schedule(lane, draft)
+
+    def _all_again(self, lane: Lane, draft: Draft) -> None:
+        for act_id in list(lane.acts):
+            act = self.outgoing.get(act_id)
+            if act is not None and act.attempts[lane.name].unresolved == 0:
+                self.dispatcher.again(act, lane, draft)
+        self._pump(lane, draft)
 
     def _pump(self, lane: Lane, draft: Draft) -> None:
         """Hand the driver the next frame, if it is free and anything is due."""

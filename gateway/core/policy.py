@@ -89,15 +89,26 @@ class Policy:
     """Acts of a line after which it goes earlier: what a witness cannot tell apart is no longer."""
 
     open_notice_count: int = 100_000
-    """Notices open at once, an equal share for each line; one more is refused with FULL."""
+    """Own notices open at once, an equal share for each line; one more is refused with FULL."""
+    inbound_notice_count: int = 200_000
+    """Notices of far stations open at once, an equal share for each line. One more gets no receipt,
+    but BUSY: its originator keeps it."""
+    inbound_reserve_percent: int = 10
+    """Part of each such share, rounded up, that only FLASH may use; 0 to 90."""
+    busy_again_ms: int = 30_000
+    """BUSY is said at once, and again after this while such notices come; 1 000 to 600 000."""
+    busy_retry_serial_ms: int = 2_000
+    """To a far station that is BUSY a notice goes again after this, and others take its turn."""
+    busy_retry_radio_ms: int = 60_000
     timeout_count: int = 256
     """Deadlines that one step runs at most; the others are due still, so the next follows at once.
     After a long power-off 300 000 may be due, and a FLASH must not wait for all of them.
     """
     closed_notice_count: int = 10_000
-    """Closed dialogues kept in memory for follow-ups; the oldest is forgotten first."""
+    """Closed dialogues kept in memory for follow-ups, an equal share for each line; the oldest of a
+    line is forgotten first."""
     seen_count: int = 200_000
-    """Inbound ids kept in memory; the oldest epoch is forgotten first."""
+    """Inbound ids of a line kept in memory; its oldest epoch is forgotten first."""
     submission_count: int = 100_000
     """Request ids remembered for repeats; the oldest is forgotten first."""
     reassembly_count: int = 8

@@ -17,7 +17,7 @@ from gateway.core.outgoing import Attempt, OutAct, Outgoing
 from gateway.core.policy import Policy
 from gateway.core.prober import Prober
 from gateway.core.timers import Timers
-from gateway.model import Instant, LinkName, LinkState
+from gateway.model import Instant, LinkName, LinkState, Precedence
 from gateway.wire.items import FragmentReceiptItem
 
 
@@ -34,6 +34,7 @@ class Rounds:
 
     __slots__ = (
         "_dispatcher",
+        "_is_busy",
         "_lanes",
         "_listener",
         "_outgoing",
@@ -56,7 +57,9 @@ class Rounds:
         rng: Random,
         listener: LeavesActs,
         pump: Callable[[Lane, Draft], None],
+        is_busy: Callable[[], bool],
     ) -> None:
+        """`is_busy`: whether the peer says that it keeps no notice now."""
         self._lanes = lanes
         self._outgoing = outgoing
         self._dispatcher = dispatcher
@@ -66,6 +69,7 @@ class Rounds:
         self._rng = rng
         self._listener = listener
         self._pump = pump
+        self._is_busy = is_busy
 
     def receipted(self, acts: list[OutAct], draft: Draft) -> None:
         """The peer has these; their attempts end."""
@@ -133,8 +137,19 @@ class Rounds:
         if lane.health.state is LinkState.DOWN and self._dispatcher.is_on_better(act, lane):
             self._dispatcher.end_attempt(act, lane)
             return
+        if self._may_wait(act):
+            # It is not kept there now: what else waits has its turn, answers among it.
+            self._dispatcher.end_attempt(act, lane)
+            if not act.attempts:
+                self._outgoing.wait(act)
+            self._dispatcher.dispatch(draft)
+            return
         self._dispatcher.again(act, lane, draft)
         self._pump(lane, draft)
+
+    def _may_wait(self, act: OutAct) -> bool:
+        """Whether the peer said BUSY, and this is no FLASH, for which it has a reserve."""
+        return self._is_busy() and act.precedence is not Precedence.FLASH
 
     def part_left(self, lane: Lane, flight: Flight, part: Part, draft: Draft) -> None:
         """A frame with this part left our device: its answer is awaited from then."""
@@ -161,6 +176,11 @@ class Rounds:
             self._timers.drop(hedge)
         if attempt.queued == 0:
             attempt.count += 1
+            if self._may_wait(act):
+                policy, traits = self._policy, lane.health.traits
+                is_radio = traits is not None and traits.is_radio
+                pause_ms = policy.busy_retry_radio_ms if is_radio else policy.busy_retry_serial_ms
+                wait_ms = max(wait_ms, pause_ms)
             self._timers.set(("rtx", act.id, lane.name), self._jittered(sent_at, wait_ms))
 
     def _jittered(self, now: Instant, wait_ms: int) -> Instant:

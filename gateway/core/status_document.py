@@ -99,6 +99,7 @@ def _peer(peer: PeerStatus, links: list[LinkStatus], instant: Instant | None) ->
         "rotating": peer.rotating,
         "answers": peer.confirmed and any(link.state in _USABLE for link in links),
         "busy": peer.busy,
+        "full": peer.is_full,
         "heard_ms_ago": _age_ms(peer.heard_at, instant),
     }
 

@@ -41,7 +41,10 @@ PENDING_COUNT_MAX: Final = 32
 HEARD_SHOWN_MS: Final = 1_000
 """Least time between two looks at a line for who asks how it is."""
 ALARM_COUNT_MAX: Final = 64
-"""Alarms listed at once; the oldest of OVERDUE makes room."""
+"""Alarms listed at once; the oldest about a single notice makes room."""
+_MAKES_ROOM: Final = (AlarmCode.OVERDUE, AlarmCode.SAME_ID, AlarmCode.CROSSED)
+_BY_A_PEER: Final = (AlarmCode.SAME_ID, AlarmCode.CROSSED)
+"""A far station can light as many of these as it likes: they push each other out first."""
 
 
 _AlarmKey = tuple[AlarmCode, Station | None, ActId | None, str]
@@ -196,7 +199,8 @@ class Watch:
             return False
         is_new = key not in self._alarms
         if is_new and len(self._alarms) >= ALARM_COUNT_MAX:
-            oldest = next((k for k in self._alarms if k[0] is AlarmCode.OVERDUE), None)
+            order = (*_BY_A_PEER, *_MAKES_ROOM) if code in _BY_A_PEER else _MAKES_ROOM
+            oldest = next((k for one in order for k in self._alarms if k[0] is one), None)
             if oldest is None:
                 return False
             del self._alarms[oldest]
@@ -311,6 +315,7 @@ class Watch:
             generation=line.session.generation,
             rotating=line.session.takes_former,
             declared=self._declared(line.peer, now),
+            is_full=line.standing.is_full,
         )
 
     def _declared(self, peer: Station, now: Instant) -> tuple[Declared, ...]:

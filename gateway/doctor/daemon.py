@@ -127,7 +127,17 @@ def judge_peer(far: str, peer: Document | None) -> Finding:
             TOPIC, f"the far gateway {far} does not answer", "see its links above; ask there"
         )
     if peer.get("busy"):
-        return look(TOPIC, f"the far gateway {far} cannot store (busy)", "tell them: its disk")
+        return look(
+            TOPIC,
+            f"the far gateway {far} keeps no new notice (busy)",
+            "call them: its disk is full, or too many notices of ours are open there",
+        )
+    if peer.get("full"):
+        return look(
+            TOPIC,
+            f"{far} has so many notices open here that only FLASH is taken",
+            "answer what is open: `hotline inbox`",
+        )
     return ok(TOPIC, f"the far gateway {far} answers")
 
 

@@ -11,6 +11,7 @@ from typing import Final
 from gateway.core.effects import AlarmCode, Transmit
 from gateway.core.engine import Engine
 from gateway.core.events import Event, FrameRefused, Refusal
+from gateway.core.policy import Policy
 from gateway.core.session import INCARNATION_COUNT_MAX
 from gateway.core.watch import ALARM_COUNT_MAX
 from gateway.model import Instant, LinkName, LinkState, Precedence, Station
@@ -121,7 +122,7 @@ class Frames:
         state = engine._state  # noqa: SLF001 - see above
         policy = state.policy
         sizes = [
-            ("records", len(state.ledger.records), 2 * policy.open_notice_count),
+            ("records", len(state.ledger.records), _record_count_max(policy)),
             ("timers", len(state.timers), 8 * len(state.ledger.records) + _TIMER_SPARE),
             ("alarms", 0 if post.status is None else len(post.status.alarms), ALARM_COUNT_MAX),
         ]
@@ -142,6 +143,13 @@ class Frames:
         for what, count, limit in sizes:
             if count > limit:
                 self._blame(f"station {post.station} holds {count} {what}, above {limit}")
+
+
+def _record_count_max(policy: Policy) -> int:
+    """Open ones of both directions, and closed ones; what ends another may come besides."""
+    return (
+        2 * policy.open_notice_count + 2 * policy.inbound_notice_count + policy.closed_notice_count
+    )
 
 
 def is_far_silent(post: Post) -> bool:

@@ -106,14 +106,16 @@ def head_of(notice: Notice) -> NoticeHead:
     )
 
 
-def is_new_notice(octets: bytes) -> bool:
-    """Whether the octets of a peer say that they are a notice, and none that ends another one.
+def notice_outline(octets: bytes) -> tuple[Precedence, bool] | None:
+    """The precedence of a notice of a peer, and whether it ends another; None: it is no notice.
 
     Cheap: no text is read. Raises `DecodeError` for what is no act at all.
     """
     head = as_uint(load_map(octets).get(Key.HEAD), HEAD_MAX, "head")
     code = (head >> 4) // 3
-    return code < CODE_ANSWER and code not in (Kind.UPDATE, Kind.CANCEL)
+    if code >= CODE_ANSWER:
+        return None
+    return _PRECEDENCES[head >> 2 & 3], code in (Kind.UPDATE, Kind.CANCEL)
 
 
 def read_head(octets: bytes, act_id: ActId, *, to: Station) -> ActHead:

@@ -402,6 +402,7 @@ async def test_availability_and_lines_are_retained(broker: Mosquitto) -> None:
             "rotating": False,
             "answers": True,
             "busy": False,
+            "full": False,
         }
         assert line.json["links"][0]["state"] == "UP"
         desk.show(status(links=status().links[1:]))

@@ -1,16 +1,13 @@
-"""Floods: of frames that cost keys, and of notices by a far station that keeps no bound."""
+"""Floods of frames that cost keys."""
 
 from __future__ import annotations
-
-from dataclasses import replace
 
 import pytest
 
 from gateway.core import session as session_module
 from gateway.core.events import FrameReceived
-from gateway.core.policy import Policy
 from gateway.core.status_document import status_document
-from gateway.model import ActId, AnswerCode, Kind, Station
+from gateway.model import Station
 from gateway.sim.world import World
 from gateway.wire.frame import Header, encode_header
 from tests.sim.scenes import SECOND, draft, line, reaches, send
@@ -71,21 +68,3 @@ def test_a_true_peer_gets_through_the_flood() -> None:
         if session.current is not before and session.is_settled:
             return
     pytest.fail("the flood keeps the peer out")
-
-
-def test_a_far_station_that_keeps_no_bound_is_held_to_twice_ours() -> None:
-    """More notices than may be open get no receipt until there is room; a CANCEL always has."""
-    world = line(policy=Policy(open_notice_count=4))
-    engine = world.posts[LIAR].engine
-    assert engine is not None
-    engine._state.policy = replace(Policy(), open_notice_count=100)
-    sent: list[ActId] = [send(world, draft()) for _ in range(12)]
-    world.run(20 * SECOND)
-    taken = [act for act in sent if world.state_of(act) == RECEIPT]
-    assert len(taken) == 8
-    cancel = send(world, draft(kind=Kind.CANCEL, reference=taken[0]))
-    reaches(world, cancel, RECEIPT, 10 * SECOND)
-    for act in taken[1:]:
-        world.answer(act, AnswerCode.ROGER)
-    left = [act for act in sent if act not in taken]
-    world.run_until(lambda: all(world.state_of(act) == RECEIPT for act in left), 120 * SECOND)

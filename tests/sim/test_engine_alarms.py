@@ -257,7 +257,7 @@ def test_marks_that_wait_for_a_proof_are_bounded() -> None:
     assert engine is not None
     held = engine._hearing._unproven
     for number in range(UNPROVEN_COUNT_MAX):
-        held[ActId(Station(1), 1, number)] = bytes(8)  # type: ignore[arg-type]
+        held.put(Station(1), ActId(Station(1), 1, number), bytes(8))  # type: ignore[arg-type]
     world.crash(1)
     world.start(1)
     send(world, draft())

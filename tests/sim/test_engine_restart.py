@@ -160,7 +160,7 @@ def test_a_cancel_whose_notice_came_is_no_early_end() -> None:
     world.start(2)
     engine = world.posts[Station(2)].engine
     assert engine is not None
-    assert engine._hearing._early_ends == {}
+    assert len(engine._hearing._early_ends) == 0
 
 
 def test_an_epoch_that_is_full_is_followed_by_another() -> None:

@@ -107,6 +107,7 @@ def test_the_status_in_full() -> None:
                     "rotating": False,
                     "answers": True,
                     "busy": False,
+                    "full": False,
                     "heard_ms_ago": 40,
                 },
                 "links": [

@@ -1,4 +1,4 @@
-"""Our own watch at work: what it was shown and took, its button, and notices whose time is over."""
+"""Our own watch at work: what it was shown and took, its button and queues, what is over."""
 
 from __future__ import annotations
 
@@ -8,12 +8,14 @@ from gateway.core.button import Press
 from gateway.core.counter import Counter
 from gateway.core.delivery import DeliveryInput
 from gateway.core.draft import Draft
-from gateway.core.effects import Level
+from gateway.core.effects import AlarmCode, Level
 from gateway.core.events import (
     AnswerSubmitted,
     ButtonPressed,
     ButtonReleased,
     Principal,
+    QueueDown,
+    QueueUp,
     Rights,
 )
 from gateway.core.life import log_station
@@ -101,6 +103,25 @@ class Duty:
             line.dispatcher.demote(act)
         else:
             self._counter.void(record, line, draft)
+
+    def queue_changed(self, event: QueueUp | QueueDown, draft: Draft) -> None:
+        draft.status_changed = True
+        if isinstance(event, QueueUp):
+            self._state.watch.clear_alarm(AlarmCode.QUEUE_DOWN, part=event.queue)
+            draft.observe(Level.INFO, "queue_up", queue=event.queue)
+            self._log(draft, "queue_up", ("queue", event.queue))
+            return
+        self._state.watch.raise_alarm(
+            AlarmCode.QUEUE_DOWN,
+            f"the queue {event.queue} is away ({event.reason}); nothing is lost, check the broker",
+            part=event.queue,
+        )
+        draft.observe(Level.WARNING, "queue_down", queue=event.queue, reason=event.reason)
+        self._log(draft, "queue_down", ("queue", event.queue), ("reason", event.reason))
+
+    def _log(self, draft: Draft, event: str, *fields: tuple[str, str]) -> None:
+        if not self._state.is_refused:
+            log_station(draft, event, *fields)
 
     def button(self, event: ButtonPressed | ButtonReleased, draft: Draft) -> None:
         watch = self._state.watch

@@ -194,7 +194,7 @@ class Engine:
             case ButtonPressed() | ButtonReleased():
                 self._duty.button(event, draft)
             case QueueUp() | QueueDown():
-                self._queue_changed(event, draft)
+                self._duty.queue_changed(event, draft)
             case StoreHealed():
                 self._heal(draft)
             case ClockStepped(step_s):
@@ -409,22 +409,7 @@ class Engine:
         else:
             self._state.witness.say(line, draft)
 
-    # Queues and clock
-
-    def _queue_changed(self, event: QueueUp | QueueDown, draft: Draft) -> None:
-        draft.status_changed = True
-        if isinstance(event, QueueUp):
-            self._state.watch.clear_alarm(AlarmCode.QUEUE_DOWN, part=event.queue)
-            draft.observe(Level.INFO, "queue_up", queue=event.queue)
-            self._log("queue_up", ("queue", event.queue), draft=draft)
-            return
-        self._state.watch.raise_alarm(
-            AlarmCode.QUEUE_DOWN,
-            f"the queue {event.queue} is away ({event.reason}); nothing is lost, check the broker",
-            part=event.queue,
-        )
-        draft.observe(Level.WARNING, "queue_down", queue=event.queue, reason=event.reason)
-        self._log("queue_down", ("queue", event.queue), ("reason", event.reason), draft=draft)
+    # Clock
 
     def _clock_stepped(self, step_s: int, draft: Draft) -> None:
         """Timers do not care; ages that were unknown may be bounded by the clock now."""

@@ -16,6 +16,7 @@ from gateway.cli.keyfiles import (
 )
 from gateway.cli.options import Common, file_options
 from gateway.cli.output import print_json, say, warn
+from gateway.cli.renewal import revoke, rotate
 from gateway.cli.trust import trust
 
 PATH = click.Path(path_type=Path, dir_okay=False)
@@ -24,7 +25,9 @@ PATH = click.Path(path_type=Path, dir_okay=False)
 @click.group("key")
 @file_options
 def command(_common: Common) -> None:
-    """Make keys, show this station's card, trust the far station's card.
+    """Make keys, show this station's card, trust the far station's card, rotate, revoke.
+
+    `hotline line` joins two stations in fewer steps. By hand:
 
     \b
     1. On each side:     hotline key new --station N --name NAME --party PARTY
@@ -130,3 +133,5 @@ def secret_command(common: Common, path: Path) -> None:
 
 
 command.add_command(trust)
+command.add_command(rotate)
+command.add_command(revoke)

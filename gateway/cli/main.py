@@ -35,6 +35,7 @@ COMMANDS: Final = {
     "lamps": ("lamps", "Show the lamp panel."),
     "log": ("log", "List the entries of the log book."),
     "key": ("key", "Make keys, show the card, trust a far station's card."),
+    "line": ("line", "Join a line with a far station: invite, accept."),
     "frame": ("frame", "Expand a captured frame to standard COSE notation."),
     "config": ("config", "Check the configuration file."),
     "doctor": ("doctor", "Examine this station part by part, and say what to do."),

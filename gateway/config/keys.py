@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -11,8 +12,9 @@ from gateway.config.files import FileProblemError, read_private, read_public
 from gateway.config.settings import LineSettings, MqttSettings, StationSettings
 from gateway.errors import FieldError
 from gateway.model import Station
-from gateway.security.cards import parse_card, parse_key_file, parse_secret
-from gateway.security.keys import Card, KeyRing, Line, StationKeys, derive_line_keys
+from gateway.security.cards import parse_card, parse_key_file
+from gateway.security.keys import Card, KeyRing, Line, LineKeys, StationKeys, derive_line_keys
+from gateway.security.secrets import LineSecrets, parse_secrets
 
 T = TypeVar("T")
 Read = Callable[[str, Path], bytes]
@@ -80,19 +82,28 @@ def _read_line(
 ) -> Line | None:
     card = _parsed(f"{where} card", settings.card, read_public, parse_card, problems)
     place = f"{where} secret_file"
-    secret = _parsed(place, settings.secret_file, read_private, parse_secret, problems)
-    first = secret
-    if settings.hello_secret_file is not None:
-        place = f"{where} hello_secret_file"
-        first = _parsed(place, settings.hello_secret_file, read_private, parse_secret, problems)
-    if card is None or secret is None or first is None or own is None:
+    parse = partial(parse_secrets, generation=settings.generation)
+    secrets = _parsed(place, settings.secret_file, read_private, parse, problems)
+    if card is None or secrets is None or own is None:
         return None
     try:
-        keys = derive_line_keys(own[0], card, secret, settings.generation, hello_secret=first)
+        keys = line_keys(own[0], card, secrets)
     except FieldError as error:
         problems.append(Problem(f"{where} {error.field}", error.problem, error.remedy))
         return None
-    return Line(card, keys, settings.generation)
+    return Line(card, keys, secrets.newest, is_revoked=card.sign_public in secrets.revoked)
+
+
+def line_keys(own: StationKeys, card: Card, secrets: LineSecrets) -> LineKeys:
+    """The keys of a line from what its file holds. Raises `FieldError`."""
+    return derive_line_keys(
+        own,
+        card,
+        secrets.generations[secrets.newest],
+        secrets.newest,
+        hello_secret=secrets.first,
+        former=secrets.former,
+    )
 
 
 def _clashes(where: str, card: Card, own: Card, lines: dict[Station, Line]) -> Iterator[Problem]:

@@ -195,11 +195,10 @@ class LineSettings(Table, frozen=True, kw_only=True):
     secret_file: Annotated[
         Path, Meta(description="write the whole path of the line's secret, from /")
     ]
-    hello_secret_file: AbsolutePath | None = None
-    """The line's first secret, where it was rotated: hellos stay under it for ever."""
     generation: Annotated[
         int, Meta(ge=1, le=255, description="write the number of the key generation, 1 to 255")
     ] = 1
+    """Of a secret file with one line of digits; a file of several generations says it itself."""
     link: Annotated[
         tuple[LinkSettings, ...],
         Meta(

@@ -28,9 +28,7 @@ def examine_keys(settings: Settings) -> Iterator[Finding]:
     yield _own_card(key_file)
     for line in settings.line:
         yield _far_card(line.card)
-        for path in (line.secret_file, line.hello_secret_file):
-            if path is not None:
-                yield judge_private(path, reader)
+        yield judge_private(line.secret_file, reader)
     mqtt = settings.mqtt
     for path in (mqtt.password_file, mqtt.key_file) if mqtt is not None else ():
         if path is not None:

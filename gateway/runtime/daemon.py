@@ -47,6 +47,7 @@ from gateway.runtime.loop import EngineLoop, Outlets
 from gateway.runtime.pulse import Pulse
 from gateway.runtime.queue_supervisor import QueueSupervisor
 from gateway.runtime.sd_notify import SystemdNotifier
+from gateway.runtime.secrecy import keep_memory_private
 from gateway.runtime.status_line import status_line
 from gateway.security.keys import KeyRing
 from gateway.store.sqlite import SqliteStore
@@ -82,6 +83,7 @@ def run_daemon(settings: Settings, *, notifier: SystemdNotifier | None = None) -
 
     Another `notifier` than systemd's is told too when the gateway is ready.
     """
+    keep_memory_private()
     keys = load_keyring(settings)
     policy = load_policy(settings)
     notifier = notifier or SystemdNotifier(os.environ)

@@ -5,13 +5,11 @@ Pure: entropy and text come in as arguments; reading files and their modes is th
 
 from __future__ import annotations
 
-import base64
 import enum
 import hashlib
 import json
 import re
 import tomllib
-import zlib
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -22,6 +20,7 @@ from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 
 from gateway.errors import DecodeError, FieldError
 from gateway.model import Station, Text, check_text
+from gateway.security.paper import read_paper, write_paper
 from gateway.security.words import WORDS
 from gateway.wire.canonical import as_array, as_octets, as_text, as_uint, dump, load
 from gateway.wire.limits import KEY_SIZE, PROTOCOL, SECRET_SIZE, SIGNATURE_SIZE, STATION_MAX
@@ -33,9 +32,6 @@ PARTY_SIZE_MAX: Final = 40
 FINGERPRINT_WORD_COUNT: Final = 8
 """8 bits a word: 64 bits are read aloud; each guess at another card costs a scrypt of 16 MiB."""
 _NAME: Final = re.compile(r"[A-Z0-9-]{1,12}")
-_CARD_PREFIX: Final = "HOTLINE-CARD-"
-_CARD_VERSION: Final = "1"
-_CHECKSUM_SIZE: Final = 4
 _KEY_FILE_FORMAT: Final = "hotline-key-1"
 
 
@@ -150,27 +146,28 @@ def _card_signed_octets(content: bytes) -> bytes:
     return dump(["Signature1", PROTECTED_ED25519, dump([PROTOCOL, "card"]), content])
 
 
-def card_text(card: Card, keys: StationKeys) -> str:
-    """The card on one line of capitals, digits and `-.`, signed by its own key, with a checksum."""
+def card_octets(card: Card, keys: StationKeys) -> bytes:
+    """The card and its own signature, as it travels inside other texts."""
     if (card.sign_public, card.station) != (keys.sign_public, keys.station):
         raise FieldError("card", "does not belong to these keys", "make it anew")
     content = _card_content(card)
-    octets = content + keys.signer.sign(_card_signed_octets(content))
-    octets += zlib.crc32(octets).to_bytes(_CHECKSUM_SIZE, "big")
-    return f"{_CARD_PREFIX}{_CARD_VERSION}.{base64.b32encode(octets).decode().rstrip('=')}"
+    return content + keys.signer.sign(_card_signed_octets(content))
+
+
+def card_text(card: Card, keys: StationKeys) -> str:
+    """The card on one line of capitals, digits and `-.`, signed by its own key, with a checksum."""
+    return write_paper("card", card_octets(card, keys))
 
 
 def parse_card(text: str) -> Card:
     """Read a card; folded lines and small letters do no harm. Raises `FieldError`."""
-    compact = "".join(text.split()).upper()
-    prefix, dot, encoded = compact.partition(".")
-    if not prefix.startswith(_CARD_PREFIX) or not dot:
-        raise FieldError("card", "is not the card of a hotline station", "give the *.card file")
-    if prefix != _CARD_PREFIX + _CARD_VERSION:
-        raise FieldError(
-            "card", "is of another version of the format", f"get one of version {_CARD_VERSION}"
-        )
-    content, signature = _open_card(encoded)
+    wrong = FieldError("card", "is not the card of a hotline station", "give the *.card file")
+    return open_card(read_paper("card", text, otherwise=wrong))
+
+
+def open_card(octets: bytes) -> Card:
+    """A card from its octets and signature. Raises `FieldError`."""
+    content, signature = octets[:-SIGNATURE_SIZE], octets[-SIGNATURE_SIZE:]
     try:
         card = _decode_card(content)
         card.verifier.verify(signature, _card_signed_octets(content))
@@ -181,22 +178,6 @@ def parse_card(text: str) -> Card:
             "card", "was changed after its station made it", "get it again by another way"
         ) from error
     return card
-
-
-def _open_card(encoded: str) -> tuple[bytes, bytes]:
-    """(content, signature) of a card that arrived as it was sent."""
-    damaged = FieldError("card", "was damaged on its way", "copy it again, whole")
-    if len(encoded) > 1024:
-        raise damaged
-    try:
-        octets = base64.b32decode(encoded + "=" * (-len(encoded) % 8))
-    except ValueError as error:  # binascii.Error, or a character that is not ASCII
-        raise damaged from error
-    body, checksum = octets[:-_CHECKSUM_SIZE], octets[-_CHECKSUM_SIZE:]
-    is_same = base64.b32encode(octets).decode().rstrip("=") == encoded
-    if not is_same or zlib.crc32(body).to_bytes(_CHECKSUM_SIZE, "big") != checksum:
-        raise damaged
-    return body[:-SIGNATURE_SIZE], body[-SIGNATURE_SIZE:]
 
 
 def _decode_card(content: bytes) -> Card:

@@ -21,6 +21,7 @@ from gateway.links.meshtastic.setup_plan import PRESETS, REGIONS, Wanted
 from gateway.model import Operation, Precedence, Role, Station
 from gateway.security.cards import card_text, key_file_text, make_card, secret_text
 from gateway.security.keys import new_station_keys
+from gateway.security.secrets import parse_secrets, secrets_text
 
 NORTH, SOUTH = Station(1), Station(2)
 
@@ -471,14 +472,39 @@ port = "/dev/other"
 def test_a_rotated_line_keeps_its_first_secret_for_hellos(folder: Path) -> None:
     """A peer restored from a backup is never locked out: hello roots do not rotate."""
     before = load_keyring(load_settings(write(folder))).lines[SOUTH].keys
-    (folder / "new.secret").write_text(secret_text(bytes(range(5, 37))))
-    (folder / "new.secret").chmod(0o600)
-    rotated = f'SOUTH.secret"\nhello_secret_file = "{folder}/SOUTH.secret"'
-    path = write(folder, replace={'SOUTH.secret"': rotated})
-    path.write_text(path.read_text().replace("SOUTH.secret", "new.secret", 1))
-    after = load_keyring(load_settings(path)).lines[SOUTH].keys
+    old = parse_secrets((folder / "SOUTH.secret").read_text(), generation=3)
+    (folder / "SOUTH.secret").write_text(secrets_text(old.rotated(4, bytes(range(5, 37)))))
+    after = load_keyring(load_settings(write(folder))).lines[SOUTH].keys
+    assert (after.generation, after.former) == (4, before.newest)
     assert after.newest.outbound != before.newest.outbound
     assert after.hello.outbound == before.hello.outbound
+
+
+def test_a_revoked_card_is_loaded_as_such(folder: Path) -> None:
+    """The line stays in the configuration; the engine takes nothing from it."""
+    line = load_keyring(load_settings(write(folder))).lines[SOUTH]
+    assert not line.is_revoked
+    secrets = parse_secrets((folder / "SOUTH.secret").read_text())
+    (folder / "SOUTH.secret").write_text(secrets_text(secrets.revoking(line.card.sign_public)))
+    assert load_keyring(load_settings(write(folder))).lines[SOUTH].is_revoked
+
+
+def test_a_credential_of_systemd_takes_the_place_of_its_file(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Under the name of the file; root's, open by an ACL whose mask shows as the group's."""
+    credentials = tmp_path / "credentials"
+    credentials.mkdir()
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(credentials))
+    path = write(folder)
+    (folder / "SOUTH.secret").rename(credentials / "SOUTH.secret")
+    load_keyring(load_settings(path))
+    (credentials / "SOUTH.secret").chmod(0o440)
+    if os.geteuid() == 0:
+        load_keyring(load_settings(path))
+    (credentials / "SOUTH.secret").chmod(0o444)
+    (sentence,) = problems(path)
+    assert "may be read by others (mode 0444)" in sentence
 
 
 def test_what_adapters_need_is_read_at_the_start(folder: Path) -> None:

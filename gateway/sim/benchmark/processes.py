@@ -21,8 +21,12 @@ class Memory:
 def memory_of(process_id: int | None) -> Memory:
     """Raises `BenchError` if the process is gone."""
     status = _fields(_read(process_id, "status"))
-    shares = _fields(_read(process_id, "smaps_rollup"))
-    private = shares.get("Private_Clean", 0) + shares.get("Private_Dirty", 0)
+    try:
+        shares = _fields(_read(process_id, "smaps_rollup"))
+        private = shares.get("Private_Clean", 0) + shares.get("Private_Dirty", 0)
+    except BenchError:
+        # The gateway is not dumpable, so only root reads its maps; this is less by clean pages.
+        private = status["RssAnon"]
     return Memory(status["VmRSS"], status["VmHWM"], private)
 
 

@@ -105,6 +105,7 @@ class Duty:
             self._counter.void(record, line, draft)
 
     def queue_changed(self, event: QueueUp | QueueDown, draft: Draft) -> None:
+        """A broker came or went: nothing of ours depends on it, but people must know."""
         draft.status_changed = True
         if isinstance(event, QueueUp):
             self._state.watch.clear_alarm(AlarmCode.QUEUE_DOWN, part=event.queue)

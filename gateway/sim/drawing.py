@@ -221,6 +221,7 @@ class _Drawing:
             Station(self._rng.choice(link.ends)),
             count=self._rng.choice((1, 5, 50)),
             seed=self._rng.getrandbits(32),
+            hellos=self._rng.random() < 1 / 3,
         )
 
 

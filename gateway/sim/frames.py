@@ -12,12 +12,14 @@ from gateway.core.effects import AlarmCode, Transmit
 from gateway.core.engine import Engine
 from gateway.core.events import Event, FrameRefused, Refusal
 from gateway.core.policy import Policy
-from gateway.core.session import INCARNATION_COUNT_MAX
+from gateway.core.session import INCARNATION_COUNT_MAX, Inbound
 from gateway.core.watch import ALARM_COUNT_MAX
+from gateway.errors import DecodeError
 from gateway.model import Instant, LinkName, LinkState, Precedence, Station
 from gateway.sim.safety import Blame
 from gateway.sim.world import Post, World
 from gateway.wire.frame import parse_frame
+from gateway.wire.limits import GENERATION_HELLO
 
 BOUNDS_EVERY: Final = 512
 """Steps between two looks at the bounds of an engine."""
@@ -31,6 +33,8 @@ class _Key:
 
     owner: Engine
     counter: int = -1
+    sealed_ms: int = 0
+    """When it sealed last."""
 
 
 class Frames:
@@ -42,6 +46,12 @@ class Frames:
         self._keys: dict[tuple[Station, Station, int, bytes], _Key] = {}
         self._passed: dict[tuple[Station, int, LinkName], int] = {}
         self._steps = 0
+        self._began_ms: dict[tuple[Station, int], int] = {}
+        self._believed: dict[tuple[Station, int, Station], Inbound] = {}
+
+    def started(self, post: Post) -> None:
+        """A new engine: what was sealed before it asked cannot answer its challenge."""
+        self._began_ms[post.station, post.number] = self._world.now_ms
 
     def event(self, post: Post, event: Event | None) -> None:
         if not isinstance(event, FrameRefused):
@@ -76,6 +86,22 @@ class Frames:
         if header.counter <= key.counter:
             self._blame(f"counter {header.counter} of station {post.station} was used twice")
         key.counter = header.counter
+        key.sealed_ms = self._world.now_ms
+
+    def _believes(self, post: Post, engine: Engine) -> None:
+        """A far incarnation counts as proven only if it said something since this engine began."""
+        for line in engine._state.lines.values():  # noqa: SLF001 - see above
+            current = line.session.current
+            name = (post.station, post.number, line.peer)
+            if current is None or not current.is_proven or self._believed.get(name) is current:
+                continue
+            self._believed[name] = current
+            said = self._keys.get((line.peer, post.station, GENERATION_HELLO, current.incarnation))
+            if said is None or said.sealed_ms < self._began_ms[post.station, post.number]:
+                self._blame(
+                    f"station {post.station} believes a recording of {line.peer}: that incarnation"
+                    " ended before it could be challenged"
+                )
 
     def _overtakes(self, post: Post, engine: Engine, frame: Transmit) -> None:
         """A FLASH that could go by this link waits for one frame at most.
@@ -115,6 +141,8 @@ class Frames:
 
     def stepped(self, post: Post) -> None:
         self._steps += 1
+        if post.engine is not None:
+            self._believes(post, post.engine)
         if self._steps % BOUNDS_EVERY == 0 and post.engine is not None:
             self._look(post, post.engine)
 
@@ -150,6 +178,15 @@ def _record_count_max(policy: Policy) -> int:
     return (
         2 * policy.open_notice_count + 2 * policy.inbound_notice_count + policy.closed_notice_count
     )
+
+
+def is_hello(octets: bytes) -> bool:
+    """Whether a frame says by its header, which is not sealed, that it is a hello."""
+    try:
+        header, _, _ = parse_frame(octets)
+    except DecodeError:
+        return False
+    return header.generation == GENERATION_HELLO
 
 
 def is_far_silent(post: Post) -> bool:

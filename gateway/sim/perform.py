@@ -11,6 +11,7 @@ from typing import Final, assert_never
 from gateway.core.events import ClockStepped, FrameReceived, NoticeSubmitted
 from gateway.model import ActId, LinkName, Station
 from gateway.sim.channel import Burst, Path
+from gateway.sim.frames import is_hello
 from gateway.sim.people import People
 from gateway.sim.plan import (
     Absence,
@@ -254,13 +255,12 @@ class Performer:
         path = self._world.paths[action.link]
         if path.unplugged:
             return
-        for _ in range(action.count):
-            octets = rng.randbytes(rng.randrange(1, 200))
-            if recorded and rng.random() < 0.8:
-                octets = rng.choice(recorded).octets
-                if rng.random() < 0.4:
-                    index = rng.randrange(len(octets))
-                    octets = octets[:index] + bytes([rng.randrange(256)]) + octets[index + 1 :]
+        if action.hellos:
+            hellos = [frame.octets for frame in recorded if is_hello(frame.octets)]
+            frames = hellos[: action.count]
+        else:
+            frames = [_played(rng, recorded) for _ in range(action.count)]
+        for octets in frames:
             received = FrameReceived(action.link, octets)
             wait = rng.randrange(10_000)
             self._later(wait, partial(self._inject, path, action.to, received))
@@ -270,3 +270,14 @@ class Performer:
             self.is_injecting = True
             self._world.give(to, received)
             self.is_injecting = False
+
+
+def _played(rng: Random, recorded: list[FrameReceived]) -> bytes:
+    """A frame again, whole or with an octet hurt, or noise."""
+    if not recorded or rng.random() >= 0.8:
+        return rng.randbytes(rng.randrange(1, 200))
+    octets = rng.choice(recorded).octets
+    if rng.random() < 0.4:
+        index = rng.randrange(len(octets))
+        octets = octets[:index] + bytes([rng.randrange(256)]) + octets[index + 1 :]
+    return octets

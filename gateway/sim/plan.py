@@ -127,6 +127,8 @@ class Attack:
     to: Station
     count: int
     seed: int
+    hellos: bool = False
+    """Whole hellos only, which anyone knows by their header: old ones first."""
 
 
 @dataclass(frozen=True, slots=True)

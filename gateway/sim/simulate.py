@@ -126,6 +126,7 @@ class Watching(Witness):
 
     def started(self, post: Post) -> None:
         self._safety.started(post)
+        self._frames.started(post)
         self._promises.started(post)
         self._run.lamps.started(post)
         self._run.people.look(post)

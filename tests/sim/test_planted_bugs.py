@@ -73,7 +73,7 @@ FAST = (
     "seen_table_not_restored",
 )
 """Caught at once: these go with `make test`, the others with `make soak`."""
-SEED_COUNT = 16
+SEED_COUNT = 8
 BUGS: dict[str, Callable[[Patch], None]] = {}
 
 

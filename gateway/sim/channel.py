@@ -20,6 +20,7 @@ from gateway.core.events import (
     FrameAcknowledged,
     FrameReceived,
     FrameRefused,
+    FrameRelayed,
     FrameSent,
     LinkTraits,
     Refusal,
@@ -37,6 +38,9 @@ _SENSE_MS: Final = 15
 """Two radios that begin within this of each other do not hear it, and lose both frames."""
 _SLOT_MS: Final = 28
 _SLOT_COUNT: Final = 8
+_RELAY_MS: Final = 300
+STRANGER: Final = Station(255)
+"""Whoever else is on the channel."""
 _HOUR_MS: Final = 3_600_000
 
 
@@ -85,6 +89,8 @@ class Path:
     """Frames arrive at once, long before their sender's driver reports them sent."""
     is_contended: bool = False
     """Both ends share the medium: a radio, or a half-duplex cable."""
+    relay: float = 0.0
+    """Share of packets that want an ack which some third radio hears and repeats."""
     duty_ms: int | None = None
     """Milliseconds on air that a radio allows itself in a rolling hour."""
     frames: int = 0
@@ -125,6 +131,9 @@ class Packet:
     is_heard: bool = False
     is_acked: bool = False
     is_sent: bool = False
+    is_relayed: bool = False
+    is_judged: bool = False
+    """The radio has given its verdict."""
 
 
 class Carrier:
@@ -254,6 +263,9 @@ class Carrier:
         ):
             return
         self._heard(path, packet, end)
+        if frame.want_ack and path.relay and self._rng.random() < path.relay:
+            wait = _RELAY_MS + self._rng.randrange(1_000)
+            self._time.at(end + wait, lambda: self._relay(path, packet))
 
     def _heard(self, path: Path, packet: Packet, now: int) -> None:
         far = path.far(packet.sender)
@@ -277,10 +289,35 @@ class Carrier:
         self._tell(path, packet.sender, packet.report, ack)
 
     def _give_up(self, path: Path, packet: Packet) -> None:
+        packet.is_judged = True
         if packet.is_acked or self._is_gone(path, packet):
             return
-        nak = FrameRefused(packet.frame.link, packet.frame.transmission, Refusal.NO_ACK)
+        reason = Refusal.RELAYED_ONLY if packet.is_relayed else Refusal.NO_ACK
+        nak = FrameRefused(packet.frame.link, packet.frame.transmission, reason)
         self._tell(path, packet.sender, packet.report, nak)
+
+    # Strangers
+
+    def stranger(self, path: Path, size: int, *, listens: bool) -> None:
+        """Somebody else sends so many octets on a radio's channel, if he finds it free."""
+        now = self._time.now_ms
+        if listens and self._busy_until(path, STRANGER, now) > now:
+            return
+        self._occupy(path, now, now + round(path.traits.airtime.of(size)), STRANGER)
+
+    def _relay(self, path: Path, packet: Packet) -> None:
+        """A third radio repeats it: an implicit ack to the sender, a second chance for the far
+        radio.
+        """
+        if packet.is_judged or packet.is_acked or self._is_gone(path, packet):
+            return
+        now = self._time.now_ms
+        self.stranger(path, len(packet.frame.octets), listens=True)
+        if not packet.is_relayed and packet.sender not in path.deaf:
+            packet.is_relayed = True
+            relayed = FrameRelayed(packet.frame.link, packet.frame.transmission)
+            self._tell(path, packet.sender, packet.report, relayed)
+        self._heard(path, packet, now + packet.airtime_ms)
 
     # Medium
 

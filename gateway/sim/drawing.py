@@ -11,13 +11,17 @@ from gateway.sim.plan import (
     Absence,
     Action,
     Attack,
+    BrokerAway,
     Cut,
     FillDisk,
+    Foreign,
     Kill,
     Mute,
     Plan,
+    Press,
     Restore,
     StepClock,
+    Stop,
     Submit,
     Twin,
     Unplug,
@@ -43,13 +47,14 @@ _CHANGE_WITHIN: Final = 6
 
 def draw_plan(seed: int, profile: Profile, hours: float) -> Plan:
     """The same for the same seed, profile and hours, in any process."""
-    rng = Random(f"plan {profile.name} {seed}")
-    return _Drawing(rng, profile, max(round(hours * HOUR_MS), 1)).plan()
+    name = f"{profile.name} {seed}"
+    return _Drawing(name, profile, max(round(hours * HOUR_MS), 1)).plan()
 
 
 class _Drawing:
-    def __init__(self, rng: Random, profile: Profile, duration_ms: int) -> None:
-        self._rng = rng
+    def __init__(self, name: str, profile: Profile, duration_ms: int) -> None:
+        self._name = name
+        self._rng = Random(f"plan {name}")
         self._profile = profile
         self._duration_ms = duration_ms
         self._stations = [Station(number) for number in range(1, profile.stations + 1)]
@@ -75,8 +80,23 @@ class _Drawing:
             actions.extend(draw() for _ in range(self._count(rate)))
         for station in self._stations:
             actions.extend(self._submit(station) for _ in range(self._count(profile.notices)))
+        actions.extend(self._later_kinds())
         actions.sort(key=lambda action: action.at_ms)
         return tuple(self._with_reference(actions, place) for place in range(len(actions)))
+
+    def _later_kinds(self) -> list[Action]:
+        """Kinds that came later draw for themselves, so that the others stay what they were."""
+        profile = self._profile
+        own, self._rng = self._rng, Random(f"later {self._name}")
+        rates = (
+            (profile.foreigns, self._foreign),
+            (profile.brokers, self._broker),
+            (profile.presses, self._press),
+            (profile.stops, self._stop),
+        )
+        actions = [draw() for rate, draw in rates for _ in range(self._count(rate))]
+        self._rng = own
+        return [action for action in actions if action is not None]
 
     # Draws
 
@@ -213,6 +233,33 @@ class _Drawing:
         sign = self._rng.choice((1, 1, -1))
         return StepClock(self._at(), self._rng.choice(self._stations), sign * step)
 
+    def _foreign(self) -> Foreign | None:
+        radios = [link for link in self._links if link.bit_rate is None]
+        if not radios:
+            return None
+        return Foreign(
+            self._at(),
+            LinkName(self._rng.choice(radios).name),
+            share=self._rng.choice((0.05, 0.2, 0.5)),
+            for_ms=self._span(10, 3_600),
+            seed=self._rng.getrandbits(32),
+        )
+
+    def _broker(self) -> BrokerAway:
+        return BrokerAway(self._at(), self._rng.choice(self._stations), self._span(1, 7_200))
+
+    def _press(self) -> Press:
+        return Press(
+            self._at(),
+            self._rng.choice(self._stations),
+            hold_ms=self._rng.choice((80, 300, 900, 2_000, 3_500)),
+            count=self._rng.choice((1, 2, 2, 3)),
+            gap_ms=self._span(0.2, 8),
+        )
+
+    def _stop(self) -> Stop:
+        return Stop(self._at(), self._rng.choice(self._stations), self._span(1, 120))
+
     def _attack(self) -> Attack:
         link = self._link()
         return Attack(
@@ -220,8 +267,8 @@ class _Drawing:
             LinkName(link.name),
             Station(self._rng.choice(link.ends)),
             count=self._rng.choice((1, 5, 50)),
-            seed=self._rng.getrandbits(32),
-            hellos=self._rng.random() < 1 / 3,
+            seed=(seed := self._rng.getrandbits(32)),
+            hellos=seed % 3 == 0,
         )
 
 

@@ -1,4 +1,4 @@
-"""The watches of all stations: their screens, consumers and duty officers, each with his own pace.
+"""The watches of all stations: their screens and duty officers, each with his own pace.
 
 What is answered to a notice, and when, is drawn from its place in the plan, so that it stays the
 same while a plan is shrunk. They try again what a dead or full gateway did not take.
@@ -12,7 +12,7 @@ from random import Random
 from typing import Final
 
 from gateway.core.effects import RejectCode
-from gateway.core.events import AnswerSubmitted, NoticeDisplayed, NoticeTaken
+from gateway.core.events import AnswerSubmitted, NoticeDisplayed
 from gateway.core.records import Topic
 from gateway.model import ActId, AnswerCode, Notice, Response, Station, Text
 from gateway.sim.world import OPERATOR, Post, World
@@ -110,9 +110,8 @@ class People:
         self._plan_next(act_id)
 
     def _show(self, post: Post, act_id: ActId) -> None:
-        """The screen and the program of the station have it."""
+        """The screen of the station has it; the program is behind its broker."""
         self._world.give_to(post, NoticeDisplayed(act_id))
-        self._world.give_to(post, NoticeTaken(act_id, OPERATOR))
 
     def _plan_next(self, act_id: ActId, *, hurries: bool = False) -> None:
         case = self.cases[act_id]

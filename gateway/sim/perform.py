@@ -8,22 +8,34 @@ from functools import partial
 from random import Random
 from typing import Final, assert_never
 
-from gateway.core.events import ClockStepped, FrameReceived, NoticeSubmitted
+from gateway.core.events import (
+    ButtonPressed,
+    ButtonReleased,
+    ClockStepped,
+    FrameReceived,
+    NoticeSubmitted,
+)
 from gateway.model import ActId, LinkName, Station
+from gateway.sim.brokers import Brokers
 from gateway.sim.channel import Burst, Path
+from gateway.sim.desk import Desk
 from gateway.sim.frames import is_hello
 from gateway.sim.people import People
 from gateway.sim.plan import (
     Absence,
     Action,
     Attack,
+    BrokerAway,
     Cut,
     FillDisk,
+    Foreign,
     Kill,
     Mute,
     Plan,
+    Press,
     Restore,
     StepClock,
+    Stop,
     Submit,
     Twin,
     Unplug,
@@ -31,11 +43,14 @@ from gateway.sim.plan import (
 )
 from gateway.sim.world import OPERATOR, Post, World
 from gateway.store.memory import MemoryStore
+from gateway.wire.frame import Header, encode_header
 
 RECORDED_COUNT_MAX: Final = 2_000
 """Frames of a link that an attacker keeps; the oldest goes first."""
 _RETRY_MS: Final = 15_000
 _RETRY_COUNT_MAX: Final = 8
+_DRAIN_MS: Final = 1_000
+"""From the order to stop to the end of the process."""
 
 
 class Performer:
@@ -48,6 +63,9 @@ class Performer:
         people: People,
         places: dict[ActId, int],
         note: Callable[[str, Post], None],
+        *,
+        brokers: Brokers,
+        desk: Desk,
     ) -> None:
         """`note` hears of stores that were rolled back (`restored`) and copied (`copied`)."""
         self._world = world
@@ -55,6 +73,8 @@ class Performer:
         self._people = people
         self._places = places
         self._note = note
+        self._brokers = brokers
+        self._desk = desk
         self._accepted: dict[int, ActId] = {}
         self.recorded: dict[LinkName, list[FrameReceived]] = {name: [] for name in world.paths}
         self.is_injecting = False
@@ -75,7 +95,7 @@ class Performer:
 
     def end_ms(self) -> int:
         """When the last outage of the plan is over: a station may be off for days."""
-        ends = [a.at_ms + a.for_ms for a in self._plan if isinstance(a, Kill)]
+        ends = [a.at_ms + a.for_ms + _DRAIN_MS for a in self._plan if isinstance(a, Kill | Stop)]
         return max(ends, default=0)
 
     def heal(self) -> None:
@@ -98,6 +118,7 @@ class Performer:
                 world.start(post.station)
             if post.store.is_refusing:
                 world.free_disk(post.station)
+        self._brokers.heal()
         self._people.hurry()
 
     def _at(self, due_ms: int, action: Callable[[], None]) -> None:
@@ -143,6 +164,14 @@ class Performer:
                 self._step_clock(world.posts[station], step_s)
             case Attack():
                 self._attack(action)
+            case Foreign():
+                self._foreign(action, Random(action.seed))
+            case BrokerAway(_, station, for_ms):
+                self._brokers.leave(station, for_ms)
+            case Press():
+                self._press(action, 0)
+            case Stop():
+                self._stop(action)
             case Absence(_, station, for_ms):
                 self._people.leave(station, world.now_ms + for_ms)
             case _:
@@ -243,7 +272,45 @@ class Performer:
     def _end_twin(self, twin: Post) -> None:
         twin.engine = None
 
+    def _stop(self, action: Stop) -> None:
+        post = self._world.posts[action.station]
+        if action.station in self._down or post.engine is None:
+            return
+        self._down.add(action.station)
+        self._desk.stop(post)
+        self._later(_DRAIN_MS, partial(self._end_stop, action))
+
+    def _end_stop(self, action: Stop) -> None:
+        post = self._world.posts[action.station]
+        if post.engine is not None:
+            self._desk.stopped(post)
+            self._world.crash(action.station, reboot=False)
+        self._later(action.for_ms, partial(self._switch_back_on, action.station))
+
+    def _press(self, action: Press, done: int) -> None:
+        post = self._world.posts[action.station]
+        self._world.give_to(post, ButtonPressed())
+        self._later(action.hold_ms, partial(self._world.give_to, post, ButtonReleased()))
+        if done + 1 < action.count:
+            wait = action.hold_ms + action.gap_ms
+            self._later(wait, partial(self._press, action, done + 1))
+
     # Links
+
+    def _foreign(self, action: Foreign, rng: Random) -> None:
+        """One packet of a stranger, and when the next one comes."""
+        world, path = self._world, self._world.paths[action.link]
+        size = rng.randrange(10, 200)
+        world.stranger(action.link, size, listens=rng.random() < 0.8)
+        if rng.random() < 0.3:
+            header = encode_header(Header(Station(77), 1, rng.randrange(1 << 16)))
+            octets = header + rng.randbytes(size) if rng.random() < 0.5 else b"anyone here?"
+            for station in path.ends:
+                if station not in path.deaf:
+                    self._inject(path, station, FrameReceived(action.link, octets))
+        wait = int(rng.expovariate(action.share / path.traits.airtime.of(size)))
+        if world.now_ms + wait < action.at_ms + action.for_ms:
+            self._later(wait, partial(self._foreign, action, rng))
 
     def _clear_up(self, path: Path) -> None:
         path.burst = self._clear_bursts[path.name]

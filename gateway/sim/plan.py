@@ -132,6 +132,45 @@ class Attack:
 
 
 @dataclass(frozen=True, slots=True)
+class Foreign:
+    """Strangers talk on a radio's channel: their airtime, their texts, frames of other lines."""
+
+    at_ms: int
+    link: LinkName
+    share: float
+    """Of the time, 0 to 1."""
+    for_ms: int
+    seed: int
+
+
+@dataclass(frozen=True, slots=True)
+class BrokerAway:
+    at_ms: int
+    station: Station
+    for_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Press:
+    """Someone presses the button, so often, so long each time."""
+
+    at_ms: int
+    station: Station
+    hold_ms: int
+    count: int
+    gap_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """The daemon is asked to stop, ends, and is started again."""
+
+    at_ms: int
+    station: Station
+    for_ms: int
+
+
+@dataclass(frozen=True, slots=True)
 class Absence:
     """A watch does not answer for a while."""
 
@@ -152,6 +191,10 @@ Action = (
     | FillDisk
     | StepClock
     | Attack
+    | Foreign
+    | BrokerAway
+    | Press
+    | Stop
     | Absence
 )
 

@@ -24,6 +24,8 @@ class LinkProfile:
     jitter_ms: int = 5
     refuse: float = 0.0
     bursts: bool = False
+    relay: float = 0.0
+    """Share of packets that want an ack which another radio of the mesh repeats."""
     duty_share: float | None = None
     """Share of the rolling hour that the radio allows itself."""
 
@@ -61,6 +63,13 @@ class Profile:
     full_disks: float = 0.0
     clock_steps: float = 0.0
     attacks: float = 0.0
+    foreigns: float = 0.0
+    """Strangers on a radio's channel for a while."""
+    brokers: float = 0.0
+    """Brokers that go away."""
+    presses: float = 0.0
+    stops: float = 0.0
+    """Clean stops."""
     heal_min: int = 20
     """After the last fault every live notice is receipted and closed within this."""
 
@@ -72,7 +81,7 @@ _BAD_CABLE: Final = LinkProfile(
 _RADIO: Final = LinkProfile("radio", bit_rate=None, loss=(0.0, 0.05, 0.1), duty_share=0.1)
 _BAD_RADIO: Final = LinkProfile(
     "radio", bit_rate=None, loss=(0.05, 0.1, 0.3), repeat=0.02, corrupt=0.03, refuse=0.02,
-    bursts=True,
+    bursts=True, relay=0.3,
 )  # fmt: skip
 PROFILES: Final = {
     profile.name: profile
@@ -81,6 +90,9 @@ PROFILES: Final = {
             "calm",
             "radio and cable that work, people who answer",
             (_RADIO, _CABLE),
+            brokers=0.1,
+            presses=2.0,
+            stops=0.05,
             heal_min=15,
         ),
         Profile(
@@ -97,13 +109,19 @@ PROFILES: Final = {
             "one LongFast radio, shared air, its duty cycle, kills",
             (
                 LinkProfile(
-                    "radio", bit_rate=None, loss=(0.0, 0.1, 0.2), bursts=True, duty_share=0.1
+                    "radio",
+                    bit_rate=None,
+                    loss=(0.0, 0.1, 0.2),
+                    bursts=True,
+                    relay=0.3,
+                    duty_share=0.1,
                 ),
             ),
             notices=3.0,
             cuts=0.3,
             unplugs=0.2,
             mutes=0.1,
+            foreigns=0.3,
             kills=0.2,
             power_cuts=0.5,
             absences=0.2,
@@ -159,6 +177,8 @@ PROFILES: Final = {
             "recorded frames again and hurt, noise, lying cards, restored and copied stores",
             (_BAD_RADIO, _CABLE),
             attacks=4.0,
+            foreigns=0.5,
+            presses=1.0,
             kills=0.3,
             power_cuts=0.7,
             lying_cards=0.4,
@@ -181,6 +201,10 @@ PROFILES: Final = {
             full_disks=0.1,
             clock_steps=0.1,
             attacks=1.0,
+            foreigns=0.3,
+            brokers=0.3,
+            presses=4.0,
+            stops=0.3,
             heal_min=30,
             cuts=0.5,
             unplugs=0.4,

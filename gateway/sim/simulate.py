@@ -12,7 +12,9 @@ from gateway.core.events import Event, FrameReceived
 from gateway.core.policy import Policy
 from gateway.core.records import StoredDelivery, Topic, Write
 from gateway.model import ActId, DeliveryState
+from gateway.sim.brokers import Brokers
 from gateway.sim.channel import SHORT_FAST, Burst, cable_traits, radio_traits
+from gateway.sim.desk import Desk
 from gateway.sim.drawing import HOUR_MS, draw_plan
 from gateway.sim.frames import Frames, is_far_silent
 from gateway.sim.lamps import Lamps
@@ -98,6 +100,7 @@ class Watching(Witness):
 
     def event(self, post: Post, event: Event | None) -> None:
         self._trace.event(self._now.now_ms, post.station, event)
+        self._run.desk.event(post, event)
         if isinstance(event, FrameReceived):
             self._run.record(post, event)
         else:
@@ -110,6 +113,7 @@ class Watching(Witness):
     def committed(self, post: Post, writes: tuple[Write, ...]) -> None:
         self._safety.committed(post, writes)
         self._promises.committed(post, writes)
+        self._run.desk.committed(post, writes)
 
     def effect(self, post: Post, effect: Effect) -> None:
         self._trace.effect(effect)
@@ -117,6 +121,7 @@ class Watching(Witness):
             self._frames.transmit(post, effect)
             return
         self._safety.effect(post, effect)
+        self._run.desk.effect(post, effect)
         if isinstance(effect, ShowStatus):
             self._promises.clock(post)
         elif isinstance(effect, Publish):
@@ -130,6 +135,7 @@ class Watching(Witness):
         self._promises.started(post)
         self._run.lamps.started(post)
         self._run.people.look(post)
+        self._run.brokers.started(post)
 
     def crashed(self, post: Post, lost: int) -> None:
         if lost:
@@ -159,7 +165,17 @@ class Run:
         self.promises = Promises(self.world, options.policy, self.blame)
         self.lamps = Lamps(self.world, options.policy, self.blame)
         self.people = People(self.world, seed, self.notices)
-        self.performer = Performer(self.world, self.plan, self.people, self.notices, self._noted)
+        self.brokers = Brokers(self.world, self.blame)
+        self.desk = Desk(self.world, self.blame)
+        self.performer = Performer(
+            self.world,
+            self.plan,
+            self.people,
+            self.notices,
+            self._noted,
+            brokers=self.brokers,
+            desk=self.desk,
+        )
         self._keeps_frames = profile.attacks > 0
         self.world.witness = Watching(self)
 
@@ -173,7 +189,7 @@ class Run:
         path = world.add_path(link.name, link.ends, loss=loss)
         path.traits = traits
         path.repeat, path.corrupt, path.refuse = link.repeat, link.corrupt, link.refuse
-        path.jitter_ms = link.jitter_ms
+        path.jitter_ms, path.relay = link.jitter_ms, link.relay
         path.is_contended = traits.is_radio or link.half_duplex
         if link.bursts:
             path.burst = Burst(good_ms=30_000, bad_ms=3_000, loss=0.7)
@@ -213,6 +229,7 @@ class Run:
         publication = post.store._live.publications[offset]  # noqa: SLF001 - the store's queries are coroutines
         if publication.topic is Topic.NOTICE:
             self.people.arrived(post, publication.notice_id)
+            self.brokers.published(post, publication.notice_id)
 
     def lost(self, post: Post) -> None:
         """The last commits are gone. What only repeats work (NORMAL ones) taints nothing."""
@@ -312,7 +329,14 @@ class Run:
                 )
         if not self.people.is_idle():
             problems.append("people wait for their gateway")
-        return problems or self._unclosed()
+        return problems or self._unclosed() or self._untaken()
+
+    def _untaken(self) -> list[str]:
+        return [
+            f"{act_id} was never taken by the program of station {post.station}"
+            for post in self.world.posts.values()
+            for act_id in self.brokers.untaken(post)
+        ]
 
     def _unclosed(self) -> list[str]:
         return [

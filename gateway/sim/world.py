@@ -353,6 +353,10 @@ class World(Timeline):
                 for twin in list(self.posts_of(far))[1:]:
                     self.give_to(twin, received)
 
+    def stranger(self, name: LinkName, size: int, *, listens: bool) -> None:
+        """Somebody else uses a radio's channel for a packet of so many octets."""
+        self._carrier.stranger(self.paths[name], size, listens=listens)
+
     # What people do
 
     def submit(self, draft: NoticeDraft, *, station: int = 1, request_id: str = "") -> int:

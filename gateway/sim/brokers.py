@@ -10,6 +10,7 @@ from functools import partial
 from typing import Final
 
 from gateway.core.effects import AlarmCode
+from gateway.core.engine import Engine
 from gateway.core.events import NoticeTaken, QueueDown, QueueUp
 from gateway.core.records import Topic
 from gateway.model import ActId, Station
@@ -28,6 +29,8 @@ class Brokers:
         self._world = world
         self._blame = blame
         self._away_until: dict[Station, int] = {}
+        self._told: dict[Station, Engine] = {}
+        """Engines that were told that their queue is down."""
 
     def leave(self, station: Station, for_ms: int) -> None:
         """The broker is gone for a while."""
@@ -35,7 +38,7 @@ class Brokers:
         if until <= self._away_until.get(station, 0):
             return
         self._away_until[station] = until
-        self._world.give(station, QueueDown(QUEUE, "connection lost"))
+        self._tell_down(self._world.posts[station])
         self._world.at(until, partial(self._return, station, until))
 
     def heal(self) -> None:
@@ -68,9 +71,14 @@ class Brokers:
 
     def _meet(self, post: Post) -> None:
         if self._is_away(post.station):
-            self._world.give_to(post, QueueDown(QUEUE, "connection refused"))
+            self._tell_down(post)
         else:
             self._read(post)
+
+    def _tell_down(self, post: Post) -> None:
+        if post.engine is not None:
+            self._told[post.station] = post.engine
+            self._world.give_to(post, QueueDown(QUEUE, "connection lost"))
 
     def _return(self, station: Station, until: int) -> None:
         if self._away_until.get(station) != until:
@@ -79,7 +87,8 @@ class Brokers:
         post = self._world.posts[station]
         if post.engine is None:
             return
-        self._judge(post, is_lit=True)
+        if self._told.get(station) is post.engine:
+            self._judge(post, is_lit=True)
         self._world.give_to(post, QueueUp(QUEUE))
         if post.engine is not None:
             self._judge(post, is_lit=False)

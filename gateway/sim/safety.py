@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
-from gateway.core.delivery import ROGER_CLOSES, TRANSITIONS
+from gateway.core.delivery import NOT_RECEIPTED, ROGER_CLOSES, TRANSITIONS
 from gateway.core.effects import (
     AlarmCode,
     ConfirmAnswer,
@@ -24,6 +24,7 @@ from gateway.core.effects import (
 from gateway.core.events import AnswerSubmitted, Event
 from gateway.core.records import (
     AddPublication,
+    Direction,
     PutDelivery,
     PutReceipted,
     PutSeen,
@@ -39,6 +40,11 @@ MOVES: Final = frozenset(
     (before, after) for (before, _), after in [*TRANSITIONS.items(), *ROGER_CLOSES.items()]
 )
 """Which state may follow which, by one input."""
+_PROVES_NOTHING: Final = NOT_RECEIPTED | {
+    DeliveryState.EXPIRED,
+    DeliveryState.CANCELLED,
+    DeliveryState.SUPERSEDED,
+}
 _FALSE_ALARMS: Final = (AlarmCode.ROLLBACK, AlarmCode.SAME_ID, AlarmCode.TWO_INCARNATIONS)
 _CLOSING: Final = frozenset(
     {AnswerCode.WILCO, AnswerCode.CANTCO, AnswerCode.AFFIRM, AnswerCode.NEGATIVE}
@@ -158,6 +164,8 @@ class Safety:
         states[delivery.notice_id] = delivery
         if before is None:
             return
+        if before.state is not delivery.state and delivery.direction is Direction.OUT:
+            self._proves(post, delivery)
         if before.state is not delivery.state and (before.state, delivery.state) not in MOVES:
             self._blame(
                 f"{delivery.notice_id} moved from {before.state.value} to {delivery.state.value}"
@@ -170,6 +178,17 @@ class Safety:
             )
         if before.overdue and not delivery.overdue:
             self._blame(f"{delivery.notice_id} is no longer OVERDUE at station {post.station}")
+
+    def _proves(self, post: Post, delivery: StoredDelivery) -> None:
+        """A state that says that the far gateway has it: it must, whatever a relay heard."""
+        row = post.store._live.rows.get(delivery.notice_id)  # noqa: SLF001 - as below
+        if delivery.state in _PROVES_NOTHING or row is None or row.act is None:
+            return
+        if (row.act.to, delivery.notice_id) not in self.kept:
+            self._blame(
+                f"{delivery.notice_id} is {delivery.state.value} at its originator, but"
+                f" {row.act.to} never committed it"
+            )
 
     def _took(self, post: Post, seen: PutSeen) -> None:
         self.kept.add((post.station, seen.id))

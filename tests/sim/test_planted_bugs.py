@@ -9,7 +9,9 @@ from typing import Any
 import pytest
 
 import gateway.core.recovery
+from gateway.core.button import Button, Press
 from gateway.core.counter import Counter
+from gateway.core.delivery import DeliveryInput
 from gateway.core.dispatcher import Dispatcher
 from gateway.core.duty import Duty
 from gateway.core.engine import Engine
@@ -36,7 +38,7 @@ DENSE = Profile(
     "dense",
     "much of everything in a short time",
     (
-        LinkProfile("radio", bit_rate=None, loss=(0.1, 0.3), repeat=0.05, corrupt=0.03),
+        LinkProfile("radio", bit_rate=None, loss=(0.1, 0.3), repeat=0.05, corrupt=0.03, relay=0.5),
         LinkProfile("cable", loss=(0.1, 0.3), repeat=0.05, corrupt=0.05, jitter_ms=200),
     ),
     notices=40,
@@ -47,6 +49,10 @@ DENSE = Profile(
     power_cuts=0.5,
     absences=2,
     full_disks=1,
+    foreigns=4,
+    brokers=4,
+    presses=60,
+    stops=4,
     heal_min=30,
 )
 HOSTILE = dataclasses.replace(
@@ -270,6 +276,42 @@ def accepted_before_it_is_written(patch: Patch) -> None:
         return act
 
     patch.setattr(Speech, "say", unwritten)
+
+
+@bug
+def button_answers_a_flash_at_once(patch: Patch) -> None:
+    release = Button.release
+
+    def hastens(self: Button, now: Any, candidate: Any) -> Press:
+        press = release(self, now, candidate)
+        return Press.ROGER if press is Press.ONCE_MORE else press
+
+    patch.setattr(Button, "release", hastens)
+
+
+@bug
+def accepts_while_it_stops(patch: Patch) -> None:
+    patch.setattr(Counter, "_closed", nothing)
+
+
+@bug
+def broker_not_missed(patch: Patch) -> None:
+    patch.setattr(Duty, "queue_changed", nothing)
+
+
+@bug
+def taken_is_forgotten(patch: Patch) -> None:
+    patch.setattr(Duty, "taken", nothing)
+
+
+@bug
+def relay_counts_as_receipt(patch: Patch) -> None:
+    def believes(self: Tidings, act: Any, link: Any, draft: Any) -> None:
+        record = self._state.ledger.get(act.id)
+        if record is not None:
+            self._state.ledger.move(record, DeliveryInput.RECEIPTED, draft, evidence="relayed")
+
+    patch.setattr(Tidings, "act_relayed", believes)
 
 
 @bug

@@ -139,10 +139,22 @@ class Frames:
 
     # Bounds
 
+    def _takes_in(self, post: Post, engine: Engine) -> None:
+        state = engine._state  # noqa: SLF001 - see above
+        if not state.lines:
+            return
+        # What ends a notice that never comes may be there as often again.
+        limit = 2 * max(state.policy.inbound_notice_count // len(state.lines), 1)
+        for peer in state.lines:
+            count = state.ledger.open_from(peer)
+            if count > limit:
+                self._blame(f"{peer} has {count} notices open at station {post.station}")
+
     def stepped(self, post: Post) -> None:
         self._steps += 1
         if post.engine is not None:
             self._believes(post, post.engine)
+            self._takes_in(post, post.engine)
         if self._steps % BOUNDS_EVERY == 0 and post.engine is not None:
             self._look(post, post.engine)
 

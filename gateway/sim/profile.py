@@ -70,6 +70,8 @@ class Profile:
     presses: float = 0.0
     stops: float = 0.0
     """Clean stops."""
+    inbound_notices: int | None = None
+    """What others may have open at a station (`policy.inbound_notice_count`); None: as ever."""
     heal_min: int = 20
     """After the last fault every live notice is receipted and closed within this."""
 
@@ -205,6 +207,7 @@ PROFILES: Final = {
             brokers=0.3,
             presses=4.0,
             stops=0.3,
+            inbound_notices=10,
             heal_min=30,
             cuts=0.5,
             unplugs=0.4,

@@ -7,7 +7,15 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from gateway.core.effects import ConfirmSubmission, Effect, Publish, ShowStatus, Step, Transmit
+from gateway.core.effects import (
+    AlarmCode,
+    ConfirmSubmission,
+    Effect,
+    Publish,
+    ShowStatus,
+    Step,
+    Transmit,
+)
 from gateway.core.events import Event, FrameReceived
 from gateway.core.policy import Policy
 from gateway.core.records import StoredDelivery, Topic, Write
@@ -155,7 +163,10 @@ class Run:
         self.tainted: set[ActId] = set()
         """Touched by commits that a card lost: nobody can promise more than what is left."""
         self.plan: Plan = draw_plan(seed, profile, options.hours)
-        self.world = World(seed, stations=profile.stations, policy=options.policy)
+        policy = options.policy
+        if profile.inbound_notices is not None:
+            policy = replace(policy, inbound_notice_count=profile.inbound_notices)
+        self.world = World(seed, stations=profile.stations, policy=policy)
         self.world.keeps_observed = False
         for link in profile.links:
             self._add_path(link)
@@ -353,9 +364,21 @@ class Run:
             return False
         return is_settled(case.notice.kind.response, row.delivery.state)
 
+    def _false_alarms(self) -> list[str]:
+        """Nothing is open any more, so nobody has too much open."""
+        return [
+            f"station {post.station} says that {alarm.station} has too much open"
+            for post in self.world.posts.values()
+            if post.engine is not None and post.status is not None
+            for alarm in post.status.alarms
+            if alarm.code is AlarmCode.TOO_MANY_OPEN
+            and alarm.station is not None
+            and not post.engine._state.ledger.open_from(alarm.station)  # noqa: SLF001 - as above
+        ]
+
     def _disagreements(self) -> list[str]:
         """Both sides must tell the same of every notice, and nothing may be missing."""
-        problems = []
+        problems = self._false_alarms()
         for act_id in self.notices:
             post = self.world.posts[act_id.originator]
             row = post.store._live.rows.get(act_id)  # noqa: SLF001 - as above

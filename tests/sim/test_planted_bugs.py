@@ -17,6 +17,7 @@ from gateway.core.duty import Duty
 from gateway.core.engine import Engine
 from gateway.core.entropy import EntropyPool
 from gateway.core.hearing import Hearing
+from gateway.core.intake import Intake
 from gateway.core.lane import Lane
 from gateway.core.line import Line
 from gateway.core.reception import EpochIn, Novelty, Reception
@@ -53,6 +54,7 @@ DENSE = Profile(
     brokers=4,
     presses=60,
     stops=4,
+    inbound_notices=3,
     heal_min=30,
 )
 HOSTILE = dataclasses.replace(
@@ -312,6 +314,16 @@ def relay_counts_as_receipt(patch: Patch) -> None:
             self._state.ledger.move(record, DeliveryInput.RECEIPTED, draft, evidence="relayed")
 
     patch.setattr(Tidings, "act_relayed", believes)
+
+
+@bug
+def flood_let_in(patch: Patch) -> None:
+    patch.setattr(Intake, "admits", lambda *_: True)
+
+
+@bug
+def busy_for_ever(patch: Patch) -> None:
+    patch.setattr(Intake, "look", nothing)
 
 
 @bug

@@ -158,7 +158,7 @@ def _print_pending(title: str, document: Document, key: str) -> None:
             str(notice.get("id")),
             precedence_letter(notice.get("precedence")),
             str(notice.get("operation")),
-            state_text(notice),
+            _state(notice),
             duration(notice.get("waiting_s")),
         )
         for notice in pending
@@ -168,6 +168,13 @@ def _print_pending(title: str, document: Document, key: str) -> None:
         say(f"and {count - len(pending)} more; see `hotline {_box(key)}`")
     if key == "pending_out" and any(notice.get("state") in _RECEIPTED for notice in pending):
         say(RECEIPT_IS_NOT_CONSENT)
+
+
+def _state(notice: Document) -> str:
+    """With the time at which it will go, where airtime or MINIMIZE holds it."""
+    goes_in_s = notice.get("goes_in_s")
+    forecast = "" if goes_in_s is None else f", goes in about {duration(goes_in_s)}"
+    return state_text(notice) + forecast
 
 
 def _box(key: str) -> str:

@@ -5,7 +5,7 @@ Starts and ends attempts; sends nothing itself: a lane that got work is pumped b
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 from gateway.core.composer import Composer
@@ -129,6 +129,24 @@ class Dispatcher:
         assert traits is not None
         airtime_ms = traits.airtime.of(self._composer.round_size(act, lane))
         return lane.governor.fits_at(now, airtime_ms, act.precedence)
+
+    def forecast(self, acts: Sequence[OutAct], now: Instant) -> list[Instant]:
+        """When each of these, which wait in this order, will go; empty: no airtime holds the first.
+
+        By the link where that is soonest, as if all went there.
+        """
+        if not self._timers.is_set(("hold", self._peer)):
+            return []
+        by_link: list[list[Instant]] = []
+        for lane in best_links(list(self._lanes.values()), self._policy, now):
+            traits = lane.health.traits
+            assert traits is not None
+            airtime_ms, found = 0.0, []
+            for act in acts:
+                airtime_ms += traits.airtime.of(self._composer.round_size(act, lane))
+                found.append(lane.governor.forecast(now, airtime_ms, act.precedence))
+            by_link.append(found)
+        return [min(each) for each in zip(*by_link, strict=True)]
 
     def _hold(self, act: OutAct, ranked: list[Lane], draft: Draft) -> None:
         """Nothing has airtime for the fastest act that waits: say until when, and look then."""

@@ -250,6 +250,8 @@ class PendingNotice:
     late: bool = False
     unproven: bool = False
     """FRESHNESS UNPROVEN: it may be a recording of old times."""
+    goes_at: Instant | None = None
+    """When it will leave, at the latest where MINIMIZE holds it; None: no airtime or order does."""
 
     @property
     def is_doubtful(self) -> bool:

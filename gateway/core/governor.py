@@ -69,6 +69,17 @@ class Governor:
         """
         return self._at(now, airtime_ms, self._budget_ms(precedence))
 
+    def forecast(self, now: Instant, airtime_ms: float, precedence: Precedence) -> Instant:
+        """When the last of so much airtime will fit, should it all go as soon as it may: what is
+        above a whole budget finds room an hour and a minute after the one before it.
+        """
+        budget = self._budget_ms(precedence)
+        if not budget:
+            return now
+        laps = max(-(-airtime_ms // budget) - 1, 0)
+        at = self._at(now, airtime_ms - laps * budget, budget)
+        return Instant(at + int(laps) * (_MINUTES + 1) * MINUTE_MS)
+
     def upkeep_at(self, now: Instant, airtime_ms: float) -> Instant:
         """The same for hellos and beats: half of the reserve is not for them."""
         if self._share is None:

@@ -144,12 +144,17 @@ def _pending(pending: PendingNotice, instant: Instant | None) -> dict[str, objec
         "operation": pending.operation.name,
         "state": pending.state.value,
         "waiting_s": waited_s,
+        "goes_in_s": _ahead_s(pending.goes_at, instant),
         "displayed": pending.displayed,
         "overdue": pending.overdue,
         "late": pending.late,
         "age_unknown": pending.born is None,
         "freshness_unproven": pending.unproven,
     }
+
+
+def _ahead_s(at: Instant | None, instant: Instant | None) -> int | None:
+    return None if at is None or instant is None else max(0, -((instant - at) // 1000))
 
 
 def _alarm(alarm: Alarm, names: Mapping[Station, str]) -> dict[str, object]:

@@ -21,6 +21,7 @@ from gateway.core.effects import (
     ShowHeard,
     Status,
 )
+from gateway.core.forecast import forecasts
 from gateway.core.life import Ledger, Record, log_station
 from gateway.core.line import Line
 from gateway.core.orders import Orders
@@ -291,9 +292,9 @@ class Watch:
             station=self._station,
             links=tuple(chain.from_iterable(self._links(line) for line in self._lines.values())),
             peers=tuple(self._peer(line, now) for line in self._lines.values()),
-            pending_in=self._pending(Direction.IN),
+            pending_in=self._pending(Direction.IN, now),
             pending_in_count=self._ledger.open_count(Direction.IN),
-            pending_out=self._pending(Direction.OUT),
+            pending_out=self._pending(Direction.OUT, now),
             pending_out_count=self._ledger.open_count(Direction.OUT),
             alarms=tuple(self._alarms.values()),
             store_refused=self.is_store_refused,
@@ -335,7 +336,7 @@ class Watch:
         self._shown_at[line.peer] = now
         draft.effect(ShowHeard(self._peer(line, now), tuple(self._links(line)), draft.now.utc))
 
-    def _pending(self, direction: Direction) -> tuple[PendingNotice, ...]:
+    def _pending(self, direction: Direction, now: Instant) -> tuple[PendingNotice, ...]:
         levels = self._ledger.open_records(direction)
         records: Iterable[Record] = islice(
             chain.from_iterable(level.values() for level in levels), PENDING_COUNT_MAX
@@ -345,6 +346,8 @@ class Watch:
         first = self._ledger.first_for_watch() if direction is Direction.IN else None
         if first is not None:
             records = chain([first], (r for r in list(records) if r is not first))
+        shown = list(islice(records, PENDING_COUNT_MAX))
+        goes_at = forecasts(shown, self._lines, self._orders, now)
         return tuple(
             PendingNotice(
                 notice_id=record.notice.id,
@@ -359,8 +362,9 @@ class Watch:
                 far=record.notice.to if direction is Direction.OUT else record.notice.id.originator,
                 late=record.late,
                 unproven=record.unproven,
+                goes_at=goes_at.get(record.notice.id),
             )
-            for record in islice(records, PENDING_COUNT_MAX)
+            for record in shown
         )
 
     def _links(self, line: Line) -> list[LinkStatus]:

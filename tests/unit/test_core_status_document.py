@@ -83,6 +83,7 @@ def test_the_status_in_full() -> None:
         "operation": "OPERATION",
         "state": "MACHINE RECEIPT",
         "waiting_s": 4,
+        "goes_in_s": None,
         "displayed": True,
         "overdue": False,
         "late": False,

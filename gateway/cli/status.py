@@ -158,7 +158,7 @@ def _print_pending(title: str, document: Document, key: str) -> None:
             str(notice.get("id")),
             precedence_letter(notice.get("precedence")),
             str(notice.get("operation")),
-            _state(notice),
+            pending_text(notice),
             duration(notice.get("waiting_s")),
         )
         for notice in pending
@@ -170,7 +170,7 @@ def _print_pending(title: str, document: Document, key: str) -> None:
         say(RECEIPT_IS_NOT_CONSENT)
 
 
-def _state(notice: Document) -> str:
+def pending_text(notice: Document) -> str:
     """With the time at which it will go, where airtime or MINIMIZE holds it."""
     goes_in_s = notice.get("goes_in_s")
     forecast = "" if goes_in_s is None else f", goes in about {duration(goes_in_s)}"

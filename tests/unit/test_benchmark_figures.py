@@ -16,6 +16,7 @@ from gateway.sim.benchmark import benchmark
 from gateway.sim.benchmark.bed import Options, text_of
 from gateway.sim.benchmark.benchmark import NAMES, Part
 from gateway.sim.benchmark.figures import Figure, document, load_peers, quantile
+from gateway.sim.benchmark.peers.lxmf import measure_lxmf
 from gateway.sim.line import Line, LineRecord
 
 HDLC = 0x7E
@@ -102,3 +103,15 @@ def test_a_stall_delays_what_is_under_way() -> None:
     line.stall(300, 1)
     assert line.take(299) == b""
     assert line.take(310) == b"\x05abcd\x00"
+
+
+async def test_peers_that_cannot_be_installed_are_one_sentence(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What failed and what to do; nothing is measured, and the rest of the run goes on."""
+    monkeypatch.setattr("sys.executable", "/bin/false")
+    told: list[str] = []
+    assert await measure_lxmf(Options(seed=1, quick=True, with_peers=True), told.append) == {}
+    (sentence,) = told
+    assert sentence.startswith("lxmf: not measured: could not make an environment")
+    assert sentence.endswith("leave --with-peers out")

@@ -114,9 +114,12 @@ async def measure_lxmf(options: Options, say: Callable[[str], None]) -> dict[str
 async def _install(folder: Path) -> Path:
     """Python of a new environment that has the packages. Raises `BenchError`."""
     python = folder / "venv" / "bin" / "python"
-    for command in (
-        [sys.executable, "-m", "venv", str(folder / "venv")],
-        [str(python), "-m", "pip", "install", "--quiet", *PACKAGES],
+    for what, command in (
+        ("make an environment", [sys.executable, "-m", "venv", str(folder / "venv")]),
+        (
+            f"install {' and '.join(PACKAGES)}",
+            [str(python), "-m", "pip", "install", "--quiet", *PACKAGES],
+        ),
     ):
         process = await asyncio.create_subprocess_exec(
             *command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, start_new_session=True
@@ -124,7 +127,10 @@ async def _install(folder: Path) -> Path:
         _, errors = await process.communicate()
         if process.returncode != 0:
             reason = errors.decode(errors="replace").strip().splitlines()[-1:]
-            raise BenchError(f"{' '.join(command[1:4])} failed: {' '.join(reason)}")
+            raise BenchError(
+                f"could not {what} ({' '.join(reason) or 'no reason given'}); that needs Python's"
+                " venv and a package index within reach: mend that, or leave --with-peers out"
+            )
     return python
 
 

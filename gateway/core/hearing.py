@@ -24,7 +24,7 @@ from gateway.core.records import (
 )
 from gateway.core.session import Opened
 from gateway.core.shares import Shares
-from gateway.core.speech import digest
+from gateway.core.speech import digest, signed_digest
 from gateway.core.station import StationState
 from gateway.errors import AuthenticationError, DecodeError
 from gateway.model import (
@@ -81,8 +81,9 @@ class Hearing:
         if act_id is None:
             draft.observe(Level.WARNING, "act_without_id", link=link)
             return
-        sha256 = digest(item.octets, item.signature)
-        novelty = line.reception.judge(act_id.epoch, act_id.serial, sha256)
+        sha256 = digest(item.octets)
+        former = signed_digest(item.octets, item.signature)
+        novelty = line.reception.judge(act_id.epoch, act_id.serial, sha256, former)
         if novelty is Novelty.REPEAT:
             if opened.is_proven:
                 self._prove(act_id, draft)

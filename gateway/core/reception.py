@@ -88,11 +88,12 @@ class Reception:
         self._reassembly_count = reassembly_count
         self._seen_count = seen_count
 
-    def judge(self, epoch: int, serial: int, sha256: bytes) -> Novelty:
+    def judge(self, epoch: int, serial: int, *hashes: bytes) -> Novelty:
+        """`hashes`: of what came, in each form in which `seen` may have it."""
         held = self._epochs.get(epoch)
         if held is None or serial not in held.hashes:
             return Novelty.NEW
-        return Novelty.REPEAT if held.hashes[serial] == sha256 else Novelty.OTHER_OCTETS
+        return Novelty.REPEAT if held.hashes[serial] in hashes else Novelty.OTHER_OCTETS
 
     def holds(self, epoch: int, serial: int) -> bool:
         held = self._epochs.get(epoch)

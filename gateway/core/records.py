@@ -115,7 +115,7 @@ class AddStateEntry:
 
 @dataclass(frozen=True, slots=True)
 class PutSeen:
-    """An inbound act was accepted: its id and the SHA-256 of its octets + signature."""
+    """An inbound act was accepted: its id and the SHA-256 of its octets."""
 
     id: ActId
     sha256: bytes

@@ -7,12 +7,12 @@ from gateway.core.dialogue import is_settled
 from gateway.core.draft import Draft
 from gateway.core.effects import AlarmCode, Level
 from gateway.core.hearing import Hearing, end_of
-from gateway.core.life import Record
-from gateway.core.records import Direction, Recovered, StoredAct, StoredDelivery
+from gateway.core.life import Record, log_act
+from gateway.core.records import Direction, PutAct, Recovered, StoredAct, StoredDelivery
 from gateway.core.speech import make_out_act
 from gateway.core.station import StationState
 from gateway.errors import DecodeError
-from gateway.model import Act, ActId, DeliveryState, Kind, Precedence
+from gateway.model import Act, ActId, DeliveryState, Kind, Precedence, Station
 from gateway.wire.head import ActHead, AnswerHead, NoticeHead, read_head
 from gateway.wire.notice import decode_act
 
@@ -54,9 +54,15 @@ def restore(state: StationState, hearing: Hearing, recovered: Recovered, draft: 
     for stored, head in heads:
         if isinstance(head, NoticeHead) and stored.direction is Direction.IN:
             _restore_early_end(state, hearing, head)
-    for stored, head in heads:
-        if stored.direction is Direction.OUT and stored.id not in recovered.receipted:
-            _restore_out_act(state, stored, head.precedence, draft)
+    _restore_out_acts(
+        state,
+        [
+            (stored, head.precedence)
+            for stored, head in heads
+            if stored.direction is Direction.OUT and stored.id not in recovered.receipted
+        ],
+        draft,
+    )
     _mark_receipted(state)
     if recovered.was_rebuilt:
         state.watch.raise_alarm(
@@ -177,6 +183,25 @@ def _restore_early_end(state: StationState, hearing: Hearing, notice: NoticeHead
     reference = notice.reference
     if peer is not None and not peer.reception.holds(reference.epoch, reference.serial):
         hearing.note_early_end(reference, notice.kind)
+
+
+def _restore_out_acts(
+    state: StationState, acts: list[tuple[StoredAct, Precedence]], draft: Draft
+) -> None:
+    """Own acts without a receipt. A run has one key and epochs of its own, so one act of an epoch
+    tells of all whether they were signed by the keys of now.
+    """
+    ours: dict[tuple[Station, int], bool] = {}
+    for stored, precedence in acts:
+        run = (stored.to, stored.id.epoch)
+        if run not in ours:
+            ours[run] = state.speech.is_ours(stored)
+        if not ours[run]:
+            stored = state.speech.sign_again(stored)  # noqa: PLW2901 (the same act, signed anew)
+            if not state.is_refused:
+                draft.write(PutAct(stored))
+                log_act(stored, "signed_again", draft)
+        _restore_out_act(state, stored, precedence, draft)
 
 
 def _restore_out_act(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from gateway.core.draft import Draft
@@ -12,9 +12,10 @@ from gateway.core.life import log_act
 from gateway.core.line import Line
 from gateway.core.outgoing import OutAct
 from gateway.core.records import Direction, PutAct, PutEpoch, StoredAct
+from gateway.errors import AuthenticationError
 from gateway.model import Act, ActId, Epoch, Instant, Precedence, Previous, Serial, Station
 from gateway.security.keys import KeyRing
-from gateway.security.signature import sign_act
+from gateway.security.signature import sign_act, verify_act
 from gateway.wire.fragment import fragment_room, split_act
 from gateway.wire.limits import FRAME_SIZE_MAX_RADIO, SIGNATURE_SIZE
 from gateway.wire.notice import encode_act
@@ -36,8 +37,17 @@ class Tongue:
     previous: Previous
 
 
-def digest(octets: bytes, signature: bytes | None) -> bytes:
-    """SHA-256 of an act as it travels: what `seen` keeps."""
+def digest(octets: bytes) -> bytes:
+    """SHA-256 of an act: what `seen` keeps.
+
+    Without the signature: a station with new keys signs again what was not receipted, and the same
+    words under the same id are the same act.
+    """
+    return hashlib.sha256(octets).digest()
+
+
+def signed_digest(octets: bytes, signature: bytes | None) -> bytes:
+    """What `seen` kept before schema 4: with the signature."""
     return hashlib.sha256(octets + (signature or b"")).digest()
 
 
@@ -87,6 +97,24 @@ class Speech:
         self._epochs[line.peer][tongue.epoch] = serial
         previous = tongue.previous if serial == 1 else None
         return ActId(self._keys.card.station, tongue.epoch, Serial(serial)), previous
+
+    def sign_again(self, stored: StoredAct) -> StoredAct:
+        """An own act of before this station got new keys: the peer knows the new card only."""
+        signature = sign_act(
+            self._keys.own, stored.octets, originator=self._keys.card.station, to=stored.to
+        )
+        return replace(stored, signature=signature)
+
+    def is_ours(self, stored: StoredAct) -> bool:
+        """Whether the keys of now signed it."""
+        if stored.signature is None:
+            return False
+        station, octets, signature = self._keys.card.station, stored.octets, stored.signature
+        try:
+            verify_act(self._keys.card, octets, signature, originator=station, to=stored.to)
+        except AuthenticationError:
+            return False
+        return True
 
     def say(self, act: Act, line: Line, draft: Draft, *, event: str) -> OutAct:
         """Sign, write and log an act; the caller submits it to the line."""

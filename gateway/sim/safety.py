@@ -107,10 +107,10 @@ class Safety:
         """Every notice that the store of a post is known to hold."""
         return dict(self._history(post).states)
 
-    def contradicts(self, act_id: ActId, octets: bytes, signature: bytes | None) -> bool:
+    def contradicts(self, act_id: ActId, octets: bytes) -> bool:
         """Whether another act came in under this id: it is alarmed, and never receipted."""
         said = self._said.get(act_id)
-        return said is not None and said != digest(octets, signature)
+        return said is not None and said != digest(octets)
 
     def loses(self, post: Post) -> bool:
         """The last commits of a store are gone; True if one was promised to be durable."""

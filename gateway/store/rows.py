@@ -85,8 +85,8 @@ def unpack_ids(octets: bytes) -> tuple[ActId, ...]:
 
 
 def act_sha256(act: StoredAct) -> bytes:
-    """As in `PutSeen`: of octets + signature."""
-    return hashlib.sha256(act.octets + (act.signature or b"")).digest()
+    """As in `PutSeen`: of the octets."""
+    return hashlib.sha256(act.octets).digest()
 
 
 def receipt_mark(act_id: int) -> bytes:

@@ -97,7 +97,7 @@ def entry(serial: int, state: DeliveryState, direction: Direction = OUT) -> AddS
 
 
 def seen(made: StoredAct) -> PutSeen:
-    return PutSeen(made.id, hashlib.sha256(made.octets + (made.signature or b"")).digest())
+    return PutSeen(made.id, hashlib.sha256(made.octets).digest())
 
 
 def line_entry(made: StoredAct) -> AddLogEntry:

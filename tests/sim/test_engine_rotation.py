@@ -10,7 +10,7 @@ from gateway.core.effects import AlarmCode, PeerStatus, RejectCode
 from gateway.core.events import Event, FrameReceived
 from gateway.core.policy import Policy
 from gateway.model import ActId, AnswerCode, LinkName, Station
-from gateway.security.keys import KeyRing, Line, derive_line_keys
+from gateway.security.keys import KeyRing, Line, derive_line_keys, make_card, new_station_keys
 from gateway.sim.world import Post, Witness, World
 from gateway.wire.frame import parse_frame
 from gateway.wire.items import ActItem, encode_items
@@ -264,6 +264,56 @@ def test_a_number_without_a_proof_moves_nothing() -> None:
     restart(world, 2)
     world.run(2 * MINUTE)
     assert peer_of(world, 1).generation == 1
+
+
+def give_new_keys(world: World, station: int) -> None:
+    """A new machine under an old name: other keys and card, a new first secret, at both ends."""
+    own = new_station_keys(bytes([77]) * 64, station=Station(station))
+    post, far = world.posts[Station(station)], world.posts[Station(3 - station)]
+    card = make_card(own, name=post.keys.card.name, party="Party", language="en")
+    for one, keys, peer in ((post, own, far.keys.card), (far, far.keys.own, card)):
+        line_keys = derive_line_keys(keys, peer, SECRETS[3], 1)
+        ring = {peer.station: Line(peer, line_keys, 1)}
+        one.keys = KeyRing(keys, card if one is post else far.keys.card, ring)
+
+
+@pytest.mark.parametrize("radio", [False, True])
+def test_open_notices_survive_new_keys_of_a_station(radio: bool) -> None:
+    """What the peer has not receipted is signed again: also fragments under way, and an act that it
+    has but whose receipt was lost, which is no second act under one id.
+    """
+    world = rotated_line(radio=radio, bit_rate=1200)
+    open_ = send(world, draft("answered later", lifetime_min=9 * 1440))
+    reaches(world, open_, RECEIPT, 2 * MINUTE)
+    back = send(world, draft("of the far side", to=1, lifetime_min=9 * 1440), station=2)
+    reaches(world, back, RECEIPT, 2 * MINUTE)
+    for path in world.paths.values():
+        path.deaf.add(Station(1))
+    lost = send(world, draft("its receipt is lost", lifetime_min=9 * 1440))
+    world.run_until(lambda: lost in published(world, 2), 2 * MINUTE)
+    long = send(world, draft(LONG[:900], lifetime_min=9 * 1440))
+    line = world.posts[Station(2)].engine._state.lines[Station(1)]  # type: ignore[union-attr]
+    if radio:
+        world.run_until(
+            lambda: line.reception.fragments_held(long.epoch, long.serial) is not None, 5 * MINUTE
+        )
+    for path in world.paths.values():
+        path.deaf.clear()
+    give_new_keys(world, 1)
+    restart(world, 1)
+    world.run(HOUR)
+    assert world.state_of(lost) == "SENT", "the far side knows the old card still"
+    restart(world, 2)
+    for notice in (lost, long):
+        reaches(world, notice, RECEIPT, 5 * MINUTE)
+    world.answer(open_, AnswerCode.ROGER)
+    reaches(world, open_, "ROGER", 5 * MINUTE)
+    world.answer(back, AnswerCode.ROGER, station=1)
+    reaches(world, back, "ROGER", 5 * MINUTE)
+    restart(world, 1)
+    world.run(5 * MINUTE)
+    assert sorted(map(str, published(world, 2))) == sorted(map(str, [open_, lost, long]))
+    assert all(AlarmCode.SAME_ID not in alarms(world, n) for n in (1, 2))
 
 
 def test_nothing_is_taken_from_a_revoked_card() -> None:

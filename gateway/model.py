@@ -75,6 +75,12 @@ class TimeQuality(enum.IntEnum):
     SYNCHRONISED = 2
 
 
+class Word(enum.Enum):
+    """An enumeration for tables: `Enum` hashes the name at each look-up, and in Python."""
+
+    __hash__ = object.__hash__
+
+
 class Precedence(enum.IntEnum):
     """Speed, not weight; the smaller goes first."""
 
@@ -118,7 +124,7 @@ class Kind(enum.IntEnum):
         return _RESPONSE[self]
 
 
-class Response(enum.Enum):
+class Response(Word):
     """Which answers a kind of notice expects (CPDLC, ICAO Doc 4444)."""
 
     NONE = "N"
@@ -168,7 +174,7 @@ class Role(enum.IntEnum):
     TECHNICIAN = 5
 
 
-class DeliveryState(enum.Enum):
+class DeliveryState(Word):
     """The states of one (notice, addressee); the same words on both sides of the line."""
 
     HELD = "HELD"
@@ -191,7 +197,7 @@ class DeliveryState(enum.Enum):
     SUPERSEDED = "SUPERSEDED"
 
 
-class LinkState(enum.Enum):
+class LinkState(Word):
     """Health of a link, from round trips with deadlines."""
 
     DOWN = "DOWN"

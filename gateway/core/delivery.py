@@ -6,14 +6,13 @@ input that a peer or a clock can cause has an entry; a pair that is missing is a
 
 from __future__ import annotations
 
-import enum
 from typing import Final
 
 from gateway.errors import InvalidTransitionError
-from gateway.model import AnswerCode, DeliveryState
+from gateway.model import AnswerCode, DeliveryState, Word
 
 
-class DeliveryInput(enum.Enum):
+class DeliveryInput(Word):
     """What may happen to a notice on its way."""
 
     HELD = "held"

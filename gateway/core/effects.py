@@ -22,6 +22,7 @@ from gateway.model import (
     Precedence,
     Station,
     UtcTime,
+    Word,
 )
 
 
@@ -121,7 +122,7 @@ class Observe:
     fields: Mapping[str, str | int | float | bool | None]
 
 
-class AlarmCode(enum.Enum):
+class AlarmCode(Word):
     """Why the alarm lamp is lit."""
 
     OVERDUE = "overdue"

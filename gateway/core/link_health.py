@@ -6,20 +6,19 @@ line sets them by what it says here.
 
 from __future__ import annotations
 
-import enum
 from dataclasses import replace
 from typing import Final
 
 from gateway.core.events import LinkTraits
 from gateway.core.policy import Policy
 from gateway.errors import InvalidTransitionError
-from gateway.model import Instant, LinkState
+from gateway.model import Instant, LinkState, Word
 
 RECEIPT_FRAME_SIZE: Final = 25
 """Octets of the frame that answers: a receipt or a beat, at most."""
 
 
-class LinkInput(enum.Enum):
+class LinkInput(Word):
     DEVICE_UP = "device up"
     DEVICE_DOWN = "device down"
     ROUND_TRIP = "round trip"

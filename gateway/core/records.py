@@ -19,6 +19,7 @@ from gateway.model import (
     Station,
     TimeQuality,
     UtcTime,
+    Word,
 )
 
 
@@ -27,7 +28,7 @@ class Durability(enum.Enum):
     NORMAL = "NORMAL"
 
 
-class Direction(enum.Enum):
+class Direction(Word):
     IN = "in"
     OUT = "out"
 

@@ -8,7 +8,7 @@ import dataclasses
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Final, Literal, NoReturn
 
 from gateway.core.effects import Status
 from gateway.core.events import ButtonPressed, ButtonReleased
@@ -71,9 +71,11 @@ class Indicators:
         """What `_status` shows, whatever the engine does."""
         self._panel_until: Instant | None = None
         """When `_panel` may be another although the status is not; None: never."""
-        self._is_changed = False
-        self._woken: asyncio.Future[None] | None = None
-        """What `run` waits for between two edges."""
+        self._over: asyncio.Future[NoReturn] | None = None
+        """What `run` waits for: a failure."""
+        self._next: asyncio.Handle | None = None
+        """The next turn, at an edge or for a new status."""
+        self._drawn: Panel | None = None
         self._board: Board | None = None
         self._shown: dict[str, bool] = {}
         self._driven: Panel | None = None
@@ -87,8 +89,7 @@ class Indicators:
         self._draw_up(self._clock())
         # Most statuses change nothing here, and a wake-up costs more than the comparison.
         if (self._panel, self._panel_until) != before:
-            self._is_changed = True
-            self._wake()
+            self._turn_soon()
 
     def panel(self) -> Panel:
         """Give the panel as it is now; all dark before the first status."""
@@ -178,33 +179,36 @@ class Indicators:
         return document | {"lamps": {name: int(is_lit) for name, is_lit in levels.items()}}
 
     async def _drive(self) -> None:
-        drawn: Panel | None = None
-        while True:
-            self._is_changed = False
-            panel, wait_ms = self._refresh()
-            if self._console and panel != drawn:
-                self._draw(panel)
-            drawn = panel
-            await self._wait(wait_ms)
-
-    async def _wait(self, wait_ms: int | None) -> None:
-        """Until a status changes the panel, or so long; None: only the former."""
-        if self._is_changed:
-            return
-        loop = asyncio.get_running_loop()
-        self._woken = loop.create_future()
-        # `asyncio.timeout` cancels and restores the task: several times the work, at every edge.
-        timer = None if wait_ms is None else loop.call_later(wait_ms / 1000, self._wake)
+        self._over = asyncio.get_running_loop().create_future()
+        self._turn()
         try:
-            await self._woken
+            await self._over
         finally:
-            self._woken = None
-            if timer is not None:
-                timer.cancel()
+            self._over = None
+            self._plan(None)
 
-    def _wake(self) -> None:
-        if self._woken is not None and not self._woken.done():
-            self._woken.set_result(None)
+    def _turn(self) -> None:
+        """Drive the pins now, and plan the next edge: a task would cost each as much again."""
+        assert self._over is not None
+        try:
+            panel, wait_ms = self._refresh()
+            if self._console and panel != self._drawn:
+                self._draw(panel)
+        except Exception as error:  # noqa: BLE001 (raised where `run` waits)
+            self._over.set_exception(error)
+            return
+        self._drawn = panel
+        loop = asyncio.get_running_loop()
+        self._plan(None if wait_ms is None else loop.call_later(wait_ms / 1000, self._turn))
+
+    def _turn_soon(self) -> None:
+        if self._over is not None and not self._over.done():
+            self._plan(asyncio.get_running_loop().call_soon(self._turn))
+
+    def _plan(self, turn: asyncio.Handle | None) -> None:
+        if self._next is not None:
+            self._next.cancel()
+        self._next = turn
 
     def _refresh(self) -> tuple[Panel, int | None]:
         """Set the pins to what they shall be now; give the milliseconds until the next change."""

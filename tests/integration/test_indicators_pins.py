@@ -163,13 +163,39 @@ async def test_life_is_shown_only_while_the_engine_turns(panel: Panel) -> None:
 async def test_a_status_that_changes_no_lamp_wakes_nobody(tmp_path: Path) -> None:
     """Counters move with every frame; only a change of the panel is worth a turn of the loop."""
     indicators = Panel(tmp_path).make("none")
+    running = asyncio.create_task(indicators.run())
+    await asyncio.sleep(0)
+    edge = indicators._next
     indicators.show(dataclasses.replace(QUIET, store_refused=True))
-    assert indicators._is_changed
-    indicators._is_changed = False
+    turn = indicators._next
+    assert turn is not edge
     indicators.show(dataclasses.replace(QUIET, store_refused=True, pending_out_count=0))
-    assert not indicators._is_changed
+    assert indicators._next is turn
     indicators.show(QUIET)
-    assert indicators._is_changed
+    assert indicators._next is not turn
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    assert indicators._next is None
+
+
+async def test_a_chip_that_fails_ends_the_panel(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Dark lamps would be a lie: who runs the panel learns it."""
+    indicators = Panel(tmp_path).make("mock")
+    running = asyncio.create_task(indicators.run())
+    async with asyncio.timeout(DEADLINE_S):
+        while indicators._over is None:
+            await asyncio.sleep(0)
+        assert indicators._board is not None
+
+        def fail(name: str, *, is_lit: bool) -> None:
+            raise OSError(f"{name} is gone: {is_lit}")
+
+        monkeypatch.setattr(indicators._board, "set", fail)
+        indicators.show(LATER)
+        with pytest.raises(OSError, match="is gone"):
+            await running
 
 
 async def test_two_presses_come_one_after_the_other(panel: Panel) -> None:

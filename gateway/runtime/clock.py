@@ -102,9 +102,13 @@ class Clock:
     def boot_id(self) -> str:
         return self._boot_id
 
+    def instant(self) -> Instant:
+        """The boot clock alone: a fifth of the work of `now`."""
+        return Instant(self._sources.boot_ms())
+
     def now(self) -> Now:
         """The time, with the quality that the last `poll` found."""
-        instant = Instant(self._sources.boot_ms())
+        instant = self.instant()
         if self._seen.quality is TimeQuality.NONE:
             return Now(instant, None, TimeQuality.NONE)
         utc = self._sources.wall_ms() // 1000

@@ -238,7 +238,7 @@ class Daemon:
             pins=settings.pins,
             links=[LinkName(link.name) for link in self._settings.links],
             runtime_folder=self._settings.station.runtime_folder,
-            clock=lambda: self._clock.now().instant,
+            clock=self._clock.instant,
             emit=inbox.put,
             is_turning=pulse.is_turning,
             console=settings.console,

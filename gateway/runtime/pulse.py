@@ -71,7 +71,7 @@ class Pulse:
 
     def _wait_s(self) -> float:
         """Seconds until the boot clock is the next multiple of the interval."""
-        return (self._interval_ms - self._clock.now().instant % self._interval_ms) / 1000
+        return (self._interval_ms - self._clock.instant() % self._interval_ms) / 1000
 
     def _report_drops(self) -> None:
         count = self._inbox.dropped_frame_count - self._dropped_count

@@ -208,6 +208,8 @@ class EngineLoop:
             case Stopping():
                 self._stopping = event
             case FrameSent() | FrameAcknowledged() | FrameRelayed() | FrameRefused():
+                if not self._transmission_base:
+                    return event  # nearly always: a copy costs as much as the rest of the way
                 number = event.transmission - self._transmission_base
                 if number <= 0:
                     return None  # of an engine that was dropped
@@ -264,7 +266,9 @@ class EngineLoop:
     def _transmit(self, effect: Transmit) -> None:
         number = effect.transmission + self._transmission_base
         self._transmission_last = max(self._transmission_last, number)
-        self._outlets.transmit[effect.link](dataclasses.replace(effect, transmission=number))
+        if self._transmission_base:
+            effect = dataclasses.replace(effect, transmission=number)
+        self._outlets.transmit[effect.link](effect)
 
     async def _refuse(self, entries: Sequence[Entry], error: StoreRefusedError) -> None:
         """Drop the step and the engine; go on with one that knows the store cannot write.

@@ -74,7 +74,7 @@ def export(
         form = "jsonl"
     if form == "cbor" and output is None and sys.stdout.isatty():
         raise CommandError(ExitCode.USAGE, "cbor is not for a screen; name a file with --output")
-    names = read_cards(cards)
+    names = {station: known[0] for station, known in read_cards(cards).items()}
     count = 0
     with _opened(output) as file, _records(common, source) as records:
         for record in records:

@@ -84,17 +84,17 @@ def read_head(book: BookFiles) -> SignedHead | None:
         ) from error
 
 
-def read_cards(arguments: tuple[str, ...]) -> dict[Station, Card]:
-    """Cards given as files or as their text. Raises `CommandError` or `FieldError`."""
+def read_cards(arguments: tuple[str, ...]) -> dict[Station, list[Card]]:
+    """Cards given as files or as their text, by station. Raises `CommandError` or `FieldError`.
+
+    A station that had other keys has more than one; the first given names it.
+    """
     from gateway.security.cards import parse_card
 
-    cards: dict[Station, Card] = {}
+    cards: dict[Station, list[Card]] = {}
     for argument in arguments:
         card = parse_card(read_argument(argument, prefix=CARD_PREFIX))
-        if cards.setdefault(card.station, card) != card:
-            raise CommandError(
-                ExitCode.USAGE,
-                f"two different cards are of station {card.station}; give the one whose words "
-                "were compared",
-            )
+        known = cards.setdefault(card.station, [])
+        if card not in known:
+            known.append(card)
     return cards

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from gateway.logbook.audit import Book, Finding
     from gateway.logbook.comparison import Comparison
     from gateway.logbook.examine import Cards, Part
+    from gateway.model import Station
     from gateway.security.cards import Card
 
 POOL_SIZE_MIN: Final = 2 * 1024 * 1024
@@ -43,7 +44,8 @@ RECEIPTS: Final = (
     "cards",
     multiple=True,
     metavar="CARD",
-    help="A station's card, a file or its text; repeat it, both stations of the line.",
+    help="A station's card, a file or its text; repeat it: both stations of the line, and earlier"
+    " cards of one whose keys changed.",
 )
 @plain_options
 def verify(common: Common, file: Path, other: Path | None, cards: tuple[str, ...]) -> None:
@@ -139,7 +141,7 @@ def _parts(
         yield name, done.result()
 
 
-_worker_cards: dict[Any, Card] = {}
+_worker_cards: dict[Any, list[Card]] = {}
 """Of a worker process: a card's prepared key cannot be sent with each stretch."""
 
 
@@ -154,7 +156,8 @@ def _plain(cards: Cards) -> tuple[list[tuple[Any, ...]]]:
                 card.sign_public,
                 card.exchange_public,
             )
-            for card in cards.values()
+            for known in cards.values()
+            for card in known
         ],
     )
 
@@ -162,7 +165,8 @@ def _plain(cards: Cards) -> tuple[list[tuple[Any, ...]]]:
 def _start_worker(plain: list[tuple[Any, ...]]) -> None:
     from gateway.security.cards import Card
 
-    _worker_cards.update({parts[0]: Card(*parts) for parts in plain})
+    for parts in plain:
+        _worker_cards.setdefault(parts[0], []).append(Card(*parts))
 
 
 def _examine(octets: bytes, offset: int) -> Part:
@@ -237,8 +241,8 @@ def _print(
     say("Something is WRONG." if findings else "Nothing wrong was found.")
 
 
-def _name(station: int | None, cards: Cards) -> str | None:
+def _name(station: Station | None, cards: Cards) -> str | None:
     if station is None:
         return None
-    card = next((card for card in cards.values() if card.station == station), None)
-    return f"station {station}" if card is None else f"{card.name} (station {station})"
+    known = cards.get(station)
+    return f"{known[0].name} (station {station})" if known else f"station {station}"

@@ -8,17 +8,15 @@ betrays all but a clean cut at its end and a book that its holder wrote anew as 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from gateway.errors import AuthenticationError
 from gateway.logbook.chain import GENESIS, next_hash
-from gateway.logbook.examine import Line, Part, Seen
-from gateway.logbook.head import SignedHead, verify_head
+from gateway.logbook.examine import Cards, Line, Part, Seen
+from gateway.logbook.head import SignedHead, is_head_of
 from gateway.logbook.segment import Damage
 from gateway.model import ActId, Epoch, Previous, Serial, Station
-from gateway.security.cards import Card
 
 FINDING_COUNT_MAX: Final = 100
 """Findings that are told of one book; more are counted."""
@@ -119,7 +117,7 @@ class BookAudit:
             else:
                 self._entry(item, file)
 
-    def finish(self, cards: Mapping[Station, Card], head: SignedHead | None = None) -> Book:
+    def finish(self, cards: Cards, head: SignedHead | None = None) -> Book:
         """The whole book. `head` is the signed head that lies beside it."""
         book = self._book
         self._flush_damage(has_gap=False)
@@ -206,23 +204,21 @@ class BookAudit:
             )
         self._damage.clear()
 
-    def _head(self, cards: Mapping[Station, Card], head: SignedHead) -> None:
+    def _head(self, cards: Cards, head: SignedHead) -> None:
         book = self._book
-        card = cards.get(head.station)
+        known = cards.get(head.station, ())
         if book.owner is None:
             book.owner = head.station
-        if card is None:
+        if not known:
             book.notes.append(
                 f"{book.label}: its head is not checked; give the card of station {head.station}"
             )
             return
-        try:
-            verify_head(card, head)
-        except AuthenticationError:
-            book.accuse("head", None, f"has a head that {card.name} did not sign")
+        if not any(is_head_of(card, head) for card in known):
+            book.accuse("head", None, f"has a head that {known[0].name} did not sign")
             return
         if head.station != book.owner:
-            book.accuse("head", None, f"is of station {book.owner}, its head of {card.name}")
+            book.accuse("head", None, f"is of station {book.owner}, its head of {known[0].name}")
             return
         book.head = head
 

@@ -7,7 +7,7 @@ be examined side by side in several processes; `audit` joins what they found.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from gateway.errors import AuthenticationError, DecodeError
@@ -27,11 +27,12 @@ class Line(NamedTuple):
     to: Station
     is_received: bool
     digest: bytes
-    """SHA-256 of the act and its signature."""
+    """SHA-256 of the act. Its signature is not in it: a station with new keys signs anew what is
+    under way, and it is the same act."""
     bonds: Bonds | None
     """None: not read, because nobody's signature proves it or it cannot be read."""
     is_proven: bool
-    """The originator's card verifies its signature."""
+    """A card of the originator verifies its signature."""
     problem: str | None
     """Why it proves nothing, as part of a sentence; None: it does, or its card was not given."""
 
@@ -58,7 +59,8 @@ class Part(NamedTuple):
     items: list[Seen | Damage]
 
 
-Cards = Mapping[Station, Card]
+Cards = Mapping[Station, Sequence[Card]]
+"""A station's cards: of today and, where it had other keys, earlier ones."""
 
 
 def examine(octets: bytes, offset: int, cards: Cards) -> Part:
@@ -93,24 +95,24 @@ def _line(entry: Entry, cards: Cards) -> tuple[Line | None, str | None]:
     if entry.act_id is None or entry.octets is None or type(to) is not int:
         return None, "is a line entry without an act"
     act_id, is_received = entry.act_id, entry.event == RECEIVED
-    digest = hashlib.sha256(entry.octets + (entry.signature or b"")).digest()
-    card = cards.get(act_id.originator)
+    digest = hashlib.sha256(entry.octets).digest()
+    known = cards.get(act_id.originator, ())
     bonds, is_proven, problem = None, False, None
     if entry.signature is None:
         problem = "is not signed"
-    elif card is not None:
-        is_proven, bonds, problem = _prove(card, entry.octets, entry.signature, act_id, Station(to))
+    elif known:
+        is_proven, bonds, problem = _prove(
+            known, entry.octets, entry.signature, act_id, Station(to)
+        )
     return Line(act_id, Station(to), is_received, digest, bonds, is_proven, problem), None
 
 
 def _prove(
-    card: Card, octets: bytes, signature: bytes, act_id: ActId, to: Station
+    known: Sequence[Card], octets: bytes, signature: bytes, act_id: ActId, to: Station
 ) -> tuple[bool, Bonds | None, str | None]:
     """(whether it is signed, what it says of other acts, why it proves nothing)."""
-    try:
-        verify_act(card, octets, signature, originator=act_id.originator, to=to)
-    except AuthenticationError:
-        return False, None, f"was not signed by {card.name}"
+    if not any(_is_signed(card, octets, signature, act_id, to) for card in known):
+        return False, None, f"was not signed by {known[0].name}"
     try:
         bonds = read_bonds(octets, originator=act_id.originator, to=to)
     except DecodeError:
@@ -119,3 +121,11 @@ def _prove(
     if bonds.id != act_id:
         return False, None, f"was signed as {bonds.id}"
     return True, bonds, None
+
+
+def _is_signed(card: Card, octets: bytes, signature: bytes, act_id: ActId, to: Station) -> bool:
+    try:
+        verify_act(card, octets, signature, originator=act_id.originator, to=to)
+    except AuthenticationError:
+        return False
+    return True

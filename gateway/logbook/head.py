@@ -50,6 +50,15 @@ def verify_head(card: Card, head: SignedHead) -> None:
     signatures.verify_head(card, content, head.signature)
 
 
+def is_head_of(card: Card, head: SignedHead) -> bool:
+    """Whether the station of this card signed this head, with the key of this card."""
+    try:
+        verify_head(card, head)
+    except AuthenticationError:
+        return False
+    return True
+
+
 def encode_head(head: SignedHead) -> bytes:
     return dump([head.station, head.number, head.hash, head.signature])
 

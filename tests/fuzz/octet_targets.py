@@ -346,7 +346,7 @@ def _logbook() -> Iterator[Take]:
 
 def audited(octets: bytes) -> Book:
     """What `hotline log verify` makes of a file of a book."""
-    cards = {card.station: card for card in values.cards()}
+    cards = {card.station: [card] for card in values.cards()}
     audit = BookAudit("book")
     audit.add(examine(octets, 0, cards), file="book")
     return audit.finish(cards)

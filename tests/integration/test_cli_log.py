@@ -54,7 +54,7 @@ def made() -> Line:
 def cards(made: Line, tmp_path: Path) -> list[str]:
     """The options that name both cards."""
     options = []
-    for station, card in made.cards.items():
+    for station, (card,) in made.cards.items():
         path = tmp_path / f"{card.name}.card"
         path.write_text(card_text(card, made.keys[station]))
         options += ["--card", str(path)]

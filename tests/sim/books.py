@@ -33,11 +33,11 @@ class Line:
 
     def __init__(self, world: World) -> None:
         self.keys: dict[Station, StationKeys] = {}
-        self.cards: dict[Station, Card] = {}
+        self.cards: dict[Station, list[Card]] = {}
         self.books: dict[Station, Records] = {}
         for station, post in world.posts.items():
             self.keys[station] = post.keys.own
-            self.cards[station] = post.keys.card
+            self.cards[station] = [post.keys.card]
             self.books[station] = [
                 Record(row.number, row.octets, row.hash, 1) for row in log_rows(post)
             ]

@@ -9,11 +9,15 @@ import pytest
 from gateway.core.effects import AlarmCode, PeerStatus, RejectCode
 from gateway.core.events import Event, FrameReceived
 from gateway.core.policy import Policy
+from gateway.logbook.comparison import compare
 from gateway.model import ActId, AnswerCode, LinkName, Station
+from gateway.security.cards import Card
 from gateway.security.keys import KeyRing, Line, derive_line_keys, make_card, new_station_keys
 from gateway.sim.world import Post, Witness, World
 from gateway.wire.frame import parse_frame
 from gateway.wire.items import ActItem, encode_items
+from tests.sim.books import Line as BookLine
+from tests.sim.books import audit
 from tests.sim.scenes import MINUTE, SECOND, alarms, draft, reaches, send
 
 HOUR = 60 * MINUTE
@@ -283,6 +287,7 @@ def test_open_notices_survive_new_keys_of_a_station(radio: bool) -> None:
     has but whose receipt was lost, which is no second act under one id.
     """
     world = rotated_line(radio=radio, bit_rate=1200)
+    cards = {station: [post.keys.card] for station, post in world.posts.items()}
     open_ = send(world, draft("answered later", lifetime_min=9 * 1440))
     reaches(world, open_, RECEIPT, 2 * MINUTE)
     back = send(world, draft("of the far side", to=1, lifetime_min=9 * 1440), station=2)
@@ -314,6 +319,21 @@ def test_open_notices_survive_new_keys_of_a_station(radio: bool) -> None:
     world.run(5 * MINUTE)
     assert sorted(map(str, published(world, 2))) == sorted(map(str, [open_, lost, long]))
     assert all(AlarmCode.SAME_ID not in alarms(world, n) for n in (1, 2))
+    cards[Station(1)].insert(0, world.posts[Station(1)].keys.card)
+    judge_books(world, cards)
+
+
+def judge_books(world: World, cards: dict[Station, list[Card]]) -> None:
+    """The books agree for who has the earlier card too; without it the earlier acts prove nothing,
+    and nothing under the new one is taken for a forgery.
+    """
+    made = BookLine(world)
+    books = [audit(made.books[station], cards, label=str(station)) for station in cards]
+    assert [book.findings for book in books] == [[], []]
+    assert compare(*books).findings == []
+    assert compare(*books).shared_count >= 4
+    lonely = audit(made.books[Station(1)], {**cards, Station(1): cards[Station(1)][:1]})
+    assert {finding.code for finding in lonely.findings} == {"signature"}
 
 
 def test_nothing_is_taken_from_a_revoked_card() -> None:

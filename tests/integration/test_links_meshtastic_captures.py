@@ -43,7 +43,9 @@ NODE_A, NODE_B, BROADCAST = 0x4D4C00A1, 0x4D4C00B2, 0xFFFFFFFF
 NO_HEARTBEAT = RadioTimes(heartbeat_ms=10**9)
 FIFTY = bytes(range(50))
 
-CAPTURES = sorted(path.name for path in FOLDER.glob("*.jsonl*"))
+CAPTURES = sorted(
+    path.name for path in FOLDER.glob("*.jsonl*") if not path.name.endswith(".marks.jsonl")
+)
 
 
 @dataclass

@@ -48,14 +48,14 @@ class Side:
 
     def turn(self) -> None:
         now_ms = self.radio.air.now_ms
-        self.conversation.feed(self.radio.take_output(), now_ms)
+        self.conversation.feed(self.radio.usb.take_output(), now_ms)
         self.conversation.advance(now_ms)
         if self.waiting and self.conversation.is_ready:
             self.conversation.submit(self.waiting.pop(0), now_ms)
         self.events += [(now_ms, event) for event in self.conversation.take_events()]
         octets = self.conversation.take_octets()
         if octets:
-            self.radio.feed(octets)
+            self.radio.usb.feed(octets)
 
     def of(self, kind: type[LinkEvent]) -> list[LinkEvent]:
         return [event for _, event in self.events if isinstance(event, kind)]

@@ -57,8 +57,8 @@ async def connected(server: RadioServer) -> Client:
 def radios() -> tuple[SimulatedRadio, SimulatedRadio]:
     air = Air(Random(1))
     return (
-        SimulatedRadio(NORTH, "North", air, "SHORT_FAST", text_logs=False),
-        SimulatedRadio(SOUTH, "South", air, "SHORT_FAST", text_logs=False),
+        SimulatedRadio(NORTH, "North", air, "SHORT_FAST"),
+        SimulatedRadio(SOUTH, "South", air, "SHORT_FAST"),
     )
 
 

@@ -265,7 +265,7 @@ class Side:
     def _fill_queue(self) -> None:
         for number in range(16):
             packet = direct_message(BROADCAST, bytes(40), 1 + number, want_ack=False)
-            self.device.feed(encode_frame(packet.SerializeToString()))
+            self.device.usb.feed(encode_frame(packet.SerializeToString()))
 
 
 @dataclass(frozen=True, slots=True)

@@ -199,7 +199,7 @@ def test_full_frame_crosses_and_a_larger_one_is_refused_before_the_radio() -> No
     for now_ms in range(0, 6_000, 5):
         air.advance(now_ms)
         for end, radio in zip(ends, radios, strict=True):
-            end.feed(radio.take_output(), now_ms)
+            end.feed(radio.usb.take_output(), now_ms)
             end.advance(now_ms)
             if end is ends[0] and waiting and end.is_ready:
                 end.submit(waiting.pop(0), now_ms)
@@ -208,6 +208,6 @@ def test_full_frame_crosses_and_a_larger_one_is_refused_before_the_radio() -> No
                     received.append(event.octets)
                 if isinstance(event, FrameRefused):
                     refused.append(event.reason)
-            radio.feed(end.take_octets())
+            radio.usb.feed(end.take_octets())
     assert [len(it) for it in received] == [FRAME_SIZE_MAX_RADIO]
     assert refused == [Refusal.TOO_LARGE]

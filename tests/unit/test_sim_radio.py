@@ -10,7 +10,7 @@ from gateway.sim.air import BROADCAST, Air, Signal
 from gateway.sim.radio import SimulatedRadio
 from gateway.sim.radio.messages import ADMIN as ADMIN_PORT
 from gateway.sim.radio.messages import ERROR, POSITION, TEXT, admin_pb2
-from gateway.sim.radio.probe import Probe, direct_message
+from gateway.sim.radio.probe import POLL_MS, Probe, direct_message
 
 NORTH = 0x4D4C00A1
 SOUTH = 0x4D4C00B2
@@ -304,7 +304,7 @@ def test_the_duty_cycle_is_spent_after_an_hours_tenth() -> None:
             north.heartbeat()
             north.run(60_000)
         north.send(BROADCAST, bytes(231), packet_id, want_ack=False)
-        north.run(10)
+        north.run(POLL_MS)
         assert [s.res for s in north.queue_statuses(packet_id)] == [result]
 
 
@@ -396,13 +396,16 @@ def test_after_15_minutes_without_a_word_the_radio_goes_silent() -> None:
 
 def test_the_link_is_dropped_900_s_after_the_last_word() -> None:
     """TCP shows it as EOF; a word in between puts it off by as much."""
-    north, _ = make_pair()
+    air = Air(Random(1))
+    north = Probe(SimulatedRadio(NORTH, "LabA", air), is_tcp=True)
+    north.connect()
+    count = north.port.drop_count
     north.run(100_000)
     north.heartbeat()
     north.run(899_900)
-    assert north.radio.drop_count == 0
-    north.run(200)
-    assert north.radio.drop_count == 1
+    assert north.port.drop_count == count
+    north.run(500)
+    assert north.port.drop_count == count + 1
 
 
 def test_packets_wait_for_a_client_and_the_oldest_give_way() -> None:
@@ -458,8 +461,8 @@ def test_noise_and_cut_frames_from_a_client_do_no_harm() -> None:
     north, _ = make_pair()
     before = len(north.queue_statuses())
     for octets in (b"\xc3" * 32, b"hello\r\n", b"\x94\xc3\xff\xff", b"\x94\xc3\x00\x04\xff\xff"):
-        north.radio.feed(octets)
-    north.radio.feed(b"\xff\xff")
+        north.radio.usb.feed(octets)
+    north.radio.usb.feed(b"\xff\xff")
     north.heartbeat()
     north.run(10)
     assert len(north.queue_statuses()) == before + 1

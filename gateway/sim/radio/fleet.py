@@ -51,7 +51,6 @@ def make_radios(options: FleetOptions) -> list[SimulatedRadio]:
             air,
             options.preset,
             options.region,
-            text_logs=not options.tcp,
         )
         for index in range(options.count + options.relay)
     ]

@@ -107,7 +107,7 @@ class RadioSocket:
             raise LinkLostError(f"{name} is not there; plug the device in or correct `port`")
         if self._port is not None:
             raise LinkLostError(f"{name} is in use by another program; end that program")
-        self.radio.take_output()  # What nobody had open to read is lost.
+        self.radio.usb.take_output()  # What nobody had open to read is lost.
         self._port = MemoryPort(self)
         self.open_count += 1
         return self._port
@@ -122,7 +122,7 @@ class RadioSocket:
 
     def take(self, octets: bytes) -> None:
         if not self.is_deaf:
-            self.radio.feed(octets)
+            self.radio.usb.feed(octets)
 
     def closed(self, port: MemoryPort) -> None:
         self.open_count -= 1
@@ -131,6 +131,6 @@ class RadioSocket:
             self.is_deaf = False
 
     def _fetch(self) -> None:
-        octets = self.radio.take_output()
+        octets = self.radio.usb.take_output()
         if octets and self._port is not None and not self._port.is_pulled:
             self._port.give(octets)

@@ -112,12 +112,13 @@ class Mesh:
         """Take a packet for another node or all; the `res` of the queueStatus."""
         if out.want_ack and out.hop_limit == 0:
             out.hop_limit = HOP_LIMIT_DEFAULT
+        hop_start = out.hop_limit & HOP_LIMIT_MAX  # Of a larger one three bits go on the air.
         if out.hop_limit > HOP_LIMIT_MAX:
             out.hop_limit = HOP_LIMIT_DEFAULT
         error = self._check_duty(out)
         packet: AirPacket | None = None
         if error == ERROR.NONE:
-            encoded = self._encode(out)
+            encoded = self._encode(out, hop_start)
             if isinstance(encoded, AirPacket):
                 packet = encoded
             else:
@@ -159,7 +160,7 @@ class Mesh:
         )
         return int(ERROR.DUTY_CYCLE_LIMIT)
 
-    def _encode(self, out: Outgoing) -> AirPacket | int:
+    def _encode(self, out: Outgoing, hop_start: int) -> AirPacket | int:
         is_broadcast = out.to == BROADCAST
         is_pkc = not is_broadcast and out.data.portnum not in IN_CLEAR
         frame = out.data.payload if out.data.portnum == messages.PRIVATE else b""
@@ -168,7 +169,7 @@ class Mesh:
             to=out.to,
             packet_id=out.packet_id,
             hop_limit=out.hop_limit,
-            hop_start=out.hop_limit,
+            hop_start=hop_start,
             want_ack=out.want_ack,
             next_hop=0 if is_broadcast else self._next_hop(out.to),
             relay_node=self.node_number & 0xFF,
@@ -280,14 +281,20 @@ class Mesh:
         self._client.deliver(received_packet(packet, data, signal, key))
 
     def _answer(self, packet: AirPacket, data: Message) -> None:
-        """Ack what asks for it; where we are the next hop, tell the sender to stop repeating."""
+        """Ack what asks for it; where we are the next hop, tell the sender to stop repeating. No
+        module here answers a question, which the sender is told too, besides the ack.
+        """
         if packet.want_ack and not data.request_id:
             self._send_ack(packet, ERROR.NONE if data.portnum else ERROR.NO_CHANNEL)
         elif packet.next_hop == self.node_number & 0xFF and packet.hop_limit > 0:
             self._send_ack(packet, ERROR.NONE, hop_limit=0)
+        if data.want_response and data.portnum == messages.PRIVATE:
+            self._send_ack(packet, ERROR.NO_RESPONSE)
 
     def _send_ack(self, packet: AirPacket, error: int, hop_limit: int | None = None) -> None:
         used = packet.hop_start - packet.hop_limit
+        if used < 0:  # Not to be believed: as far as a packet of ours would go.
+            used = HOP_LIMIT_DEFAULT
         data = messages.routing_data(error, packet.packet_id)
         data.bitfield = 0
         self._after(

@@ -48,9 +48,9 @@ class RadioPort:
 
     def _feed(self, octets: bytes) -> None:
         self._time.advance()
-        self.radio.feed(octets)
+        self.radio.usb.feed(octets)
 
     def _fetch(self) -> None:
-        octets = self.radio.take_output()
+        octets = self.radio.usb.take_output()
         if octets:
             self._end.write(octets)

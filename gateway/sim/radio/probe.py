@@ -6,12 +6,17 @@ For tests and simulations that look at a radio from its client's side, without p
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 from gateway.links.meshtastic.stream import StreamParser, encode_frame
 from gateway.sim.air import Air
 from gateway.sim.radio import messages
 from gateway.sim.radio.device import SimulatedRadio
 from gateway.sim.radio.messages import Message, mesh_pb2
+from gateway.sim.radio.phone import SLOW_POLL_MS
+
+POLL_MS: Final = SLOW_POLL_MS + 10
+"""A radio has answered what needs no mesh by then, however long its client was silent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,10 +42,13 @@ class Ack:
 
 
 class Probe:
-    """The client of one radio. `run` moves the whole air; use one probe to do so."""
+    """The client at one port of a radio: USB, or TCP if so said. `run` moves the whole air; use one
+    probe to do so.
+    """
 
-    def __init__(self, radio: SimulatedRadio) -> None:
+    def __init__(self, radio: SimulatedRadio, *, is_tcp: bool = False) -> None:
         self.radio = radio
+        self.port = radio.tcp if is_tcp else radio.usb
         self.heard: list[Heard] = []
         self._air: Air = radio.air
         self._parser: StreamParser[Message] = StreamParser(
@@ -49,7 +57,7 @@ class Probe:
         self._air.watch(self._read)
 
     def _read(self) -> None:
-        for message in self._parser.feed(self.radio.take_output()):
+        for message in self._parser.feed(self.port.take_output()):
             self.heard.append(Heard(self._air.now_ms, message))
 
     def run(self, duration_ms: int) -> None:
@@ -61,11 +69,11 @@ class Probe:
 
     def write(self, *to_radio: Message) -> None:
         """Messages in one write, as one read of the radio gets them."""
-        self.radio.feed(b"".join(encode_frame(m.SerializeToString()) for m in to_radio))
+        self.port.feed(b"".join(encode_frame(m.SerializeToString()) for m in to_radio))
 
     def connect(self, nonce: int = 12345) -> None:
         self.write(mesh_pb2.ToRadio(want_config_id=nonce))
-        self.run(10)
+        self.run(POLL_MS)
 
     def heartbeat(self) -> None:
         self.write(mesh_pb2.ToRadio(heartbeat=mesh_pb2.Heartbeat()))

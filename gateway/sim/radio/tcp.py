@@ -29,7 +29,7 @@ class RadioServer:
         self._time = RealTime(radio.air, self._fetch)
         self._server: asyncio.Server | None = None
         self._client: asyncio.Transport | None = None
-        self._drop_count = radio.drop_count
+        self._drop_count = radio.tcp.drop_count
 
     async def __aenter__(self) -> Self:
         loop = asyncio.get_running_loop()
@@ -55,14 +55,13 @@ class RadioServer:
         """A client came: whoever was there before is put out."""
         self._time.advance()
         self._drop()
-        self.radio.hang_up()
-        self.radio.take_output()
+        self.radio.tcp.connect()
         self._client = client
 
     def feed(self, client: asyncio.Transport, octets: bytes) -> None:
         if client is self._client:
             self._time.advance()
-            self.radio.feed(octets)
+            self.radio.tcp.feed(octets)
 
     def disconnected(self, client: asyncio.Transport) -> None:
         if client is self._client:
@@ -74,14 +73,14 @@ class RadioServer:
             client.close()
 
     def _fetch(self) -> None:
-        octets = self.radio.take_output()
-        if self._drop_count != self.radio.drop_count:
-            self._drop_count = self.radio.drop_count
+        octets = self.radio.tcp.take_output()
+        if self._drop_count != self.radio.tcp.drop_count:
+            self._drop_count = self.radio.tcp.drop_count
             self._drop()
         if not octets:
             return
         if self._client is None:
-            self.radio.hang_up()
+            self.radio.tcp.hang_up()
         elif self._client.get_write_buffer_size() + len(octets) <= PENDING_SIZE_MAX:
             self._client.write(octets)
 

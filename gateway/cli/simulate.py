@@ -36,6 +36,7 @@ class Order:
     hours: float
     loss: float | None
     only: tuple[int, ...] | None = None
+    duty_share: float | None = None
 
 
 @click.command("simulate")
@@ -49,6 +50,11 @@ class Order:
     help="Virtual time with faults; the healing comes on top.",
 )
 @click.option("--loss", type=click.FloatRange(0, 0.9), help="Share of frames lost on every link.")
+@click.option(
+    "--duty-share",
+    type=click.FloatRange(0.001, 1),
+    help="Duty cycle of every radio's region (0.01: 1 %), instead of the profile's.",
+)
 @click.option(
     "--profile",
     metavar="NAME",
@@ -67,6 +73,7 @@ def command(
     profile: str,
     hours: float,
     loss: float | None,
+    duty_share: float | None,
     only: str | None,
     show_plan: bool,
     no_shrink: bool,
@@ -85,7 +92,7 @@ def command(
     if profile not in PROFILES:
         names = ", ".join(PROFILES)
         raise click.BadParameter(f"{profile!r} is none of {names}", param_hint="--profile")
-    order = Order(profile, hours, loss, _places(only))
+    order = Order(profile, hours, loss, _places(only), duty_share)
     chosen = _seeds(seed, seeds)
     if show_plan:
         _print_plan(chosen[0], order)
@@ -134,7 +141,9 @@ def run_one(seed: int, order: Order) -> Result:
     """One history, with its speed by the processor's clock; runs in any process."""
     from gateway.sim.speed import simulate_timed
 
-    return simulate_timed(seed, order.profile, order.hours, order.loss, order.only)
+    return simulate_timed(
+        seed, order.profile, order.hours, order.loss, order.only, order.duty_share
+    )
 
 
 def _progress(chosen: range, order: Order) -> AbstractContextManager[Callable[[], None]]:
@@ -201,6 +210,8 @@ def _repeat(seed: int, order: Order) -> str:
     words += ["--hours", f"{order.hours:g}"]
     if order.loss is not None:
         words += ["--loss", f"{order.loss:g}"]
+    if order.duty_share is not None:
+        words += ["--duty-share", f"{order.duty_share:g}"]
     if order.only is not None:
         words += ["--only", as_ranges(order.only)]
     return shlex.join(words)
@@ -223,6 +234,7 @@ def _shrink(result: Result, order: Order) -> None:
         places,
         result.violations[0],
         lambda progress: warn(f"  {progress}"),
+        order.duty_share,
     )
     warn(f"  {len(small)} of {len(places)} actions are enough:")
     for place in small[:_SHOWN_COUNT]:

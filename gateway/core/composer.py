@@ -17,7 +17,7 @@ from gateway.core.outgoing import WHOLE, Attempt, OutAct, Outgoing
 from gateway.core.reception import Reception
 from gateway.core.session import Session
 from gateway.core.timers import Timers
-from gateway.model import Instant, LinkState, Precedence, Previous
+from gateway.model import Instant, Precedence, Previous
 from gateway.wire.items import (
     ActItem,
     BeatItem,
@@ -137,7 +137,7 @@ class Composer:
             return now
         index = lane.jobs[0][2].index
         octets = len(act.octets) + _ACT_COST if index == WHOLE else len(act.fragments[index])
-        airtime_ms = traits.airtime.of(octets + _FRAGMENT_COST)
+        airtime_ms = lane.worst_ms(traits.airtime.of(octets + _FRAGMENT_COST))
         return lane.governor.fits_at(now, airtime_ms, act.precedence)
 
     def resumes_at(self, lane: Lane, draft: Draft) -> Instant:
@@ -263,10 +263,7 @@ class Composer:
         if not items:
             return None
         octets, counter = self._session.seal(join_items(items))
-        # On a link that works our own timer is quicker than the firmware's 8 s, and an ack would
-        # only delay the receipt; on one that does not, the radio's verdict says why.
-        works = lane.health.state in (LinkState.UP, LinkState.DEGRADED)
-        want_ack = traits.is_radio and bool(parts) and not works
+        want_ack = bool(parts) and lane.wants_ack
         flight = Flight(self._transmission, len(octets), parts, counter, want_ack, beat=beat)
         if want_ack:
             for _, attempt in self.attempts_of(lane, flight):

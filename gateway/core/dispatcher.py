@@ -127,7 +127,7 @@ class Dispatcher:
         """When the governor lets this act go by this lane."""
         traits = lane.health.traits
         assert traits is not None
-        airtime_ms = traits.airtime.of(self._composer.round_size(act, lane))
+        airtime_ms = lane.worst_ms(traits.airtime.of(self._composer.round_size(act, lane)))
         return lane.governor.fits_at(now, airtime_ms, act.precedence)
 
     def forecast(self, acts: Sequence[OutAct], now: Instant) -> list[Instant]:
@@ -141,10 +141,12 @@ class Dispatcher:
         for lane in best_links(list(self._lanes.values()), self._policy, now):
             traits = lane.health.traits
             assert traits is not None
-            airtime_ms, found = 0.0, []
+            before_ms, found = 0.0, []
             for act in acts:
-                airtime_ms += traits.airtime.of(self._composer.round_size(act, lane))
-                found.append(lane.governor.forecast(now, airtime_ms, act.precedence))
+                airtime_ms = traits.airtime.of(self._composer.round_size(act, lane))
+                worst_ms = before_ms + lane.worst_ms(airtime_ms)
+                found.append(lane.governor.forecast(now, worst_ms, act.precedence))
+                before_ms += airtime_ms
             by_link.append(found)
         return [min(each) for each in zip(*by_link, strict=True)]
 

@@ -150,6 +150,8 @@ class FrameReceived:
     octets: bytes
     rssi_dbm: int | None = None
     snr_db: float | None = None
+    wants_ack: bool = False
+    """The far radio asked ours for an ack, which costs us airtime."""
 
 
 class Refusal(enum.Enum):

@@ -86,9 +86,9 @@ class Frames:
         except DecodeError as error:
             draft.observe(Level.WARNING, "items_not_decoded", link=link, problem=str(error))
             return
-        if any(isinstance(item, ActItem | FragmentItem) for item in items):
-            # Our radio may have been asked for an ack, proven or not. What does not open is not
-            # charged: forged frames could hold our traffic without costing us any airtime.
+        if event.wants_ack:
+            # Proven or not. What does not open is not charged: the flag is not sealed, and whoever
+            # forges could hold our traffic.
             line.lanes[link].spend_ack(draft.now.instant)
         if opened.is_proven:
             self._alive(line, link, draft)

@@ -13,7 +13,9 @@ from gateway.model import Instant, Precedence
 
 HOUR_MS: Final = 3_600_000
 MINUTE_MS: Final = 60_000
-_MINUTES: Final = 60
+_MINUTES: Final = 61
+"""A minute counts until the last of its 60 s is this old: what is charged when it is handed over
+may be on air, retransmissions of the firmware included, up to a minute later."""
 
 
 class Governor:
@@ -48,6 +50,16 @@ class Governor:
             self._spent.append((minute, whole))
         self._total_ms += whole
 
+    def give_back(self, at: Instant, airtime_ms: float) -> None:
+        """Take back what was charged at that time for the worst case and was not sent."""
+        whole = int(airtime_ms)
+        for index, (minute, spent) in enumerate(self._spent):
+            if minute == at // MINUTE_MS:
+                returned = min(whole, spent)
+                self._spent[index] = (minute, spent - returned)
+                self._total_ms -= returned
+                return
+
     def spent_ms(self, now: Instant) -> int:
         """Charged in the rolling hour."""
         self._forget(now // MINUTE_MS)
@@ -71,7 +83,7 @@ class Governor:
 
     def forecast(self, now: Instant, airtime_ms: float, precedence: Precedence) -> Instant:
         """When the last of so much airtime will fit, should it all go as soon as it may: what is
-        above a whole budget finds room an hour and a minute after the one before it.
+        above a whole budget finds room when all of that is forgotten.
         """
         budget = self._budget_ms(precedence)
         if not budget:
@@ -103,6 +115,5 @@ class Governor:
         return whole if precedence <= Precedence.IMMEDIATE else whole * (1 - self._reserve)
 
     def _forget(self, minute: int) -> None:
-        # A minute counts until the last of its 60 s is an hour old.
         while self._spent and self._spent[0][0] < minute - _MINUTES:
             self._total_ms -= self._spent.popleft()[1]

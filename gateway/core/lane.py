@@ -43,8 +43,8 @@ class Flight:
     beat: int | None = None
     """Token of a beat in it that waits for a reply."""
     is_hello: bool = False
-    is_paid: bool = False
-    """Retransmissions of the firmware are charged already."""
+    handed_at: Instant | None = None
+    """When it was charged, with all that the firmware may add."""
     sent_at: Instant | None = None
 
 
@@ -109,12 +109,27 @@ class Lane:
         """How many copies of a receipt follow it, by how many get lost."""
         return sum(self.receipt_loss >= share for share in _COPY_AT)
 
-    def spend_frame(self, flight: Flight, airtime_ms: float, now: Instant) -> None:
-        """Charge a frame that is handed over. Where nobody answers, with the retransmissions of
-        the firmware at once: the radio counts them before its verdict tells us.
+    @property
+    def wants_ack(self) -> bool:
+        """Whether a frame with an act asks the radio for its ack.
+
+        On a link that works our own timer is quicker than the firmware's 8 s, and an ack would only
+        delay the receipt; on one that does not, the radio's verdict says why.
         """
-        flight.is_paid = flight.want_ack and self.health.state is LinkState.DOWN
-        count = 1 + FIRMWARE_RETRY_COUNT if flight.is_paid else 1
+        traits = self.health.traits
+        works = self.health.state in (LinkState.UP, LinkState.DEGRADED)
+        return traits is not None and traits.is_radio and not works
+
+    def worst_ms(self, airtime_ms: float) -> float:
+        """Time on air that a frame with an act may cost, retransmissions of the firmware too."""
+        return airtime_ms * (1 + FIRMWARE_RETRY_COUNT) if self.wants_ack else airtime_ms
+
+    def spend_frame(self, flight: Flight, airtime_ms: float, now: Instant) -> None:
+        """Charge a frame that is handed over, with the retransmissions of the firmware at once:
+        the radio counts them before its verdict tells us, and a device that goes tells nothing.
+        """
+        flight.handed_at = now
+        count = 1 + FIRMWARE_RETRY_COUNT if flight.want_ack else 1
         self.governor.spend(now, count * airtime_ms)
 
     def spend_ack(self, now: Instant) -> None:
@@ -128,12 +143,14 @@ class Lane:
             count = 1 if self.health.state is LinkState.UP else 1 + FIRMWARE_RETRY_COUNT
             self.governor.spend(now, count * traits.airtime.of(0))
 
-    def spend_again(self, flight: Flight, count: int, now: Instant) -> None:
-        """Charge what the firmware retransmitted by itself."""
+    def give_back(self, flight: Flight, retry_count: int) -> None:
+        """The ack is here: what the firmware need not send again was not spent."""
         traits = self.health.traits
-        if traits is not None and traits.is_radio and count > 0 and not flight.is_paid:
-            airtime_ms = traits.airtime.of(flight.size) * min(count, FIRMWARE_RETRY_COUNT)
-            self.governor.spend(now, airtime_ms)
+        if traits is None or not flight.want_ack or flight.handed_at is None:
+            return
+        count = FIRMWARE_RETRY_COUNT - min(retry_count, FIRMWARE_RETRY_COUNT)
+        airtime_ms = round(traits.airtime.of(flight.size))
+        self.governor.give_back(flight.handed_at, count * airtime_ms)
 
     def drop(self, act_id: ActId) -> None:
         """End an attempt: no part of it may go out later, as part of what replaced it."""

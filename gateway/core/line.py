@@ -17,7 +17,7 @@ from gateway.core.effects import Level, Transmit
 from gateway.core.entropy import EntropyPool
 from gateway.core.events import LinkTraits, Refusal
 from gateway.core.governor import Governor
-from gateway.core.lane import FIRMWARE_RETRY_COUNT, FIRMWARE_RETRY_MS, Lane, Totals
+from gateway.core.lane import FIRMWARE_RETRY_MS, Lane, Totals
 from gateway.core.link_health import LinkHealth
 from gateway.core.outgoing import OutAct, Outgoing
 from gateway.core.policy import Policy
@@ -42,7 +42,11 @@ _BLOCKED_MS: Final = {
     Refusal.LINK_LOST: 1_000,
 }
 """How long a link rests after a refusal that names no time of its own."""
-_AIRED: Final = (Refusal.NO_ACK, Refusal.RELAYED_ONLY, Refusal.UNKNOWN)
+_NEVER_SENT: Final = (
+    *(Refusal.QUEUE_FULL, Refusal.DUTY_CYCLE, Refusal.NO_KEY, Refusal.NOT_READY),
+    Refusal.TOO_LARGE,
+)
+"""The radio did not take it; after every other verdict it may have sent it each time."""
 
 
 BEAT_REPLY_COUNT_MAX: Final = 4
@@ -191,7 +195,7 @@ class Line:
         if waited_ms > FIRMWARE_RETRY_MS and flight.counter & 0xFF in self._echoes:
             # It came there by a retransmission of the firmware: the round trip begins with that.
             self._echoes[flight.counter & 0xFF] = (name, Instant(now - lane.health.ack_ms()))
-        lane.spend_again(flight, waited_ms // FIRMWARE_RETRY_MS, draft.now.instant)
+        lane.give_back(flight, waited_ms // FIRMWARE_RETRY_MS)
         for act, attempt in self._composer.attempts_of(lane, flight):
             attempt.unresolved = max(attempt.unresolved - 1, 0)
             due = later(now, lane.health.timer_ms(flight.size))
@@ -223,8 +227,8 @@ class Line:
                 return
             flight, lane.busy = lane.busy, None
             self._timers.drop(("lane", self.peer, name))
-        if reason in _AIRED:
-            lane.spend_again(flight, FIRMWARE_RETRY_COUNT, draft.now.instant)
+        if reason in _NEVER_SENT:
+            lane.give_back(flight, 0)
         draft.observe(
             Level.WARNING, "frame_refused", link=name, reason=reason.value, retry_ms=retry_after_ms
         )
@@ -237,7 +241,7 @@ class Line:
             attempt.unresolved = max(attempt.unresolved - 1, 0)
             self.dispatcher.hedge(act, lane, draft)
             if attempt.queued == 0 and attempt.unresolved == 0:
-                self.dispatcher.again(act, lane, draft)
+                self.rounds.again(act, lane, draft)
         self._prober.not_sent(lane, flight, rest_ms, draft)
         self._pump(lane, draft)
 

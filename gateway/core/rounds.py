@@ -144,8 +144,27 @@ class Rounds:
                 self._outgoing.wait(act)
             self._dispatcher.dispatch(draft)
             return
-        self._dispatcher.again(act, lane, draft)
+        self.again(act, lane, draft)
         self._pump(lane, draft)
+
+    def again(self, act: OutAct, lane: Lane, draft: Draft) -> None:
+        """Another round, unless it would only burn airtime: where nobody answers, the fastest act
+        finds out as well as all of them, and they spend an hour's budget in minutes.
+        """
+        if (
+            lane.governor.is_limited
+            and lane.health.state is LinkState.DOWN
+            and act is not self._fastest(lane)
+        ):
+            due = later(draft.now.instant, self._policy.rto_max_ms)
+            self._timers.set(("rtx", act.id, lane.name), due)
+            return
+        self._dispatcher.again(act, lane, draft)
+
+    def _fastest(self, lane: Lane) -> OutAct | None:
+        """Of the acts under way on a link: by precedence, then as they came."""
+        acts = [act for act_id in lane.acts if (act := self._outgoing.get(act_id)) is not None]
+        return min(acts, key=lambda act: act.precedence, default=None)
 
     def _may_wait(self, act: OutAct) -> bool:
         """Whether the peer said BUSY, and this is no FLASH, for which it has a reserve."""

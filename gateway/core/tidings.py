@@ -128,7 +128,9 @@ class Tidings:
         self._written[link] = own
 
     def restore_airtime(self, recovered: Recovered, draft: Draft) -> None:
-        """Of another boot as late as it can have been; what was not written counts as of now."""
+        """Of another boot as late as it can have been; what was not written counts as of now, for
+        every link.
+        """
         now = draft.now.instant
         spent: list[tuple[Instant, PutAirtime]] = []
         for put in recovered.airtime:
@@ -142,8 +144,11 @@ class Tidings:
             kept = (self._written if own else self._carried).setdefault(put.link, {})
             minute = at // MINUTE_MS
             kept[minute] = kept.get(minute, 0) + put.spent_ms
-        for link in dict.fromkeys(put.link for _, put in spent):
-            self._lane(link).governor.spend(now, AIRTIME_UNWRITTEN_MS)
+        if recovered.boots:
+            # It ran before, and what it had not written yet may be of a minute ago.
+            for link in self._line_of:
+                if self._line_of[link] in self._state.lines:
+                    self._lane(link).governor.spend(now, AIRTIME_UNWRITTEN_MS)
 
     def age_s(self, act: OutAct, draft: Draft) -> int | None:
         """Seconds since it was made; None: AGE UNKNOWN."""

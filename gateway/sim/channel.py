@@ -30,7 +30,8 @@ from gateway.sim.timeline import Timeline
 
 LONG_FAST: Final = LoraAirtime(spreading_factor=11, bandwidth_khz=250, coding_rate=5)
 SHORT_FAST: Final = LoraAirtime(spreading_factor=7, bandwidth_khz=250, coding_rate=5)
-_ACK_SIZE: Final = 6
+_ACK_PACKET_SIZE: Final = 29
+"""Octets on the air of a radio's ack."""
 _ACK_TURN_MS: Final = 60
 _RETRY_MS: Final = (0, 7_600, 15_100)
 _GIVE_UP_MS: Final = 22_800
@@ -267,16 +268,20 @@ class Carrier:
             wait = _RELAY_MS + self._rng.randrange(1_000)
             self._time.at(end + wait, lambda: self._relay(path, packet))
 
-    def _heard(self, path: Path, packet: Packet, now: int) -> None:
+    def _heard(self, path: Path, packet: Packet, now: int, *, relayed: bool = False) -> None:
+        """The far radio acks what it has heard already only if the sender itself repeats it."""
         far = path.far(packet.sender)
-        if not self._is_heard(path, far):
+        if not self._is_heard(path, far) or (relayed and packet.is_heard):
             return
         if not packet.is_heard:
             # The far radio hands a packet up once, however often it hears it.
             packet.is_heard = True
-            self._deliver(path, far, packet.frame.octets, now)
+            octets, wants_ack = packet.frame.octets, packet.frame.want_ack
+            self._deliver(path, far, octets, now, wants_ack=wants_ack)
         if packet.frame.want_ack:
-            ack_ms = round(path.traits.airtime.of(_ACK_SIZE))
+            airtime = path.traits.airtime
+            assert isinstance(airtime, LoraAirtime)
+            ack_ms = round(airtime.of_packet(_ACK_PACKET_SIZE))
             begin = now + _ACK_TURN_MS
             self._occupy(path, begin, begin + ack_ms, far)
             self._time.at(begin + ack_ms, lambda: self._ack(path, packet))
@@ -317,7 +322,7 @@ class Carrier:
             packet.is_relayed = True
             relayed = FrameRelayed(packet.frame.link, packet.frame.transmission)
             self._tell(path, packet.sender, packet.report, relayed)
-        self._heard(path, packet, now + packet.airtime_ms)
+        self._heard(path, packet, now + packet.airtime_ms, relayed=True)
 
     # Medium
 
@@ -356,13 +361,15 @@ class Carrier:
             return True
         return self._rng.random() >= burst.loss_at(self._time.now_ms, self._rng)
 
-    def _deliver(self, path: Path, far: Station, octets: bytes, arrives: int) -> None:
+    def _deliver(
+        self, path: Path, far: Station, octets: bytes, arrives: int, *, wants_ack: bool = False
+    ) -> None:
         """Hand a heard frame up at the far end: hurt, repeated or late as the path has it."""
         rng = self._rng
         if path.corrupt and rng.random() < path.corrupt:
             index = rng.randrange(len(octets))
             octets = octets[:index] + bytes([octets[index] ^ 0x40]) + octets[index + 1 :]
-        received = FrameReceived(path.name, octets)
+        received = FrameReceived(path.name, octets, wants_ack=wants_ack)
         arrives += path.delay_ms
         if path.jitter_ms:
             arrives += rng.randrange(path.jitter_ms)

@@ -25,6 +25,9 @@ BOUNDS_EVERY: Final = 512
 """Steps between two looks at the bounds of an engine."""
 _FLIGHT_COUNT_MAX: Final = 256
 _TIMER_SPARE: Final = 256
+_UNCOUNTED_MS_MAX: Final = 4_000
+"""Airtime of a radio that its station may not know of: acks for frames that came in hurt, and what
+a kill left unwritten, which the next start charges. A minute above the hour makes up for it."""
 
 
 @dataclass(slots=True)
@@ -65,6 +68,7 @@ class Frames:
         engine = post.engine
         assert engine is not None
         self._sealed(post, engine, frame)
+        self._charged(post, engine, frame)
         if frame.precedence is not Precedence.FLASH:
             self._overtakes(post, engine, frame)
         elif self._passed:
@@ -87,6 +91,20 @@ class Frames:
             self._blame(f"counter {header.counter} of station {post.station} was used twice")
         key.counter = header.counter
         key.sealed_ms = self._world.now_ms
+
+    def _charged(self, post: Post, engine: Engine, frame: Transmit) -> None:
+        """A radio with a duty cycle has spent no more than its station counts."""
+        path = self._world.paths[frame.link]
+        if path.duty_ms is None:
+            return
+        governor = engine._state.lines[frame.to].lanes[frame.link].governor  # noqa: SLF001 - see above
+        counted_ms = governor.spent_ms(Instant(self._world.now_ms - post.boot_at_ms))
+        spent_ms = path.spent_ms(post.station, self._world.now_ms)
+        if spent_ms > counted_ms + _UNCOUNTED_MS_MAX:
+            self._blame(
+                f"the radio of {frame.link} spent {spent_ms} ms in an hour, station"
+                f" {post.station} counts {counted_ms}"
+            )
 
     def _believes(self, post: Post, engine: Engine) -> None:
         """A far incarnation counts as proven only if it said something since this engine began."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 
@@ -74,6 +74,26 @@ class Profile:
     """What others may have open at a station (`policy.inbound_notice_count`); None: as ever."""
     heal_min: int = 20
     """After the last fault every live notice is receipted and closed within this."""
+
+
+_USUAL_DUTY_SHARE: Final = 0.1
+"""What `Profile.heal_min` reckons with."""
+
+
+def with_duty_share(profile: Profile, duty_share: float) -> Profile:
+    """The same with this duty cycle, 0 to 1, for every radio.
+
+    People send as much as ever, so that more waits than may go; healing has longer accordingly.
+    """
+    longer = max(_USUAL_DUTY_SHARE / duty_share, 1.0)
+    return replace(
+        profile,
+        links=tuple(
+            replace(link, duty_share=duty_share) if link.bit_rate is None else link
+            for link in profile.links
+        ),
+        heal_min=round(profile.heal_min * longer),
+    )
 
 
 _CABLE: Final = LinkProfile("cable", loss=(0.0, 0.05), corrupt=0.01)

@@ -10,7 +10,7 @@ from typing import Final
 from gateway.runtime.clock import processor_s
 from gateway.sim.drawing import draw_plan
 from gateway.sim.plan import Plan
-from gateway.sim.profile import PROFILES
+from gateway.sim.profile import PROFILES, Profile, with_duty_share
 from gateway.sim.shrink import Places, gist, moment_s, shrink
 from gateway.sim.simulate import Options, Result, StoppedError, simulate
 
@@ -28,13 +28,19 @@ def simulate_timed(
     hours: float,
     loss: float | None = None,
     only: tuple[int, ...] | None = None,
+    duty_share: float | None = None,
 ) -> Result:
     """One history of a named profile."""
-    options = Options(profile=PROFILES[profile], hours=hours, loss=loss, only=only)
+    options = Options(_profile(profile, duty_share), hours=hours, loss=loss, only=only)
     begin = processor_s()
     result = simulate(seed, options)
     result.speed = round(result.hours * 3_600 / max(processor_s() - begin, 1e-6), 1)
     return result
+
+
+def _profile(name: str, duty_share: float | None) -> Profile:
+    profile = PROFILES[name]
+    return profile if duty_share is None else with_duty_share(profile, duty_share)
 
 
 def plan_of(seed: int, profile: str, hours: float) -> Plan:
@@ -49,6 +55,7 @@ def shrink_timed(
     places: Places,
     violation: str,
     tell: Callable[[str], None],
+    duty_share: float | None = None,
 ) -> Places:
     """Leave actions out of a plan while it still breaks the same promise.
 
@@ -69,7 +76,7 @@ def shrink_timed(
             raise StoppedError("it did not fail in time")
 
     def fails(candidate: Places) -> bool:
-        options = Options(PROFILES[profile], hours, loss, candidate, progress=check)
+        options = Options(_profile(profile, duty_share), hours, loss, candidate, progress=check)
         options.stops = is_wanted
         return any(is_wanted(told) for told in simulate(seed, options).violations)
 

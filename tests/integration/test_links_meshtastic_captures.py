@@ -256,7 +256,9 @@ def test_packet_as_written() -> None:
 def test_frame_received_with_its_signal() -> None:
     """A direct message from the other station's radio."""
     replay = Replay("receive_B.jsonl", NODE_A).run()
-    assert replay.events[1:] == [FrameReceived(RADIO, FIFTY, rssi_dbm=-60, snr_db=7.5)]
+    assert replay.events[1:] == [
+        FrameReceived(RADIO, FIFTY, rssi_dbm=-60, snr_db=7.5, wants_ack=True)
+    ]
 
 
 def test_no_ack_after_the_radios_own_retransmissions() -> None:
@@ -362,7 +364,8 @@ def test_serial_session_with_logs_reboot_and_too_large() -> None:
         FrameRefused,
         LinkUp,
     ]
-    assert replay.events[3] == FrameReceived(RADIO, b"hello from B", rssi_dbm=-60, snr_db=7.5)
+    hello = FrameReceived(RADIO, b"hello from B", rssi_dbm=-60, snr_db=7.5, wants_ack=True)
+    assert replay.events[3] == hello
     assert replay.of(595172387)[-1] == FrameRefused(RADIO, 595172387, Refusal.NO_ACK)
     assert replay.of(989165604) == [FrameRefused(RADIO, 989165604, Refusal.TOO_LARGE)]
     assert replay.lost == ["the radio at port restarted"]

@@ -51,10 +51,10 @@ def test_more_than_an_hour_holds_goes_in_the_hours_after() -> None:
     governor.limit(0.01)
     now = Instant(10 * MINUTE)
     times = [governor.forecast(now, airtime, Precedence.ROUTINE) for airtime in (28_000, 30_000)]
-    assert times == [now, now + 61 * MINUTE]
-    assert governor.forecast(now, 90_000, Precedence.ROUTINE) == now + 3 * 61 * MINUTE
+    assert times == [now, now + 62 * MINUTE]
+    assert governor.forecast(now, 90_000, Precedence.ROUTINE) == now + 3 * 62 * MINUTE
     governor.spend(now, 20_000)
-    assert governor.forecast(now, 30_000, Precedence.ROUTINE) == now + 61 * MINUTE
+    assert governor.forecast(now, 30_000, Precedence.ROUTINE) == now + 62 * MINUTE
 
 
 def test_what_minimize_holds_goes_when_the_order_ends_at_the_latest() -> None:

@@ -364,4 +364,5 @@ def _received(link: LinkName, packet: mesh_pb2.MeshPacket) -> FrameReceived:
         packet.decoded.payload,
         rssi_dbm=packet.rx_rssi or None,
         snr_db=round(packet.rx_snr, 2) if packet.rx_rssi else None,
+        wants_ack=packet.want_ack,
     )

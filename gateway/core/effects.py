@@ -130,6 +130,7 @@ class AlarmCode(Word):
     SAME_ID = "same id, other octets"
     STORE_REFUSED = "store refused"
     STORE_REBUILT = "store rebuilt"
+    LOG_BOOK = "log book differs"
     NO_LINK = "no usable link"
     FAR_GATEWAY_SILENT = "far gateway silent"
     TWO_INCARNATIONS = "two incarnations"
@@ -147,6 +148,7 @@ CLEARED_BY_HAND: Final = frozenset(
         AlarmCode.ROLLBACK,
         AlarmCode.SAME_ID,
         AlarmCode.STORE_REBUILT,
+        AlarmCode.LOG_BOOK,
         AlarmCode.TWO_INCARNATIONS,
         AlarmCode.FAILED_OPENS,
         AlarmCode.CROSSED,

@@ -295,6 +295,8 @@ class Recovered:
     """Latest trusted wall clock that the store knows of, to bound ages after a power-off."""
     was_rebuilt: bool = False
     """The database was set aside and this state comes from elsewhere: alarm."""
+    book_problem: str = ""
+    """How the log book contradicts the signed head beside it, one sentence: alarm."""
     store_refused: bool = False
     """The store cannot write: accept nothing, receipt nothing, say BUSY."""
     strikes: dict[ActId, int] = field(default_factory=dict)

@@ -69,6 +69,12 @@ def restore(state: StationState, hearing: Hearing, recovered: Recovered, draft: 
             AlarmCode.STORE_REBUILT,
             "the store was damaged and rebuilt; the damaged file is kept, compare the log books",
         )
+    if recovered.book_problem:
+        state.watch.raise_alarm(
+            AlarmCode.LOG_BOOK,
+            f"{recovered.book_problem}; somebody changed it while this gateway was off, or the card"
+            " loses what it was given: compare both sides' books with `hotline log verify`",
+        )
 
 
 def _read_heads(recovered: Recovered, draft: Draft) -> list[tuple[StoredAct, ActHead]]:

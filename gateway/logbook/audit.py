@@ -12,9 +12,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
+from gateway.errors import DecodeError
 from gateway.logbook.chain import GENESIS, next_hash
 from gateway.logbook.examine import Cards, Line, Part, Seen
-from gateway.logbook.head import SignedHead, is_head_of
+from gateway.logbook.head import SignedHead, decode_head, is_head_of
 from gateway.logbook.segment import Damage
 from gateway.model import ActId, Epoch, Previous, Serial, Station
 
@@ -63,6 +64,8 @@ class Book:
     """Line entries with their numbers."""
     head: SignedHead | None = None
     """Only one whose signature holds."""
+    former_heads: list[Vouched] = field(default_factory=list)
+    """Signed ones that the book contradicted when its gateway started."""
     findings: list[Finding] = field(default_factory=list)
     finding_count: int = 0
     notes: list[str] = field(default_factory=list)
@@ -108,6 +111,7 @@ class BookAudit:
         self._book = Book(label)
         self._previous: bytes | None = GENESIS
         self._damage: list[tuple[str, Damage]] = []
+        self._former_heads: list[tuple[int, bytes]] = []
 
     def add(self, part: Part, *, file: str) -> None:
         """The next part; `file` is where it stands, for people."""
@@ -126,6 +130,8 @@ class BookAudit:
         if book.owner is None:
             book.owner = _owner_by_lines(book)
         if book.owner is not None:
+            for number, octets in self._former_heads:
+                self._former_head(cards, book.owner, number, octets)
             _check_own_acts(book, book.owner)
             check_heads(book, vouched_alone(book))
         # The owner may have become known after the first of them.
@@ -167,6 +173,8 @@ class BookAudit:
             book.accuse("entry", seen.number, seen.problem)
         if seen.line is not None:
             self._line(seen.number, seen.line)
+        if seen.head is not None:
+            self._former_heads.append((seen.number, seen.head))
 
     def _again(self, seen: Seen, file: str) -> None:
         """A full disk may have cut a batch that was written once more; else someone put it here."""
@@ -222,6 +230,16 @@ class BookAudit:
             return
         book.head = head
 
+    def _former_head(self, cards: Cards, owner: Station, number: int, octets: bytes) -> None:
+        """A start found it beside the book: if the owner signed it, it convicts the book."""
+        try:
+            head = decode_head(octets)
+        except DecodeError:
+            return
+        if head.station == owner and any(is_head_of(card, head) for card in cards.get(owner, ())):
+            said_by = f"a head signed by station {owner}, kept in entry {number}"
+            self._book.former_heads.append(Vouched(head.number, head.hash, said_by))
+
 
 @dataclass(frozen=True, slots=True)
 class Vouched:
@@ -274,7 +292,7 @@ def check_heads(
 def vouched_alone(book: Book) -> list[Vouched]:
     """What this book itself has of its owner's signature under its state."""
     assert book.owner is not None
-    vouched = own_heads(book, book.owner)
+    vouched = own_heads(book, book.owner) + book.former_heads
     if book.head is not None:
         said_by = f"the head signed by station {book.owner}"
         vouched.append(Vouched(book.head.number, book.head.hash, said_by))

@@ -28,6 +28,10 @@ RECEIVED: Final = "received"
 START: Final = "start"
 STATION_FIELD: Final = "station"
 """Of the `start` entry: whose book this is."""
+DIFFERS: Final = "log_book_differs"
+"""The event of a start that found the book not to be as the signed head beside it said."""
+HEAD_FIELD: Final = "head"
+"""Of that entry: the head as it was found, which is overwritten soon after."""
 
 FieldValue = str | int | bytes | None
 

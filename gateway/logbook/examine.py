@@ -12,7 +12,15 @@ from typing import NamedTuple
 
 from gateway.errors import AuthenticationError, DecodeError
 from gateway.logbook.chain import next_hash
-from gateway.logbook.entry import ADDRESSEE_FIELD, RECEIVED, START, STATION_FIELD, Entry
+from gateway.logbook.entry import (
+    ADDRESSEE_FIELD,
+    DIFFERS,
+    HEAD_FIELD,
+    RECEIVED,
+    START,
+    STATION_FIELD,
+    Entry,
+)
 from gateway.logbook.segment import Damage, Record, read_items
 from gateway.model import ActId, Station
 from gateway.security.cards import Card
@@ -51,6 +59,8 @@ class Seen(NamedTuple):
     problem: str | None
     station: int | None
     """Whose book it is, if the entry tells."""
+    head: bytes | None
+    """The signed head that the book contradicted at a start, if the entry tells of that."""
 
 
 class Part(NamedTuple):
@@ -80,14 +90,17 @@ def _see(record: Record, entry: Entry, last: Record | None, cards: Cards) -> See
     follows = None
     if last is not None and last.number == record.number - 1:
         follows = next_hash(last.hash, record.octets) == record.hash
-    line, problem, station = None, None, None
+    line, problem, station, head = None, None, None, None
     if entry.is_line:
         line, problem = _line(entry, cards)
     elif entry.event == START:
         value = entry.field(STATION_FIELD)
         station = value if isinstance(value, int) else None
+    elif entry.event == DIFFERS:
+        value = entry.field(HEAD_FIELD)
+        head = value if isinstance(value, bytes) else None
     octets = record.octets if follows is None else b""
-    return Seen(record.number, octets, record.hash, follows, line, problem, station)
+    return Seen(record.number, octets, record.hash, follows, line, problem, station, head)
 
 
 def _line(entry: Entry, cards: Cards) -> tuple[Line | None, str | None]:

@@ -17,6 +17,7 @@ from typing import Final
 from gateway.core.records import AddLogEntry, Durability, EntryKind, LogHead, Recovered
 from gateway.errors import FieldError, GatewayError, StoreFailedError, StoreRefusedError
 from gateway.logbook.chain import next_hash
+from gateway.logbook.entry import DIFFERS, HEAD_FIELD
 from gateway.logbook.segment import Record
 from gateway.model import Station, TimeQuality
 from gateway.store import book, bounds, changes, queries, recovery, rows
@@ -31,6 +32,7 @@ from gateway.store.folder import (
     set_aside,
 )
 from gateway.store.segments import Segments
+from gateway.store.vouched import contradiction
 
 FILE_NAME: Final = "hotline.sqlite"
 CHECKPOINT_WRITE_COUNT: Final = 400
@@ -72,6 +74,7 @@ class Database:
         self._signed_number = 0
         self._head: LogHead | None = None
         self._is_rebuilt = False
+        self._book_problem = ""
         self._lock = FolderLock(folder)
         try:
             self._open()
@@ -91,8 +94,10 @@ class Database:
             if error is not None and error.errno in REFUSED:
                 self._ballast.release()
             self.segments = Segments(self.folder / "logbook")
+            vouched = self.segments.head()  # before anything moves the files
             self.connection = self._connect_sound()
             self._reconcile()
+            self._compare(vouched)
             self._head = recovery.log_head(self.connection)
             self._copy_to_segments()
         except sqlite3.Error as error:
@@ -136,7 +141,7 @@ class Database:
         behind: list[Record] = []
         if last is not None and last_number > head_number:
             behind = [record for record in self.segments.records() if record.number > head_number]
-        elif last is not None and not self._is_same(last):
+        elif last is not None and self._hash_of(last.number) != last.hash:
             self._abandon_segments()
             last_number = 0
         if behind and head is not None and not _follows(behind[0], head):
@@ -150,12 +155,30 @@ class Database:
                 self.connection.execute("BEGIN IMMEDIATE")
                 self._mark_rebuilt("no log book was found: the state is empty")
 
-    def _is_same(self, record: Record) -> bool:
-        found = queries.log_entries(self.connection, record.number - 1, limit=1)
-        return bool(found) and found[0].hash == record.hash
+    def _compare(self, vouched: bytes | None) -> None:
+        """Judge the book by the signed head of the run before; what differs goes into the book."""
+        problem = self._book_problem
+        if vouched is not None:
+            head = recovery.log_head(self.connection)
+            last = 0 if head is None else head.number
+            problem = (
+                contradiction(vouched, station=self._station, last=last, hash_of=self._hash_of)
+                or problem
+            )
+        if not problem:
+            return
+        self._book_problem = problem
+        self.notes.append(f"{problem}; compare both sides' log books")
+        with self.connection:
+            self.connection.execute("BEGIN IMMEDIATE")
+            self._add_entry(DIFFERS, ("what", problem), (HEAD_FIELD, vouched))
+
+    def _hash_of(self, number: int) -> bytes | None:
+        return queries.entry_hash(self.connection, number)
 
     def _abandon_segments(self) -> None:
         kept = self.segments.abandon()
+        self._book_problem = f"the log book files told another history; they are kept in {kept}"
         self.notes.append(
             f"the log book files of {self.folder} tell another history than the database; they "
             f"are kept in {kept}; find out who put an old or foreign database here"
@@ -182,13 +205,10 @@ class Database:
         """Say so to the engine until it commits again, in the book and to people."""
         recovery.put_meta(self.connection, "rebuilt", 1)
         self.notes.append(f"the state in {self.folder} was rebuilt: {what}")
-        self._add_entries([("store_rebuilt", what)])
+        self._add_entry("store_rebuilt", ("what", what))
 
-    def _add_entries(self, events: Sequence[tuple[str, str]]) -> None:
-        writes = [
-            AddLogEntry(EntryKind.STATION, event, None, TimeQuality.NONE, (("what", what),))
-            for event, what in events
-        ]
+    def _add_entry(self, event: str, *fields: tuple[str, str | bytes | None]) -> None:
+        writes = [AddLogEntry(EntryKind.STATION, event, None, TimeQuality.NONE, fields)]
         head = recovery.log_head(self.connection)
         changes.add_log_rows(self.connection, book.chain(writes, head))
 
@@ -204,7 +224,12 @@ class Database:
             self._is_rebuilt = recovery.is_rebuilt(self.connection)
         except sqlite3.Error as error:
             raise self._meaning(error) from error
-        return replace(recovered, was_rebuilt=self._is_rebuilt, store_refused=self.has_refused)
+        return replace(
+            recovered,
+            was_rebuilt=self._is_rebuilt,
+            store_refused=self.has_refused,
+            book_problem=self._book_problem,
+        )
 
     def set_aside(self, damaged: Sequence[tuple[str, int]]) -> None:
         """Move damaged rows away (kept) and restore what the log book holds of them."""

@@ -90,6 +90,12 @@ def log_entries(connection: sqlite3.Connection, after: int, *, limit: int) -> li
     return [LogRow(*row) for row in connection.execute(_LOG_ROWS, (after, bound))]
 
 
+def entry_hash(connection: sqlite3.Connection, number: int) -> bytes | None:
+    """Of this entry of the log book; None: it is not there."""
+    found = log_entries(connection, number - 1, limit=1)
+    return found[0].hash if found and found[0].number == number else None
+
+
 def act(connection: sqlite3.Connection, act_id: ActId) -> StoredAct | None:
     row = connection.execute(_ACT_BY_ID, (rows.pack_id(act_id),)).fetchone()
     return None if row is None else rows.act_of(row)

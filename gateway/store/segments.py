@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
-from gateway.logbook.head import HEAD_FILE, SEGMENT_SUFFIX
+from gateway.logbook.head import HEAD_FILE, HEAD_SIZE_MAX, SEGMENT_SUFFIX
 from gateway.logbook.segment import Record, encode_record, read_records
 from gateway.store.folder import sync_folder
 
@@ -69,6 +69,14 @@ class Segments:
         if self._descriptor is not None and self.is_dirty:
             os.fdatasync(self._descriptor)
         self.is_dirty = False
+
+    def head(self) -> bytes | None:
+        """The signed head of the run before; None: there is none. Not longer than one can be."""
+        try:
+            with (self._folder / HEAD_FILE).open("rb") as file:
+                return file.read(HEAD_SIZE_MAX)
+        except FileNotFoundError:
+            return None
 
     def put_head(self, octets: bytes) -> None:
         """Put the signed head beside the files, whole or not at all; the one before it goes."""

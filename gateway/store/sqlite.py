@@ -29,6 +29,8 @@ GROUP_COUNT_MAX: Final = 256
 """Commits that share one transaction at most."""
 SEGMENT_SYNC_S: Final = 60.0
 """The log book files are flushed at most this late (DESIGN, security)."""
+FIRST_SYNC_S: Final = 2.0
+"""After a start: who is killed within each minute must leave a signed head all the same."""
 CLOSE_TIMEOUT_S: Final = 5.0
 REPAIR_COUNT_MAX: Final = 16
 """Damaged rows that one query sets aside before it gives up."""
@@ -59,6 +61,7 @@ class SqliteStore:
         self._idle = asyncio.Event()
         self._idle.set()
         self._sync_timer: asyncio.TimerHandle | None = None
+        self._sync_delay_s = FIRST_SYNC_S
         self._failure: StoreFailedError | None = None
 
     @property
@@ -206,10 +209,11 @@ class SqliteStore:
         if database.needs_tending:
             loop.run_in_executor(self._writer, database.tend).add_done_callback(self._tended)
         if database.segments.is_dirty and self._sync_timer is None and self._failure is None:
-            self._sync_timer = loop.call_later(SEGMENT_SYNC_S, self._sync_segments)
+            self._sync_timer = loop.call_later(self._sync_delay_s, self._sync_segments)
 
     def _sync_segments(self) -> None:
         self._sync_timer = None
+        self._sync_delay_s = SEGMENT_SYNC_S
         job = asyncio.get_running_loop().run_in_executor(self._writer, self._opened().sync_segments)
         job.add_done_callback(self._tended)
 

@@ -9,7 +9,7 @@ import stat
 import struct
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -29,9 +29,11 @@ from gateway.errors import ConfigError, StoreFailedError
 from gateway.logbook.chain import verify
 from gateway.logbook.entry import decode_entry
 from gateway.logbook.head import decode_head, encode_head, sign_head, verify_head
+from gateway.logbook.segment import encode_record, read_records
 from gateway.model import DeliveryState, Instant
 from gateway.security.cards import make_card, new_station_keys
 from gateway.store import bounds, queries
+from gateway.store.base import LogRow
 from gateway.store.database import FILE_NAME
 from gateway.store.folder import BALLAST_SIZE, StoreLockedError
 from gateway.store.recovery import OFFSET_MARGIN
@@ -591,3 +593,94 @@ async def test_the_signed_head_lies_beside_the_files(tmp_path: Path) -> None:
         assert (closed.number, closed.hash) == (head.number, head.hash)
         assert flushed.number < closed.number
         verify_head(card, flushed)
+
+
+Tamper = Callable[[Path], None]
+
+
+def _cut(folder: Path) -> None:
+    """Take the last two entries out of database and files alike, as whoever rewrites would."""
+    edit(folder, "DELETE FROM log_entry WHERE number > 2")
+    for path in (folder / "logbook").glob("*.cborseq"):
+        kept = [record for record in read_records(path.read_bytes()) if record.number <= 2]
+        path.write_bytes(b"".join(encode_record(r.octets, r.hash, r.next_offset) for r in kept))
+
+
+def _replace(folder: Path) -> None:
+    """Another book of the same length, whole and consistent, under the old head."""
+    head = (folder / "logbook" / "head.cbor").read_bytes()
+    other = folder.with_name("other")
+    shutil.rmtree(folder)
+    shutil.copytree(other, folder)
+    (folder / "logbook" / "head.cbor").write_bytes(head)
+
+
+def _foreign_head(folder: Path) -> None:
+    path = folder / "logbook" / "head.cbor"
+    head = decode_head(path.read_bytes())
+    path.write_bytes(encode_head(replace(head, station=PEER)))
+
+
+@pytest.mark.parametrize(
+    ("tamper", "words"),
+    [
+        pytest.param(_cut, "entries 3 to 4 of the log book are gone", id="cut"),
+        pytest.param(_replace, "entry 4 of the log book, or one before it, is another", id="other"),
+        pytest.param(_foreign_head, f"is of station {PEER}", id="foreign"),
+        pytest.param(
+            lambda folder: (folder / "logbook" / "head.cbor").write_bytes(b"\x84\x01"),
+            "cannot be read",
+            id="torn",
+        ),
+    ],
+)
+async def test_a_book_changed_while_the_gateway_was_off(
+    tamper: Tamper, words: str, tmp_path: Path
+) -> None:
+    """The head of the run before convicts it at the start, stays in the book, and is told once."""
+    keys = new_station_keys(bytes(range(64)), station=OWN)
+
+    def sign(head: LogHead) -> bytes:
+        return encode_head(sign_head(keys, number=head.number, entry_hash=head.hash))
+
+    async def run(folder: Path, *commits: Sequence[Write]) -> tuple[Recovered, list[LogRow]]:
+        store = SqliteStore(folder, station=OWN, sign=sign)
+        recovered = await store.recover()
+        for commit in commits:
+            await store.commit(commit)
+        entries = await store.log_entries(0)
+        assert verify(entries) is None
+        await store.close()
+        return recovered, entries
+
+    await run(tmp_path / "other", *([station_entry(f"other{number}")] for number in range(4)))
+    folder = tmp_path / "own"
+    recovered, _ = await run(folder, *([station_entry()] for _ in range(4)))
+    assert recovered.book_problem == ""
+    vouched = (folder / "logbook" / "head.cbor").read_bytes()
+    assert (await run(folder))[0].book_problem == ""
+    tamper(folder)
+    changed = (folder / "logbook" / "head.cbor").read_bytes()
+    recovered, entries = await run(folder)
+    assert words in recovered.book_problem
+    last = decode_entry(entries[-1].octets)
+    assert last.event == "log_book_differs"
+    assert last.field("head") == changed
+    if tamper in (_cut, _replace):
+        assert changed == vouched
+    assert (await run(folder))[0].book_problem == ""
+
+
+async def test_a_head_is_signed_soon_after_each_start(tmp_path: Path) -> None:
+    """Who is killed within every minute leaves one; later flushes keep the write budget."""
+    for _ in range(2):
+        store, _ = await opened(tmp_path)
+        await store.commit([station_entry()])
+        assert store._sync_timer is not None
+        assert store._sync_timer.when() - asyncio.get_running_loop().time() <= 2
+        store._sync_segments()
+        await store.recover()
+        await store.commit([station_entry()])
+        assert store._sync_timer is not None
+        assert store._sync_timer.when() - asyncio.get_running_loop().time() > 50
+        await store.close()

@@ -101,6 +101,15 @@ def chained(entries: Sequence[Entry]) -> Records:
     return records
 
 
+def chained_after(records: Records, entries: Sequence[Entry]) -> Records:
+    """A book that goes on with these entries."""
+    book = list(records)
+    for entry in entries:
+        octets = encode_entry(replace(entry, number=len(book) + 1))
+        book.append(Record(len(book) + 1, octets, next_hash(book[-1].hash, octets), 1))
+    return book
+
+
 def resigned(entries: Sequence[Entry], keys: StationKeys, to: Station) -> Records:
     """The best that a holder of the station's key can do: own countersigns fit the new book too."""
     records: Records = []

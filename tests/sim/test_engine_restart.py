@@ -7,11 +7,11 @@ from dataclasses import replace
 import pytest
 
 from gateway.core.effects import AlarmCode
-from gateway.core.events import ClockStepped, Started
+from gateway.core.events import ClearAsked, ClockStepped, Started
 from gateway.core.records import Recovered
 from gateway.core.recovery import OFFSET_MARGIN, decode_stored
 from gateway.model import Answer, AnswerCode, Kind, LinkName, Serial, Station
-from gateway.sim.world import World
+from gateway.sim.world import OPERATOR, World
 from gateway.store.memory import MemoryStore
 from tests.sim.by_hand import settled
 from tests.sim.scenes import MINUTE, SECOND, alarms, draft, reaches, send
@@ -304,3 +304,18 @@ def test_epochs_of_other_incarnations_are_bounded() -> None:
     (peer,) = world.posts[Station(1)].store.recovered().peers
     assert len(peer.previous) == 16
     assert peer.previous[-1] == (world.line(2, 1).standing.previous.epoch, 1)
+
+
+def test_a_book_that_differs_from_its_head_is_an_alarm_that_a_person_clears() -> None:
+    """What the store found at the start is lit with its sentence until then."""
+    world = settled()
+    restart(world, 1, book_problem="entries 13 to 21 of the log book are gone")
+    status = world.posts[Station(1)].status
+    assert status is not None
+    (alarm,) = [a for a in status.alarms if a.code is AlarmCode.LOG_BOOK]
+    assert alarm.text.startswith("entries 13 to 21 of the log book are gone; somebody")
+    assert alarm.name == "log-book"
+    world.run(MINUTE)
+    assert AlarmCode.LOG_BOOK in alarms(world, 1)
+    world.give(Station(1), ClearAsked(99, OPERATOR, "log-book"))
+    assert AlarmCode.LOG_BOOK not in alarms(world, 1)

@@ -15,8 +15,9 @@ import pytest
 from gateway.logbook.audit import Book, BookAudit, Finding
 from gateway.logbook.chain import GENESIS, next_hash
 from gateway.logbook.comparison import compare
-from gateway.logbook.entry import encode_entry
+from gateway.logbook.entry import DIFFERS, HEAD_FIELD, Entry, encode_entry
 from gateway.logbook.examine import examine
+from gateway.logbook.head import encode_head
 from gateway.logbook.segment import Record, encode_record
 from gateway.model import BookHead, Countersign, Epoch, Station
 from gateway.security.signature import sign_act
@@ -26,6 +27,7 @@ from tests.sim.books import (
     Records,
     audit,
     chained,
+    chained_after,
     entries_of,
     file_of,
     head_of,
@@ -423,3 +425,33 @@ def test_a_book_that_lost_nearly_all_is_judged_in_bounded_time(made: Line) -> No
     found = compare(north, audit(made.books[SOUTH], made.cards, label="south"))
     assert len(found.findings) <= 200
     assert found.finding_count > 200 or len(found.findings) == found.finding_count
+
+
+@pytest.mark.parametrize(
+    ("cut", "code", "last_good", "first_wrong", "until"),
+    [(400, "rewritten", 300, 401, 1000), (998, "cut", 999, 1000, None)],
+)
+def test_a_head_that_a_start_contradicted_convicts_the_book_alone(
+    made: Line, cut: int, code: str, last_good: int, first_wrong: int, until: int | None
+) -> None:
+    """The gateway found its book cut, wrote down the head that says so, and went on."""
+    book, keys = made.books[NORTH], made.keys[NORTH]
+    head = head_of(book[:1000], keys)
+    told = Entry(
+        number=1,
+        is_line=False,
+        event=DIFFERS,
+        fields=(("what", "entries are gone"), (HEAD_FIELD, encode_head(head))),
+    )
+    after = [replace(told, event="link_up", fields=())] * (1000 - cut - 1 if cut == 400 else 0)
+    grown = chained_after(book[:cut], [told, *after])
+    found = audit(grown, made.cards, head_of(grown, keys)).findings
+    (one,) = found
+    assert (one.code, one.party, one.until) == (code, NORTH, until)
+    assert one.entry is not None
+    assert last_good < one.entry <= first_wrong
+    assert f"kept in entry {cut + 1}" in one.sentence
+    for octets in (encode_head(replace(head, signature=bytes(64))), b"\x84"):
+        forged = replace(told, fields=((HEAD_FIELD, octets),))
+        grown = chained_after(book[:cut], [forged, *after])
+        assert audit(grown, made.cards).findings == []

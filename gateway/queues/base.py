@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from gateway.core.effects import (
@@ -70,3 +70,10 @@ class QueueAdapter(Protocol):
     async def run(self, emit: EmitQueue) -> None:
         """Serve one connection until it is gone. Raises `QueueUnavailableError`."""
         ...
+
+
+def first_error(errors: Sequence[BaseException]) -> BaseException:
+    """The first single error of (nested) groups."""
+    for error in errors:
+        return first_error(error.exceptions) if isinstance(error, BaseExceptionGroup) else error
+    raise AssertionError("the connection ended without an error")

@@ -12,19 +12,19 @@ import asyncio
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, NoReturn
+from typing import Final, NoReturn
 
 import cbor2
 import msgspec
 
-from gateway.core.effects import Status
 from gateway.core.events import Principal, QueueUp
 from gateway.core.records import Publication, Topic
-from gateway.core.status_document import line_document, line_stations
 from gateway.errors import QueueUnavailableError
-from gateway.queues.base import Desk, EmitQueue
-from gateway.queues.mqtt_connection import Broker, Limits, MqttConnection, Outgoing, Tls
-from gateway.queues.mqtt_requests import CBOR, JSON, Requests
+from gateway.queues.base import Desk, EmitQueue, first_error
+from gateway.queues.line_documents import steady_lines
+from gateway.queues.messages import Outgoing
+from gateway.queues.mqtt_connection import Broker, Limits, MqttConnection, Tls
+from gateway.queues.requests import CBOR, JSON, Requests
 from gateway.store.base import Store
 
 QUEUE: Final = "mqtt"
@@ -52,17 +52,6 @@ class MqttOptions:
     is_cbor: bool = False
     """Publish notices and states as CBOR; JSON otherwise."""
     limits: Limits = field(default_factory=Limits)
-
-
-_COUNTERS: Final = (
-    "heard_ms_ago",
-    "round_trip_ms",
-    "loss",
-    "queued",
-    "failed_opens",
-    "turned_away",
-)
-"""What moves by itself stays out of retained topics: each change would be a publication."""
 
 
 class MqttAdapter:
@@ -116,7 +105,7 @@ class MqttAdapter:
             outages += group_of_outages.exceptions
         finally:
             await connection.close(farewell=self._availability(is_available=False))
-        raise _first(outages)
+        raise first_error(outages)
 
     async def _serve_requests(self, connection: MqttConnection) -> NoReturn:
         """One after the other, so that PUBACKs keep the order of arrival (MQTT 5 section 4.6)."""
@@ -194,8 +183,7 @@ class MqttAdapter:
         shown: dict[str, object] = {}
         change = 0
         while True:
-            status = self._desk.status()
-            for name, document in self._lines(status).items():
+            for name, document in steady_lines(self._desk, self._options.station).items():
                 if shown.get(name) != document:
                     await connection.publish_or_fail(
                         Outgoing(
@@ -208,31 +196,8 @@ class MqttAdapter:
             await asyncio.sleep(LINE_INTERVAL_S)
             change = await self._desk.changed(change)
 
-    def _lines(self, status: Status | None) -> dict[str, dict[str, Any]]:
-        """The lines by their topic level, without the counters that change all the time."""
-        if status is None:
-            return {}
-        stations = line_stations(status)
-        names = {station: self._desk.station_name(station) for station in stations}
-        names[status.station] = self._options.station
-        lines: dict[str, dict[str, Any]] = {}
-        for station in stations:
-            document: dict[str, Any] = line_document(status, names, station)
-            for part in [*document["links"], document["far_gateway"] or {}]:
-                for counter in _COUNTERS:
-                    part.pop(counter, None)
-            lines[names[station]] = document
-        return lines
-
     def _availability(self, *, is_available: bool) -> Outgoing:
         document = {"station": self._options.station, "available": is_available}
         return Outgoing(
             f"{self._prefix}/availability", msgspec.json.encode(document), is_retained=True
         )
-
-
-def _first(errors: Sequence[BaseException]) -> BaseException:
-    """The first single error of (nested) groups."""
-    for error in errors:
-        return _first(error.exceptions) if isinstance(error, BaseExceptionGroup) else error
-    raise AssertionError("the connection ended without an error")

@@ -2,7 +2,7 @@
 
 No thread and no blocking call: `mqtt_socket` connects before paho sees the socket. A connection
 serves once; when it is gone, everyone who waits on it gets `QueueUnavailableError`. What is said
-on it is for `mqtt` and `mqtt_requests`.
+on it is for `mqtt` and `requests`.
 """
 
 from __future__ import annotations
@@ -23,9 +23,10 @@ from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from gateway.errors import QueueUnavailableError
+from gateway.queues.messages import Message, Outgoing
 from gateway.queues.mqtt_socket import Broker, Tls, UnreachableError, connected_socket
 
-__all__ = ["FAILURE", "Broker", "Limits", "Message", "MqttConnection", "Outgoing", "Tls"]
+__all__ = ["FAILURE", "Broker", "Limits", "MqttConnection", "Tls"]
 
 SESSION_EXPIRY_NEVER: Final = 0xFFFF_FFFF
 PACKET_SIZE_MAX: Final = 262_144
@@ -36,33 +37,6 @@ FAILURE: Final = 0x80
 """Reason codes from here on are refusals (MQTT 5 section 2.4)."""
 
 _TICK_MIN_S: Final = 0.1  # paho may think itself a moment too early
-
-
-@dataclass(frozen=True, slots=True)
-class Message:
-    """A message that the broker handed us; `acknowledge` it when it is dealt with."""
-
-    topic: str
-    payload: bytes
-    qos: int
-    is_retained: bool
-    mid: int
-    content_type: str | None
-    response_topic: str | None
-    correlation: bytes | None
-    user_properties: tuple[tuple[str, str], ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Outgoing:
-    """A message of ours, always QoS 1."""
-
-    topic: str
-    payload: bytes
-    content_type: str = "application/json"
-    is_retained: bool = False
-    correlation: bytes | None = None
-    user_properties: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -70,7 +70,7 @@ async def connected_socket(broker: Broker, tls: Tls) -> socket.socket:
     try:
         return await _connected(broker, tls)
     except OSError as error:
-        raise UnreachableError(f"cannot be reached ({_reason(error)})") from error
+        raise UnreachableError(f"cannot be reached ({reason_of(error)})") from error
     except UnicodeError as error:  # from IDNA, before anyone is asked
         raise UnreachableError("has no possible host name; correct mqtt.url") from error
 
@@ -115,7 +115,7 @@ async def _connect(family: int, address: Any) -> socket.socket:  # noqa: ANN401 
     return connecting
 
 
-def _reason(error: OSError) -> str:
+def reason_of(error: OSError) -> str:
     """Without the address that asyncio puts into it."""
     if isinstance(error, socket.gaierror) or not error.errno:
         return error.strerror or str(error)

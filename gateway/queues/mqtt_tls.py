@@ -23,7 +23,7 @@ async def shake_hands(connected: socket.socket, host: str, tls: Tls) -> socket.s
     for files that cannot be used, `QueueUnavailableError`.
     """
     try:
-        secured = _context(tls).wrap_socket(
+        secured = tls_context(tls, "MQTT").wrap_socket(
             connected, server_hostname=host, do_handshake_on_connect=False
         )
     except ssl.SSLError as error:
@@ -55,7 +55,7 @@ async def _finish(secured: ssl.SSLSocket) -> None:
             await _ready(loop.add_writer, loop.remove_writer, secured)
 
 
-def _context(tls: Tls) -> ssl.SSLContext:
+def tls_context(tls: Tls, queue: str) -> ssl.SSLContext:
     """Raises `QueueUnavailableError` when a file cannot be used: it may come back."""
     try:
         context = ssl.create_default_context(cafile=tls.ca_file)
@@ -64,7 +64,7 @@ def _context(tls: Tls) -> ssl.SSLContext:
     except (OSError, ssl.SSLError) as error:
         reason = error.strerror or str(error)
         raise QueueUnavailableError(
-            f"the certificate files of MQTT cannot be used ({reason}); check their paths"
+            f"the certificate files of {queue} cannot be used ({reason}); check their paths"
         ) from error
     return context
 

@@ -22,8 +22,8 @@ from gateway.core.events import FrameReceived, Principal, Rights
 from gateway.core.session import Session
 from gateway.errors import ConfigError, DecodeError
 from gateway.model import LinkName, Operation, Precedence, Role, Station
-from gateway.queues.mqtt_connection import Message, Outgoing
-from gateway.queues.mqtt_requests import Requests
+from gateway.queues.messages import Message, Outgoing
+from gateway.queues.requests import Requests
 from gateway.security.signature import sign_act
 from gateway.sim.virtual_loop import VirtualLoop
 from gateway.sim.world import World

@@ -13,8 +13,9 @@ import pytest
 from gateway.core.events import Principal, Rights
 from gateway.errors import QueueUnavailableError
 from gateway.model import Operation, Precedence, Role
+from gateway.queues.messages import Outgoing
 from gateway.queues.mqtt import MqttAdapter, MqttOptions
-from gateway.queues.mqtt_connection import Limits, MqttConnection, Outgoing, Tls
+from gateway.queues.mqtt_connection import Limits, MqttConnection, Tls
 from gateway.queues.mqtt_socket import Broker
 from tests.integration.certificates import Authority
 from tests.integration.desk_double import MemoryDesk

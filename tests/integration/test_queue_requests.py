@@ -14,9 +14,10 @@ from hypothesis import strategies as st
 from gateway.core.events import Principal, Rights
 from gateway.errors import ConfigError, QueueUnavailableError
 from gateway.model import Operation, Precedence, Role
+from gateway.queues.messages import Message, Outgoing
 from gateway.queues.mqtt import MqttAdapter, MqttOptions
-from gateway.queues.mqtt_connection import Broker, Message, Outgoing
-from gateway.queues.mqtt_requests import Requests
+from gateway.queues.mqtt_socket import Broker
+from gateway.queues.requests import Requests
 from tests.integration.desk_double import MemoryDesk
 
 PREFIX = "hotline/v1/NORTH"

@@ -1,9 +1,9 @@
-"""What programs ask over MQTT: submissions, answers and `taken`, one message to one outcome.
+"""What programs ask by a queue: submissions, answers and `taken`, one message to one outcome.
 
 Every message ends in exactly one way: accepted (the reply goes to the response topic, if one is
 named), or refused (a problem document on the error topic, and on the response topic). Only then
-does the broker get its PUBACK. While the daemon stops, a message gets neither: the broker keeps
-it for the next start.
+does the broker get its acknowledgement. While the daemon stops, a message gets neither: the broker
+keeps it for the next start.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from gateway.core.events import Principal
 from gateway.core.records import Direction
 from gateway.errors import FieldError, QueueUnavailableError
 from gateway.queues.base import Desk
-from gateway.queues.mqtt_connection import Message, Outgoing
+from gateway.queues.messages import Message, Outgoing
 from gateway.store.base import Store
 from gateway.wire.document import (
     answer_from_document,
@@ -43,6 +43,24 @@ Publish = Callable[[Outgoing], Awaitable[int]]
 Document = dict[str, object]
 
 
+def check_response_topic(topic: str | None) -> None:
+    """A reply must never look like one of the gateway's own publications. Raises `FieldError`."""
+    if topic is None:
+        return
+    if (
+        not topic
+        or len(topic) > RESPONSE_TOPIC_SIZE_MAX
+        or any(character in topic for character in "+#\0")
+        or topic.startswith(("hotline/", "$"))
+    ):
+        raise FieldError(
+            "response topic",
+            f"{topic[:40]!a} is not allowed",
+            "name one outside of hotline/ and $, without + and #",
+            code="bad_response_topic",
+        )
+
+
 class StoppingError(QueueUnavailableError):
     """The daemon stops: what is in hand stays with the broker."""
 
@@ -56,6 +74,8 @@ class Requests:
     principal: Principal
     desk: Desk
     store: Store
+    check_reply: Callable[[str | None], None] = check_response_topic
+    """Raises `FieldError` for a place where no reply may go."""
 
     @property
     def topics(self) -> tuple[str, ...]:
@@ -80,7 +100,7 @@ class Requests:
     def _document(self, message: Message) -> object:
         """The payload as plain values. Raises `FieldError`."""
         # First: a refusal for anything else is sent to that topic too.
-        _check_response_topic(message.response_topic)
+        self.check_reply(message.response_topic)
         if message.is_retained:
             raise FieldError(
                 "retain",
@@ -269,24 +289,6 @@ def _needed(request_id: str | None) -> str:
             code="missing_request_id",
         )
     return request_id
-
-
-def _check_response_topic(topic: str | None) -> None:
-    """A reply must never look like one of the gateway's own publications. Raises `FieldError`."""
-    if topic is None:
-        return
-    if (
-        not topic
-        or len(topic) > RESPONSE_TOPIC_SIZE_MAX
-        or any(character in topic for character in "+#\0")
-        or topic.startswith(("hotline/", "$"))
-    ):
-        raise FieldError(
-            "response topic",
-            f"{topic[:40]!a} is not allowed",
-            "name one outside of hotline/ and $, without + and #",
-            code="bad_response_topic",
-        )
 
 
 def _reply(message: Message, document: Document) -> Outgoing:

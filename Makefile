@@ -17,7 +17,7 @@ READY := .venv/.ready
 # Two workers: the tests are made for two cores, and their timings too.
 PYTEST := $(BIN)/python -m pytest -n 2 --dist worksteal -q
 
-.PHONY: help bench benchmark test soak fuzz lint format lock hw hooks coverage clean environment mosquitto
+.PHONY: help bench benchmark test soak fuzz lint format lock hw hooks coverage clean environment brokers
 
 help: ## this list
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /make \1\t/' | expand -t 16
@@ -25,13 +25,13 @@ help: ## this list
 bench: $(READY) ## two gateways on this machine, joined by a cable and two radios; ends with a table
 	@$(BIN)/hotline bench $(ARGS)
 
-benchmark: $(READY) mosquitto ## every budget measured here, beside the peers'; 40 min, 6 with ARGS=--quick
+benchmark: $(READY) brokers ## every budget measured here, beside the peers'; 40 min, 6 with ARGS=--quick
 	@$(BIN)/hotline benchmark $(ARGS)
 
-test: $(READY) mosquitto lint ## lint, types, import rules and all tests but soak; at most 10 minutes
+test: $(READY) brokers lint ## lint, types, import rules and all tests but soak; at most 10 minutes
 	@$(PYTEST) -m "not soak and not hardware" $(ARGS)
 
-soak: $(READY) mosquitto ## the tests that take long
+soak: $(READY) brokers ## the tests that take long
 	@$(PYTEST) -m "soak and not hardware" --timeout 3600 $(ARGS)
 
 # By coverage where atheris has a wheel for this Python, else by drawing alone.
@@ -52,7 +52,7 @@ format: $(READY) ## format the tree and fix what can be fixed safely
 	@$(BIN)/ruff check --fix --quiet . || true
 	@$(BIN)/ruff format --quiet .
 
-coverage: $(READY) mosquitto ## what the tests reach, by branch
+coverage: $(READY) brokers ## what the tests reach, by branch
 	@$(BIN)/coverage erase
 	@$(BIN)/coverage run -m pytest -q -p no:xdist \
 		-m "not soak and not hardware" $(ARGS)
@@ -68,7 +68,7 @@ lock: ## write requirements.lock anew from pyproject.toml (uv in a throw-away en
 	@folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && \
 		$(PYTHON) -m venv "$$folder/venv" && "$$folder/venv/bin/pip" install --quiet uv && \
 		"$$folder/venv/bin/uv" pip compile --quiet --universal --generate-hashes \
-			--no-emit-index-url --no-header --python-version 3.11 --extra dev \
+			--no-emit-index-url --no-header --python-version 3.11 --extra dev --extra nats \
 			pyproject.toml -o requirements.lock && \
 		"$$folder/venv/bin/uv" pip compile --quiet --universal --generate-hashes \
 			--no-emit-index-url --no-header --python-version 3.11 --extra hw \
@@ -98,15 +98,17 @@ $(READY): $(LOCKED) pyproject.toml
 	@$(BIN)/pip install --quiet --no-deps --no-build-isolation -e .
 	@touch $@
 
-# Tests use a real broker. It is installed where that needs nobody's password.
-mosquitto:
-	@if command -v mosquitto && command -v mosquitto_pub; then exit 0; fi >/dev/null; \
+# Tests use real brokers. They are installed where that needs nobody's password.
+brokers:
+	@has() { command -v mosquitto && command -v mosquitto_pub && command -v nats-server; }; \
+	if has; then exit 0; fi >/dev/null; \
 	as=; if [ "$$(id -u)" != 0 ]; then as="sudo -n"; fi; \
+	packages="mosquitto mosquitto-clients nats-server"; \
 	if command -v apt-get >/dev/null && { [ -z "$$as" ] || $$as true 2>/dev/null; }; then \
-		echo "installing Mosquitto from Debian for the tests" >&2; \
+		echo "installing Mosquitto and nats-server from Debian for the tests" >&2; \
 		install="$$as env DEBIAN_FRONTEND=noninteractive apt-get install -qq -y \
-			--no-install-recommends mosquitto mosquitto-clients"; \
+			--no-install-recommends $$packages"; \
 		$$install >/dev/null 2>&1 || { $$as apt-get update -qq && $$install >/dev/null; }; \
 	fi; \
-	command -v mosquitto >/dev/null && command -v mosquitto_pub >/dev/null || \
-		{ echo "the tests need Mosquitto: sudo apt-get install mosquitto mosquitto-clients" >&2; exit 1; }
+	has >/dev/null || \
+		{ echo "the tests need brokers: sudo apt-get install $$packages" >&2; exit 1; }

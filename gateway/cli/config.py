@@ -50,13 +50,18 @@ def _rows(settings: Settings) -> list[tuple[str, object]]:
         ("station", settings.station.name),
         ("state", settings.station.state_folder),
         ("socket", settings.api_socket),
-        ("queue", f"MQTT {settings.mqtt.url}" if settings.mqtt else "embedded"),
+        ("queue", _queue(settings)),
         ("indicators", settings.indicators.factory),
     ]
     for line in settings.line:
         rows.append(("line", f"{line.card.name}, generation {line.generation}"))
         rows += [(f"  {index}. {link.name}", _link(link)) for index, link in _numbered(line.link)]
     return rows
+
+
+def _queue(settings: Settings) -> str:
+    word = "MQTT " if settings.mqtt else "NATS " if settings.nats else ""
+    return word + settings.queue_address
 
 
 def _numbered(links: tuple[LinkSettings, ...]) -> list[tuple[int, LinkSettings]]:
@@ -87,7 +92,7 @@ def _summary(path: Path, settings: Settings) -> dict[str, object]:
         "station": settings.station.name,
         "state_folder": str(settings.station.state_folder),
         "socket": str(settings.api_socket),
-        "queue": settings.mqtt.url if settings.mqtt else "embedded",
+        "queue": settings.queue_address,
         "indicators": settings.indicators.factory,
         "lines": [
             {

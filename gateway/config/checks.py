@@ -19,6 +19,7 @@ from gateway.config.settings import (
     LinkSettings,
     MeshtasticLinkSettings,
     MqttSettings,
+    NatsSettings,
     StationSettings,
 )
 from gateway.core.policy import Policy
@@ -42,6 +43,7 @@ def check_fields(fields: Fields) -> list[Problem]:
         *_check_pins(fields.get("indicators"), len(links)),
         *_check_api(fields.get("api")),
         *_check_mqtt(fields.get("mqtt")),
+        *_check_nats(fields.get("nats"), fields.get("mqtt")),
         *_check_policy(fields.get("policy") or {}),
     ]
 
@@ -176,16 +178,53 @@ def _check_mqtt(mqtt: MqttSettings | None) -> Iterator[Problem]:
         yield Problem(where, "names no socket", 'write it as "unix:///run/mosquitto.sock"')
     elif parts.scheme != "unix" and not parts.hostname:
         yield Problem(where, "names no host", 'write it as "mqtt://host:1883"')
-    if mqtt.password_file and not mqtt.user:
-        yield Problem("[mqtt] user", "is missing beside password_file", "write the broker's user")
+    yield from _check_identity("[mqtt]", mqtt, "mqtts", is_tls=mqtt.url.startswith("mqtts:"))
+
+
+def _check_nats(nats: NatsSettings | None, mqtt: MqttSettings | None) -> Iterator[Problem]:
+    if nats is None:
+        return
+    if mqtt is not None:
+        what = "stands beside [mqtt], and a notice has one consumer that takes it"
+        yield Problem("[nats]", what, "remove one of them")
+    schemes = set()
+    for number, server in enumerate(nats.servers, start=1):
+        where = f"[nats] servers {number}"
+        parts = _split(server)
+        if parts is None or parts.scheme not in ("nats", "tls") or not parts.hostname:
+            yield Problem(where, "is no address of a server", 'write it as "nats://host:4222"')
+        elif parts.username or parts.password:
+            # The address itself is not shown: it may hold a password.
+            yield Problem(where, "holds a user or password", "use user and password_file")
+        elif parts.path not in ("", "/") or parts.query or parts.fragment:
+            yield Problem(where, "has more than host and port", 'write it as "nats://host:4222"')
+        else:
+            schemes.add(parts.scheme)
+    if len(schemes) > 1:
+        what = "mix nats:// and tls://"
+        yield Problem("[nats] servers", what, "use tls:// for all: one in clear shows the password")
+    if len(set(nats.servers)) < len(nats.servers):
+        yield Problem("[nats] servers", "name one server twice", "write each once")
+    if nats.nkey_file and nats.user:
+        yield Problem("[nats] nkey_file", "stands beside user", "use one of them")
+    yield from _check_identity("[nats]", nats, "tls", is_tls="tls" in schemes)
+
+
+def _check_identity(
+    table: str, settings: MqttSettings | NatsSettings, scheme: str, *, is_tls: bool
+) -> Iterator[Problem]:
+    """User, password and certificates of a broker."""
+    if settings.password_file and not settings.user:
+        what = "is missing beside password_file"
+        yield Problem(f"{table} user", what, "write the broker's user")
     for name in ("ca_file", "cert_file", "key_file"):
-        if getattr(mqtt, name) and not mqtt.url.startswith("mqtts:"):
-            what = "is of no use without mqtts://"
-            yield Problem(f"[mqtt] {name}", what, "remove it or use mqtts")
-    if (mqtt.cert_file is None) is not (mqtt.key_file is None):
-        missing = "key_file" if mqtt.key_file is None else "cert_file"
+        if getattr(settings, name) and not is_tls:
+            what = f"is of no use without {scheme}://"
+            yield Problem(f"{table} {name}", what, f"remove it or use {scheme}")
+    if (settings.cert_file is None) is not (settings.key_file is None):
+        missing = "key_file" if settings.key_file is None else "cert_file"
         what = "is missing beside the other of cert_file and key_file"
-        yield Problem(f"[mqtt] {missing}", what, "name a certificate and its private key")
+        yield Problem(f"{table} {missing}", what, "name a certificate and its private key")
 
 
 def _check_policy(overrides: Mapping[str, object]) -> Iterator[Problem]:

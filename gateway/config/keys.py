@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TypeVar
 
 from gateway.config.document import Problem
 from gateway.config.files import FileProblemError, read_private, read_public
-from gateway.config.settings import LineSettings, MqttSettings, StationSettings
+from gateway.config.settings import LineSettings, MqttSettings, NatsSettings, StationSettings
 from gateway.errors import FieldError
 from gateway.model import Station
 from gateway.security.cards import parse_card, parse_key_file
 from gateway.security.keys import Card, KeyRing, Line, LineKeys, StationKeys, derive_line_keys
+from gateway.security.nkey import Nkey, parse_nkey
 from gateway.security.secrets import LineSecrets, parse_secrets
 
 T = TypeVar("T")
@@ -47,18 +49,33 @@ def read_keyring(
     return KeyRing(own[0], own[1], lines)
 
 
-def check_other_files(mqtt: MqttSettings | None, problems: list[Problem]) -> None:
+def check_other_files(
+    mqtt: MqttSettings | None, nats: NatsSettings | None, problems: list[Problem]
+) -> None:
     """Read what adapters will need, so that it is missed now and not at night."""
-    if mqtt is None:
+    for table, settings in (("[mqtt]", mqtt), ("[nats]", nats)):
+        if settings is None:
+            continue
+        for name, path, read in (
+            ("password_file", settings.password_file, read_private),
+            ("ca_file", settings.ca_file, read_public),
+            ("cert_file", settings.cert_file, read_public),
+            ("key_file", settings.key_file, read_private),
+        ):
+            if path is not None:
+                _parsed(f"{table} {name}", path, read, str, problems)
+    if nats is None:
         return
-    for where, path, read in (
-        ("[mqtt] password_file", mqtt.password_file, read_private),
-        ("[mqtt] ca_file", mqtt.ca_file, read_public),
-        ("[mqtt] cert_file", mqtt.cert_file, read_public),
-        ("[mqtt] key_file", mqtt.key_file, read_private),
-    ):
-        if path is not None:
-            _parsed(where, path, read, str, problems)
+    if find_spec("nats") is None:
+        what = "needs nats-py, which is not installed"
+        problems.append(Problem("[nats]", what, "pip install 'hotline-gateway[nats]'"))
+    if nats.nkey_file is not None:
+        _parsed("[nats] nkey_file", nats.nkey_file, read_private, parse_nkey, problems)
+
+
+def read_nkey(path: Path) -> Nkey:
+    """Read a user's seed. Raises `FileProblemError`, `FieldError`."""
+    return parse_nkey(read_private("nkey_file", path).decode(errors="replace"))
 
 
 def read_password(path: Path) -> str:

@@ -31,7 +31,7 @@ def load_settings(path: Path, *, check_files: bool = True) -> Settings:
     if check_files:
         # Also with problems above: the tables that could be read name files that may be missing.
         read_keyring(fields.get("station"), fields.get("line") or (), problems)
-        check_other_files(fields.get("mqtt"), problems)
+        check_other_files(fields.get("mqtt"), fields.get("nats"), problems)
     _raise(path, problems)
     return Settings(**fields)
 

@@ -24,6 +24,7 @@ RoleWord = Literal[
 LINK_COUNT_MAX = 8
 LINE_COUNT_MAX = 16
 API_USER_COUNT_MAX = 64
+NATS_SERVER_COUNT_MAX = 16
 
 AbsolutePath = Annotated[Path, Meta(description="write the whole path, from /")]
 OperationWords = Annotated[
@@ -280,6 +281,42 @@ class MqttSettings(Granted, frozen=True, kw_only=True):
     answer: Answering = False
 
 
+class NatsSettings(Granted, frozen=True, kw_only=True):
+    servers: Annotated[
+        tuple[str, ...],
+        Meta(
+            min_length=1,
+            max_length=NATS_SERVER_COUNT_MAX,
+            description='list the servers of the cluster, "nats://host:4222" or "tls://host:4222"',
+        ),
+    ]
+    replicas: Annotated[
+        Literal[1, 3, 5],
+        Meta(description="write 3, 5 for a cluster of five, or 1 for a server alone"),
+    ] = 3
+    """Copies that each stream has; less than this on the cluster is refused."""
+    user: Annotated[str, Meta(min_length=1, description="write the user of the servers")] | None = (
+        None
+    )
+    password_file: AbsolutePath | None = None
+    nkey_file: AbsolutePath | None = None
+    """Seed of a user (SU...), instead of user and password."""
+    ca_file: AbsolutePath | None = None
+    """Certificates to trust for tls://; None: those of the system."""
+    cert_file: AbsolutePath | None = None
+    """Our own certificate (PEM), for servers that ask for one."""
+    key_file: AbsolutePath | None = None
+    """Its private key, which nobody else may read."""
+    role: RoleName = "automatic"
+    submit: OperationWords = ("test", "exercise")
+    precedence: PrecedenceLimit = "immediate"
+    answer: Answering = False
+
+    @property
+    def is_tls(self) -> bool:
+        return self.servers[0].startswith("tls:")
+
+
 class PinSettings(Table, frozen=True, kw_only=True):
     """BCM numbers; the defaults are those of hw/pins.toml."""
 
@@ -337,6 +374,8 @@ class Settings(Table, frozen=True, kw_only=True):
     indicators: IndicatorSettings
     api: ApiSettings = field(default_factory=ApiSettings)
     mqtt: MqttSettings | None = None
+    nats: NatsSettings | None = None
+    """One of the two: a notice is taken once, by one consumer."""
     log: LogSettings = field(default_factory=LogSettings)
     policy: Annotated[
         dict[str, Any], Meta(description="make it a table [policy] of names and whole numbers")
@@ -361,9 +400,18 @@ class Settings(Table, frozen=True, kw_only=True):
         return self.station.state_folder / "lock"
 
     @property
+    def queue_address(self) -> str:
+        """Of the broker or its servers; `embedded` where there is none."""
+        if self.nats is not None:
+            return ", ".join(self.nats.servers)
+        return "embedded" if self.mqtt is None else self.mqtt.url
+
+    @property
     def needs_tls(self) -> bool:
-        """Whether a broker is reached by TLS."""
-        return self.mqtt is not None and self.mqtt.url.startswith("mqtts:")
+        """Whether a broker is reached by TLS; nats-py loads OpenSSL in any case."""
+        return self.nats is not None or (
+            self.mqtt is not None and self.mqtt.url.startswith("mqtts:")
+        )
 
     @property
     def links(self) -> tuple[LinkSettings, ...]:

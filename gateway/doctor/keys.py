@@ -29,10 +29,16 @@ def examine_keys(settings: Settings) -> Iterator[Finding]:
     for line in settings.line:
         yield _far_card(line.card)
         yield judge_private(line.secret_file, reader)
-    mqtt = settings.mqtt
-    for path in (mqtt.password_file, mqtt.key_file) if mqtt is not None else ():
+    for path in _broker_files(settings):
         if path is not None:
             yield judge_private(path, reader)
+
+
+def _broker_files(settings: Settings) -> tuple[Path | None, ...]:
+    """What nobody else may read of the access to a broker."""
+    mqtt, nats = settings.mqtt, settings.nats
+    files = () if mqtt is None else (mqtt.password_file, mqtt.key_file)
+    return files if nats is None else (*files, nats.password_file, nats.nkey_file, nats.key_file)
 
 
 def judge_private(path: Path, reader: int | None) -> Finding:

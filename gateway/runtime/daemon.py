@@ -17,7 +17,6 @@ from typing import Any, Final, NoReturn, assert_never
 
 from gateway import __version__
 from gateway.api.server import ApiServer
-from gateway.config.keys import read_password
 from gateway.config.load import load_keyring, load_policy, settings_digest
 from gateway.config.settings import (
     LinkSettings,
@@ -40,6 +39,7 @@ from gateway.links.usb import reauthorise
 from gateway.logbook.head import encode_head, sign_head
 from gateway.model import LinkName, Station
 from gateway.observe.log import LocalLog, stderr_journal
+from gateway.runtime.adapters import make_adapters
 from gateway.runtime.clock import Clock, KernelSources
 from gateway.runtime.desk import RuntimeDesk
 from gateway.runtime.inbox import Inbox
@@ -247,27 +247,12 @@ class Daemon:
     def _make_queues(
         self, desk: RuntimeDesk, store: SqliteStore, inbox: Inbox
     ) -> list[QueueSupervisor]:
-        """MQTT where configured; the embedded queue is the API itself."""
-        mqtt = self._settings.mqtt
-        if mqtt is None:
-            return []
-        from gateway.queues.mqtt import QUEUE, MqttAdapter, MqttOptions
-        from gateway.queues.mqtt_connection import Tls
-
-        options = MqttOptions(
-            url=mqtt.url,
-            station=self._settings.station.name,
-            principal=Principal(QUEUE, mqtt.user or "broker", mqtt.role_code, mqtt.rights),
-            user=mqtt.user,
-            password=None if mqtt.password_file is None else read_password(mqtt.password_file),
-            tls=Tls(mqtt.ca_file, mqtt.cert_file, mqtt.key_file),
-            republish_s=mqtt.republish_s,
-        )
-
-        def make_adapter() -> MqttAdapter:
-            return MqttAdapter(options, desk, store)
-
-        return [QueueSupervisor(QUEUE, make_adapter, inbox.put, rng=self._rng)]
+        """MQTT or NATS where configured; the embedded queue is the API itself."""
+        adapters = make_adapters(self._settings, desk, store)
+        return [
+            QueueSupervisor(queue, make_adapter, inbox.put, rng=self._rng)
+            for queue, make_adapter in adapters.items()
+        ]
 
     def _make_api(self, desk: RuntimeDesk, store: SqliteStore, indicators: Indicators) -> ApiServer:
         users = {

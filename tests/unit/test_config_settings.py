@@ -204,7 +204,7 @@ def test_all_problems_come_in_one_error(folder: Path) -> None:
         more='[log]\nlevel = "loud"\n[policy]\nrto_max_ms = true\n[extra]\n',
     )
     assert problems(path) == [
-        "'extra': is no known key; known: station, line, indicators, api, mqtt, log, policy",
+        "'extra': is no known key; known: station, line, indicators, api, mqtt, nats, log, policy",
         (
             "[station] name: 'north' does not fit; write the name on the station's card:"
             " 1 to 12 of A-Z, 0-9 and -"
@@ -297,6 +297,61 @@ def test_missing_keys_are_named_with_what_to_write(folder: Path) -> None:
             {"/dev/serial/by-id/usb-1": "/dev/radio", "tcp://localhost:4403": "/dev/radio"},
             "",
             "[[line]] 1, [[line.link]] 2 port: '/dev/radio' is already the port of",
+        ),
+        (
+            {},
+            "[nats]\nservers = []\n",
+            "[nats] servers: ",
+        ),
+        (
+            {},
+            '[nats]\nservers = ["http://x"]\n',
+            "[nats] servers 1: is no address of a server",
+        ),
+        (
+            {},
+            '[nats]\nservers = ["nats://x", "nats://me:pw@y"]\n',
+            "[nats] servers 2: holds a user or password",
+        ),
+        (
+            {},
+            '[nats]\nservers = ["nats://x/y"]\n',
+            "[nats] servers 1: has more than host and port",
+        ),
+        (
+            {},
+            '[nats]\nservers = ["nats://x", "tls://y"]\n',
+            "[nats] servers: mix nats:// and tls://",
+        ),
+        (
+            {},
+            '[nats]\nservers = ["nats://x", "nats://x"]\n',
+            "[nats] servers: name one server twice",
+        ),
+        (
+            {},
+            '[nats]\nservers = ["nats://x"]\nreplicas = 2\n',
+            "[nats] replicas: ",
+        ),
+        (
+            {},
+            '[nats]\nservers = ["nats://x"]\nca_file = "/x"\n',
+            "[nats] ca_file: is of no use without tls://",
+        ),
+        (
+            {},
+            '[nats]\nservers = ["nats://x"]\npassword_file = "/x"\n',
+            "[nats] user: is missing beside password_file",
+        ),
+        (
+            {},
+            '[nats]\nservers = ["nats://x"]\nuser = "n"\nnkey_file = "/x"\n',
+            "[nats] nkey_file: stands beside user",
+        ),
+        (
+            {},
+            '[mqtt]\nurl = "mqtt://x"\n[nats]\nservers = ["nats://x"]\n',
+            "[nats]: stands beside [mqtt]",
         ),
         ({}, '[mqtt]\nurl = "unix:x.sock"\n', "[mqtt] url: names no socket"),
         ({}, '[mqtt]\nurl = "mqtt:///x"\n', "[mqtt] url: names no host"),

@@ -1,0 +1,1 @@
+"""The streams and consumers of JetStream as files that `nats stream add --config` takes too."""

@@ -1,0 +1,118 @@
+"""What the streams and consumers on JetStream are, from the files beside it, and what differs.
+
+Pure but for reading those files. A stream that differs in `is_unsafe` would make an acknowledgement
+a promise that nobody keeps: the adapter refuses to serve on it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from importlib import resources
+from typing import Any, Final
+
+import msgspec
+
+NOTICES: Final = "HOTLINE_NOTICE"
+STATES: Final = "HOTLINE_STATE"
+LINES: Final = "HOTLINE_LINE"
+REQUESTS: Final = "HOTLINE_REQUEST"
+STREAMS: Final = (NOTICES, STATES, LINES, REQUESTS)
+REQUEST_NAMES: Final = ("submit", "answer")
+
+Config = dict[str, Any]
+
+_EXACT: Final = ("subjects", "storage", "retention", "discard", "max_msgs_per_subject")
+_AT_LEAST: Final = ("max_bytes", "max_age", "max_msg_size", "duplicate_window", "max_consumers")
+"""Here nothing, 0 and -1 mean no bound, but for `duplicate_window`."""
+_UNSAFE: Final = frozenset({"subjects", "storage", "retention", "num_replicas", "no_ack"})
+_CONSUMER: Final = (
+    "ack_policy",
+    "deliver_policy",
+    "filter_subject",
+    "max_deliver",
+    "max_ack_pending",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """A setting that is not as the file has it."""
+
+    setting: str
+    is_value: object
+    wanted: object
+    is_unsafe: bool
+
+    def __str__(self) -> str:
+        return f"{self.setting} is {_shown(self.is_value)} instead of {_shown(self.wanted)}"
+
+
+def stream_config(name: str, replicas: int) -> Config:
+    """The definition of a stream as `$JS.API.STREAM.CREATE` takes it."""
+    return _read(f"{name}.json") | {"num_replicas": replicas}
+
+
+def gateway_consumer(station: str, request: str) -> Config:
+    """The durable consumer by which the gateway of `station` takes `submit` or `answer`."""
+    names = {"{station}": station, "{request}": request}
+    return {
+        key: _filled(value, names) if isinstance(value, str) else value
+        for key, value in _read("consumer-gateway.json").items()
+    }
+
+
+def program_consumer() -> Config:
+    """The durable consumer of a program that takes the notices of all stations."""
+    return _read("consumer-program.json")
+
+
+def stream_differences(config: Mapping[str, Any], wanted: Config) -> Iterator[Difference]:
+    """What of a stream is not as `wanted`; larger bounds, more replicas and more subjects are."""
+    for key in _EXACT:
+        value = config.get(key)
+        if key == "subjects":
+            missing = sorted(set(wanted[key]) - set(value or ()))
+            if not missing:
+                continue
+        elif value == wanted[key]:
+            continue
+        yield Difference(key, value, wanted[key], key in _UNSAFE)
+    for key in _AT_LEAST:
+        value = config.get(key)
+        if not _is_enough(key, value, wanted[key]):
+            yield Difference(key, value, wanted[key], is_unsafe=False)
+    replicas = config.get("num_replicas") or 1
+    if replicas < wanted["num_replicas"]:
+        yield Difference("num_replicas", replicas, wanted["num_replicas"], is_unsafe=True)
+    if config.get("no_ack"):
+        yield Difference("no_ack", is_value=True, wanted=False, is_unsafe=True)
+
+
+def consumer_differences(config: Mapping[str, Any], wanted: Config) -> Iterator[Difference]:
+    """What of a durable consumer is not as `wanted`."""
+    for key in _CONSUMER:
+        if config.get(key) != wanted[key]:
+            yield Difference(key, config.get(key), wanted[key], is_unsafe=key != "max_ack_pending")
+
+
+def _is_enough(key: str, value: Any, wanted: int) -> bool:  # noqa: ANN401 (from a server's JSON)
+    if not isinstance(value, int) or value <= 0:
+        return key != "duplicate_window"
+    return wanted > 0 and value >= wanted
+
+
+def _filled(text: str, names: Mapping[str, str]) -> str:
+    for placeholder, name in names.items():
+        text = text.replace(placeholder, name)
+    return text
+
+
+def _shown(value: object) -> str:
+    return str(msgspec.json.encode(value), "utf-8")[:120]
+
+
+def _read(name: str) -> Config:
+    octets = (resources.files("gateway.queues.jetstream") / name).read_bytes()
+    config: Config = msgspec.json.decode(octets, type=dict[str, Any])
+    return config

@@ -1,0 +1,387 @@
+"""The NATS adapter against a real nats-server: requests, publications, streams and outages."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import cbor2
+import pytest
+from nats.aio.client import Client
+
+from gateway.core.effects import RejectCode
+from gateway.core.events import QueueUp, Rights
+from gateway.errors import QueueUnavailableError
+from gateway.model import DeliveryState, Operation, Precedence, Role
+from gateway.queues.nats_connection import Access, NatsConnection, ServerRing
+from tests.integration.desk_double import MemoryDesk, status
+from tests.integration.nats_cluster import NatsServer, nats_server, needs_nats, program
+from tests.integration.nats_running import Listener, running, until
+
+pytestmark = needs_nats
+
+NOTICE = {"to": "SOUTH", "kind": "NOTIFY", "operation": "TEST", "text": "hello"}
+SUBJECT = "hotline.v1.NORTH"
+
+
+@pytest.fixture
+async def server(tmp_path: Path) -> AsyncIterator[NatsServer]:
+    async with nats_server(tmp_path) as one:
+        yield one
+
+
+async def submit(client: Client, document: dict[str, Any], **headers: str) -> None:
+    """As a program does: with the stream's acknowledgement."""
+    payload = json.dumps(document).encode()
+    await client.jetstream().publish(f"{SUBJECT}.submit", payload, headers=headers or None)
+
+
+async def test_a_submission_is_accepted_and_its_state_published(server: NatsServer) -> None:
+    """What is submitted is at the desk with the adapter's role, and state says QUEUED."""
+    desk = MemoryDesk()
+    async with running(server.url, desk=desk) as adapter, program(server.url) as client:
+        assert adapter.events == [QueueUp("nats")]
+        listener = await Listener.on(client, f"{SUBJECT}.>")
+        await submit(client, NOTICE | {"request_id": "r-1"})
+        [state] = await listener.until("state")
+        assert state.subject == f"{SUBJECT}.state.1-3f2a-1"
+        assert json.loads(state.data)["state"] == "QUEUED"
+        assert state.headers is not None
+        assert state.headers["Nats-Msg-Id"] == "NORTH/1-3f2a-1/1"
+        assert state.headers["offset"] == "1"
+    [(who, request_id, draft)] = desk.accepted
+    assert (who.adapter, request_id, draft.released_by) == ("nats", "r-1", Role.AUTOMATIC)
+
+
+async def test_the_same_request_id_is_one_notice(server: NatsServer) -> None:
+    """A submission that is repeated is accepted once; the name may be in a header."""
+    desk = MemoryDesk()
+    async with running(server.url, desk=desk), program(server.url) as client:
+        for _ in range(2):
+            await submit(client, NOTICE | {"request_id": "r-1"})
+        await submit(client, NOTICE, request_id="r-2")
+        await until(lambda: len(desk.accepted) == 2)
+    assert [request_id for _, request_id, _ in desk.accepted] == ["r-1", "r-2"]
+
+
+async def test_acknowledged_only_after_the_commit(server: NatsServer) -> None:
+    """What the desk had not committed when we went comes again, and only that."""
+    desk = MemoryDesk()
+    async with program(server.url) as client:
+        async with running(server.url, desk=desk):
+            await submit(client, NOTICE | {"request_id": "committed"})
+            await until(lambda: len(desk.accepted) == 1)
+            desk.gate.clear()
+            await submit(client, NOTICE | {"request_id": "in-hand"})
+            info = await client.jetstream().consumer_info("HOTLINE_REQUEST", "gateway-NORTH-submit")
+            while info.num_ack_pending != 1 or info.num_pending:
+                await asyncio.sleep(0.01)
+                info = await client.jetstream().consumer_info(
+                    "HOTLINE_REQUEST", "gateway-NORTH-submit"
+                )
+        left = await client.jetstream().stream_info("HOTLINE_REQUEST")
+        assert left.state.messages == 1
+        restarted = MemoryDesk()
+        async with running(server.url, desk=restarted):
+            await until(lambda: len(restarted.accepted) == 1)
+            await submit(client, NOTICE | {"request_id": "last"})
+            await until(lambda: len(restarted.accepted) == 2)
+    assert [request_id for _, request_id, _ in restarted.accepted] == ["in-hand", "last"]
+
+
+async def test_submissions_wait_for_us_at_the_server(server: NatsServer) -> None:
+    """What is submitted while the gateway is away, and the server killed, is there, in order."""
+    desk = MemoryDesk()
+    async with running(server.url, desk=desk):
+        pass
+    async with program(server.url) as client:
+        for number in range(50):
+            await submit(client, NOTICE | {"request_id": f"r-{number}"})
+    await server.kill()
+    await server.start()
+    async with running(server.url, desk=desk):
+        await until(lambda: len(desk.accepted) == 50)
+    assert [request_id for _, request_id, _ in desk.accepted] == [f"r-{n}" for n in range(50)]
+
+
+async def test_while_the_daemon_stops_the_server_keeps_submissions(server: NatsServer) -> None:
+    """STOPPING is no refusal: nothing is said on the error subject, and the message stays."""
+    desk = MemoryDesk()
+    desk.reject = RejectCode.STOPPING
+    async with program(server.url) as client:
+        listener = await Listener.on(client, f"{SUBJECT}.error.*")
+        async with running(server.url, desk=desk) as adapter:
+            await submit(client, NOTICE | {"request_id": "r-1"})
+            assert "stopping" in str(await adapter.end())
+        info = await client.jetstream().stream_info("HOTLINE_REQUEST")
+        assert info.state.messages == 1
+        assert listener.heard == []
+
+
+async def test_notices_go_by_operation_and_precedence_and_are_taken(server: NatsServer) -> None:
+    """Each goes on the subject of its indicator, and is taken once the stream has it."""
+    desk = MemoryDesk()
+    async with running(server.url, desk=desk), program(server.url) as client:
+        notices = [
+            desk.arrive(operation=operation, precedence=precedence)
+            for operation in Operation
+            for precedence in Precedence
+        ]
+        listener = await Listener.stored(client, "HOTLINE_NOTICE", f"{SUBJECT}.notice.>")
+        heard = await listener.until("notice", count=16)
+        await until(lambda: all(desk.store._live.rows[it.id].delivery.taken for it in notices))  # type: ignore[union-attr]
+    for one in heard:
+        document = json.loads(one.data)
+        level = f"{document['operation'].lower()}.{document['precedence'].lower()}"
+        assert one.subject == f"{SUBJECT}.notice.{level}"
+        assert one.headers is not None
+        assert one.headers["Nats-Msg-Id"] == f"NORTH/{document['id']}"
+        assert one.headers["message_id"] == document["id"]
+    operations = [one for one in heard if ".operation." in one.subject]
+    assert {json.loads(one.data)["operation"] for one in operations} == {"OPERATION"}
+    assert len(operations) == 4
+
+
+async def test_without_the_streams_word_nothing_is_taken(server: NatsServer) -> None:
+    """A full stream refuses: the notice stays untaken, the outage is told, and it goes later."""
+    desk = MemoryDesk()
+    async with running(server.url, desk=desk), program(server.url) as client:
+        manager = client.jetstream()
+        info = await manager.stream_info("HOTLINE_NOTICE")
+        await manager.update_stream(info.config, max_msgs=1)
+    desk.arrive("first")
+    second = desk.arrive("second")
+    async with running(server.url, desk=desk) as adapter:
+        assert "maximum messages exceeded" in str(await adapter.end())
+    stored = await desk.store.notice(second.id)
+    assert stored is not None
+    assert not stored.delivery.taken
+    async with program(server.url) as client:
+        manager = client.jetstream()
+        await manager.update_stream(info.config, max_msgs=-1)
+        async with running(server.url, desk=desk):
+            await until(lambda: desk.store._live.rows[second.id].delivery.taken)  # type: ignore[union-attr]
+        info = await manager.stream_info("HOTLINE_NOTICE")
+        assert info.state.messages == 2  # the first one came again under its id
+
+
+async def test_what_a_power_cut_took_back_is_published_again(server: NatsServer) -> None:
+    """A notice behind the cursor that is not known as taken goes again, under the same id."""
+    desk = MemoryDesk()
+    notice = desk.arrive()
+    await desk.store.put_cursor("nats", 2)
+    async with running(server.url, desk=desk):
+        await until(lambda: desk.store._live.rows[notice.id].delivery.taken)  # type: ignore[union-attr]
+    async with program(server.url) as client:
+        info = await client.jetstream().stream_info("HOTLINE_NOTICE")
+    assert info.state.messages == 1
+
+
+async def test_answers_come_by_nats_with_a_reply(server: NatsServer) -> None:
+    """An answer reaches the desk; the reply goes to the subject that was named."""
+    desk = MemoryDesk()
+    async with running(server.url, desk=desk), program(server.url) as client:
+        listener = await Listener.on(client, "me.>")
+        notice = desk.arrive()
+        answer = {"request_id": "a-1", "id": str(notice.id), "answer": "WILCO", "text": "yes"}
+        await client.jetstream().publish(
+            f"{SUBJECT}.answer",
+            json.dumps(answer).encode(),
+            headers={"Hotline-Reply-To": "me.replies", "Hotline-Correlation": "c-7"},
+        )
+        [reply] = await listener.until("me.replies")
+    assert json.loads(reply.data) == {
+        "request_id": "a-1",
+        "id": "1-3f2a-1",
+        "notice_id": str(notice.id),
+        "repeated": False,
+    }
+    assert reply.headers is not None
+    assert reply.headers["Hotline-Correlation"] == "c-7"
+    stored = await desk.store.notice(notice.id)
+    assert stored is not None
+    assert stored.delivery.state is DeliveryState.WILCO
+
+
+REFUSED: list[tuple[bytes, dict[str, str], str, str]] = [
+    (json.dumps(NOTICE).encode(), {}, "unknown", "missing_request_id"),
+    (json.dumps(NOTICE | {"request_id": "r", "kind": "HELLO"}).encode(), {}, "r", "unknown_kind"),
+    (json.dumps(NOTICE | {"request_id": "a.b", "to": "X"}).encode(), {}, "a_b", "unknown_station"),
+    (b" ", {}, "unknown", "bad_json"),
+    (b"x" * 100_000, {}, "unknown", "too_large"),
+    (b"\x81" * 60_000, {"Content-Type": "application/cbor"}, "unknown", "bad_cbor"),
+    (
+        json.dumps(NOTICE | {"request_id": "r"}).encode(),
+        {"Hotline-Reply-To": "hotline.v1.NORTH.notice.operation.flash"},
+        "unknown",
+        "bad_response_topic",
+    ),
+    (
+        json.dumps(NOTICE | {"request_id": "r"}).encode(),
+        {"Hotline-Reply-To": "all.>"},
+        "unknown",
+        "bad_response_topic",
+    ),
+]
+
+
+@pytest.mark.parametrize(
+    ("payload", "headers", "name", "code"),
+    REFUSED,
+    ids=[f"{i}-{it[3]}" for i, it in enumerate(REFUSED)],
+)
+async def test_refusals_are_told(
+    server: NatsServer, payload: bytes, headers: dict[str, str], name: str, code: str
+) -> None:
+    """What cannot be accepted ends on the error subject, and is gone from the requests."""
+    desk = MemoryDesk()
+    async with running(server.url, desk=desk), program(server.url) as client:
+        listener = await Listener.stored(client, "HOTLINE_STATE", f"{SUBJECT}.error.*")
+        await client.jetstream().publish(f"{SUBJECT}.submit", payload, headers=headers or None)
+        [problem] = await listener.until("error")
+        assert problem.subject == f"{SUBJECT}.error.{name}"
+        assert json.loads(problem.data)["code"] == code
+        info = await client.jetstream().stream_info("HOTLINE_REQUEST")
+        while info.state.messages:
+            await asyncio.sleep(0.01)
+            info = await client.jetstream().stream_info("HOTLINE_REQUEST")
+    assert desk.accepted == []
+
+
+async def test_cbor_gets_cbor(server: NatsServer) -> None:
+    """A CBOR submission gets a CBOR reply."""
+    async with running(server.url, desk=MemoryDesk()), program(server.url) as client:
+        listener = await Listener.on(client, "me.>")
+        await client.jetstream().publish(
+            f"{SUBJECT}.submit",
+            cbor2.dumps(NOTICE | {"request_id": "c-1"}),
+            headers={"Content-Type": "application/cbor", "Hotline-Reply-To": "me.replies"},
+        )
+        [reply] = await listener.until("me.replies")
+    assert cbor2.loads(reply.data)["id"] == "1-3f2a-1"
+
+
+async def test_rights_are_those_of_the_adapter(server: NatsServer) -> None:
+    """By default a program submits no OPERATION."""
+    rights = Rights(frozenset({Operation.TEST, Operation.EXERCISE}), Precedence.IMMEDIATE)
+    desk = MemoryDesk()
+    async with running(server.url, desk=desk, rights=rights), program(server.url) as client:
+        listener = await Listener.stored(client, "HOTLINE_STATE", f"{SUBJECT}.error.*")
+        await submit(client, NOTICE | {"request_id": "r", "operation": "OPERATION"})
+        [problem] = await listener.until("error")
+    assert json.loads(problem.data)["code"] == "forbidden"
+    assert desk.accepted == []
+
+
+async def test_lines_and_availability_are_the_last_word(server: NatsServer) -> None:
+    """Lines and availability are kept once each; an orderly end says so."""
+    desk = MemoryDesk()
+    desk.show(status())
+    async with program(server.url) as client:
+        async with running(server.url, desk=desk, availability_s=0.05):
+            listener = await Listener.stored(client, "HOTLINE_LINE", "hotline.v1.>")
+            await listener.until("line")
+            heard = await listener.until("availability", count=3)
+        assert json.loads(heard[-1].data)["available"] is True
+        manager = client.jetstream()
+        last = await manager.get_last_msg("HOTLINE_LINE", f"{SUBJECT}.availability")
+        assert last.data is not None
+        assert json.loads(last.data) == {"station": "NORTH", "available": False, "valid_s": 90}
+        line = await manager.get_last_msg("HOTLINE_LINE", f"{SUBJECT}.line.SOUTH")
+        assert line.data is not None
+        assert json.loads(line.data)["far_station"] == "SOUTH"
+        info = await manager.stream_info("HOTLINE_LINE")
+        assert info.state.messages == 2
+
+
+async def test_a_killed_server_is_an_outage(server: NatsServer) -> None:
+    """The adapter ends with one sentence that names the server."""
+    async with running(server.url, desk=MemoryDesk()) as adapter:
+        await server.kill()
+        assert str(await adapter.end()).startswith(f"the NATS server {server.url} ")
+
+
+async def test_a_frozen_server_is_an_outage(server: NatsServer) -> None:
+    """A server that is silent is left, within the time of two pings."""
+    async with running(server.url, desk=MemoryDesk()) as adapter:
+        server.freeze()
+        try:
+            assert server.url in str(await adapter.end())
+        finally:
+            server.thaw()
+
+
+async def test_no_server_is_an_outage() -> None:
+    """Nobody listens: a sentence with the reason, at once."""
+    async with running("nats://127.0.0.1:9", desk=MemoryDesk()) as adapter:
+        text = str(await adapter.end())
+    assert "nats://127.0.0.1:9" in text
+    assert "refused" in text
+
+
+async def test_an_unsafe_stream_is_refused(server: NatsServer) -> None:
+    """A stream in memory acknowledges what a power cut takes: the adapter does not serve on it."""
+    async with program(server.url) as client:
+        await client.jetstream().add_stream(
+            name="HOTLINE_NOTICE", subjects=["hotline.v1.*.notice.>"], storage="memory"
+        )
+    async with running(server.url, desk=MemoryDesk()) as adapter:
+        text = str(await adapter.end())
+    assert 'storage is "memory" instead of "file"' in text
+
+
+async def test_three_replicas_need_a_cluster(server: NatsServer) -> None:
+    """Configured for three copies, one server is not enough, and the outage says so."""
+    async with running(server.url, desk=MemoryDesk(), replicas=3) as adapter:
+        assert "HOTLINE_NOTICE" in str(await adapter.end())
+
+
+async def test_many_stations_share_the_streams(server: NatsServer) -> None:
+    """Two stations that know the same notice id hand on both; requests go to their own station."""
+    north, west = MemoryDesk(), MemoryDesk()
+    async with (
+        running(server.url, desk=north),
+        running(server.url, desk=west, station="WEST"),
+        program(server.url) as client,
+    ):
+        assert north.arrive().id == west.arrive().id
+        listener = await Listener.stored(client, "HOTLINE_NOTICE", "hotline.v1.*.notice.>")
+        heard = await listener.until("notice", count=2)
+        assert {one.subject.split(".")[2] for one in heard} == {"NORTH", "WEST"}
+        payload = json.dumps(NOTICE | {"request_id": "r"}).encode()
+        await client.jetstream().publish("hotline.v1.WEST.submit", payload)
+        await until(lambda: len(west.accepted) == 1)
+        assert north.accepted == []
+
+
+async def test_the_ring_begins_where_the_last_one_ended() -> None:
+    """Each turn asks every server once; the next begins after the one that was asked last."""
+    servers = ("nats://a", "nats://b", "nats://c")
+    ring = ServerRing(Access(servers, "NORTH"))
+    first = list(ring.turn())
+    assert sorted(first) == list(servers)
+    turn = ring.turn()
+    assert next(turn) == first[0]
+    assert next(ring.turn()) == first[1]
+
+
+async def test_what_is_no_nats_is_an_outage() -> None:
+    """A program that greets otherwise is named, and nothing is sent to it."""
+    heard = bytearray()
+
+    async def greet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"220 mail.example ESMTP\r\n")
+        heard.extend(await reader.read(100))
+        writer.close()
+
+    listening = await asyncio.start_server(greet, "127.0.0.1", 0)
+    async with listening:
+        port = listening.sockets[0].getsockname()[1]
+        access = Access((f"nats://127.0.0.1:{port}",), "NORTH", replicas=1)
+        connection = NatsConnection(access, ServerRing(access), name="test")
+        with pytest.raises(QueueUnavailableError, match="INFO"):
+            await connection.open()
+    assert bytes(heard) == b""

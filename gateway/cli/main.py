@@ -39,6 +39,8 @@ COMMANDS: Final = {
     "frame": ("frame", "Expand a captured frame to standard COSE notation."),
     "config": ("config", "Check the configuration file."),
     "doctor": ("doctor", "Examine this station part by part, and say what to do."),
+    "backup": ("backup", "Copy notices and log book into a file, while the gateway runs."),
+    "restore": ("restore", "Put a backup back, while the gateway is stopped."),
     "radio": ("radio", "Show what a Meshtastic radio is set to, set it up, simulate some."),
     "bench": ("bench", "Run two gateways with a simulated cable and radios."),
     "benchmark": ("benchmark", "Measure every budget on this machine."),

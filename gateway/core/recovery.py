@@ -75,6 +75,12 @@ def restore(state: StationState, hearing: Hearing, recovered: Recovered, draft: 
             f"{recovered.book_problem}; somebody changed it while this gateway was off, or the card"
             " loses what it was given: compare both sides' books with `hotline log verify`",
         )
+    if recovered.was_restored:
+        state.watch.raise_alarm(
+            AlarmCode.ROLLBACK,
+            "the store was put back from a backup: what was said after it may be missing here;"
+            " compare the log books with the far stations'",
+        )
 
 
 def _read_heads(recovered: Recovered, draft: Draft) -> list[tuple[StoredAct, ActHead]]:

@@ -14,25 +14,21 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from gateway.core.records import AddLogEntry, Durability, EntryKind, LogHead, Recovered
+from gateway.core.records import Durability, LogHead, Recovered
 from gateway.errors import FieldError, GatewayError, StoreFailedError, StoreRefusedError
-from gateway.logbook.chain import next_hash
-from gateway.logbook.entry import DIFFERS, HEAD_FIELD
 from gateway.logbook.segment import Record
-from gateway.model import Station, TimeQuality
+from gateway.model import Station
 from gateway.store import book, bounds, changes, queries, recovery, rows
 from gateway.store.base import LogRow
-from gateway.store.connection import UNREADABLE, connect, is_damage
+from gateway.store.connection import UNREADABLE
 from gateway.store.folder import (
     REFUSED,
     Ballast,
     FolderLock,
     can_write,
     folder_error,
-    set_aside,
 )
-from gateway.store.segments import Segments
-from gateway.store.vouched import contradiction
+from gateway.store.opening import Opening, mark_rebuilt
 
 FILE_NAME: Final = "hotline.sqlite"
 CHECKPOINT_WRITE_COUNT: Final = 400
@@ -75,6 +71,7 @@ class Database:
         self._head: LogHead | None = None
         self._is_rebuilt = False
         self._book_problem = ""
+        self._is_restored = False
         self._lock = FolderLock(folder)
         try:
             self._open()
@@ -84,20 +81,18 @@ class Database:
 
     def _open(self) -> None:
         self._ballast = Ballast(self.folder)
-        self._segment_number = 0
         self._writes_since_checkpoint = 0
         self._synchronous = Durability.FULL
-        self._was_damaged = False
         try:
             # A WAL database cannot be opened on a full disk: give it room first.
             error = can_write(self.folder)
             if error is not None and error.errno in REFUSED:
                 self._ballast.release()
-            self.segments = Segments(self.folder / "logbook")
-            vouched = self.segments.head()  # before anything moves the files
-            self.connection = self._connect_sound()
-            self._reconcile()
-            self._compare(vouched)
+            opening = Opening(self.folder, self.path, station=self._station, notes=self.notes)
+            self.connection = opening.connection
+            self.segments = opening.segments
+            self._segment_number = opening.segment_number
+            self._book_problem = opening.book_problem
             self._head = recovery.log_head(self.connection)
             self._copy_to_segments()
         except sqlite3.Error as error:
@@ -105,112 +100,6 @@ class Database:
         except OSError as error:
             raise folder_error(self.folder, error) from error
         self.has_refused = not self._ballast.make()
-
-    def _connect_sound(self) -> sqlite3.Connection:
-        """A sound database: the one that is there, or a new one when that is damaged."""
-        problem: str
-        try:
-            connection = connect(self.path)
-            try:
-                found = [row[0] for row in connection.execute("PRAGMA quick_check(3)")]
-                if found == ["ok"]:
-                    return connection
-                problem = "; ".join(found).replace("\n", " ")
-            except BaseException:
-                connection.close()
-                raise
-            connection.close()
-        except sqlite3.DatabaseError as error:
-            if not is_damage(error):
-                raise
-            problem = str(error)
-        kept = set_aside(self.path)
-        self._was_damaged = True
-        self.notes.append(
-            f"the database {self.path} is damaged ({problem[:200]}); it is kept as {kept.name} and "
-            "a new one is made from the log book; have the card checked"
-        )
-        return connect(self.path)
-
-    def _reconcile(self) -> None:
-        """Bring database and segment files to the same end of the same book."""
-        head = recovery.log_head(self.connection)
-        last = self.segments.last()
-        last_number = 0 if last is None else last.number
-        head_number = 0 if head is None else head.number
-        behind: list[Record] = []
-        if last is not None and last_number > head_number:
-            behind = [record for record in self.segments.records() if record.number > head_number]
-        elif last is not None and self._hash_of(last.number) != last.hash:
-            self._abandon_segments()
-            last_number = 0
-        if behind and head is not None and not _follows(behind[0], head):
-            self._abandon_segments()
-            behind, last_number = [], 0
-        self._segment_number = last_number
-        if behind:
-            self._adopt(behind)
-        elif self._was_damaged:
-            with self.connection:
-                self.connection.execute("BEGIN IMMEDIATE")
-                self._mark_rebuilt("no log book was found: the state is empty")
-
-    def _compare(self, vouched: bytes | None) -> None:
-        """Judge the book by the signed head of the run before; what differs goes into the book."""
-        problem = self._book_problem
-        if vouched is not None:
-            head = recovery.log_head(self.connection)
-            last = 0 if head is None else head.number
-            problem = (
-                contradiction(vouched, station=self._station, last=last, hash_of=self._hash_of)
-                or problem
-            )
-        if not problem:
-            return
-        self._book_problem = problem
-        self.notes.append(f"{problem}; compare both sides' log books")
-        with self.connection:
-            self.connection.execute("BEGIN IMMEDIATE")
-            self._add_entry(DIFFERS, ("what", problem), (HEAD_FIELD, vouched))
-
-    def _hash_of(self, number: int) -> bytes | None:
-        return queries.entry_hash(self.connection, number)
-
-    def _abandon_segments(self) -> None:
-        kept = self.segments.abandon()
-        self._book_problem = f"the log book files told another history; they are kept in {kept}"
-        self.notes.append(
-            f"the log book files of {self.folder} tell another history than the database; they "
-            f"are kept in {kept}; find out who put an old or foreign database here"
-        )
-
-    def _adopt(self, records: Sequence[Record]) -> None:
-        """Take entries into the database that only the segment files have kept."""
-        with self.connection:
-            self.connection.execute("BEGIN IMMEDIATE")
-            changes.add_log_rows(
-                self.connection,
-                [LogRow(record.number, record.octets, record.hash) for record in records],
-            )
-            base = max(record.next_offset for record in records)
-            if base > recovery.next_offset(self.connection):
-                base += recovery.OFFSET_MARGIN
-                recovery.put_meta(self.connection, "next_offset", base)
-            restored = recovery.restore_acts(self.connection, records, station=self._station)
-            if self._was_damaged or restored.count or restored.lost_count:
-                recovery.restore_from_acts(self.connection)
-                self._mark_rebuilt(str(restored))
-
-    def _mark_rebuilt(self, what: str) -> None:
-        """Say so to the engine until it commits again, in the book and to people."""
-        recovery.put_meta(self.connection, "rebuilt", 1)
-        self.notes.append(f"the state in {self.folder} was rebuilt: {what}")
-        self._add_entry("store_rebuilt", ("what", what))
-
-    def _add_entry(self, event: str, *fields: tuple[str, str | bytes | None]) -> None:
-        writes = [AddLogEntry(EntryKind.STATION, event, None, TimeQuality.NONE, fields)]
-        head = recovery.log_head(self.connection)
-        changes.add_log_rows(self.connection, book.chain(writes, head))
 
     def recover(self) -> Recovered:
         """The state after the last commit; damaged rows are set aside and restored if possible."""
@@ -222,11 +111,13 @@ class Database:
                 recovered = recovery.Reading(self.connection, self._station).recovered()
             self._head = recovered.log_head
             self._is_rebuilt = recovery.is_rebuilt(self.connection)
+            self._is_restored = recovery.restored_at(self.connection) is not None
         except sqlite3.Error as error:
             raise self._meaning(error) from error
         return replace(
             recovered,
             was_rebuilt=self._is_rebuilt,
+            was_restored=self._is_restored,
             store_refused=self.has_refused,
             book_problem=self._book_problem,
         )
@@ -241,7 +132,8 @@ class Database:
             restored = recovery.restore_acts(self.connection, rows_kept, station=self._station)
             recovery.restore_from_acts(self.connection)
             names = ", ".join(f"{table} {number}" for table, number in damaged[:8])
-            self._mark_rebuilt(f"{len(damaged)} damaged rows were set aside ({names}); {restored}")
+            what = f"{len(damaged)} damaged rows were set aside ({names}); {restored}"
+            mark_rebuilt(self.connection, self.folder, self.notes, what)
         self._head = recovery.log_head(self.connection)
         self._copy_to_segments()
 
@@ -279,8 +171,8 @@ class Database:
                     head = LogHead(entries[-1].number, entries[-1].hash)
                 new += entries
                 heads.append(head if is_full else None)
-            if self._is_rebuilt:
-                self.connection.execute("DELETE FROM meta WHERE name = 'rebuilt'")
+            if self._is_rebuilt or self._is_restored:
+                recovery.forget_alarms(self.connection)
             self.connection.execute("COMMIT")
         except sqlite3.Error as error:
             self._roll_back()
@@ -289,7 +181,7 @@ class Database:
             self._roll_back()
             raise StoreFailedError(f"an entry cannot stand in the log book: {error}") from error
         self._head = head
-        self._is_rebuilt = False
+        self._is_rebuilt = self._is_restored = False
         self._writes_since_checkpoint += sum(len(group) for group in groups)
         self._copy_to_segments(new)
         return heads
@@ -437,7 +329,3 @@ class Database:
             f"the database {self.path} fails ({name}: {error}); the gateway stops and starts from "
             "the last commit; if it comes again, replace the card"
         )
-
-
-def _follows(record: Record, head: LogHead) -> bool:
-    return record.number == head.number + 1 and next_hash(head.hash, record.octets) == record.hash

@@ -131,10 +131,10 @@ def folder_error(
     return StoreFailedError(f"the state folder {folder} fails: {error.strerror}; check the medium")
 
 
-def set_aside(database: Path) -> Path:
-    """Rename a damaged database with its WAL to the next free number; keeps all of it."""
+def set_aside(database: Path, tag: str = "damaged") -> Path:
+    """Rename a database with its WAL to the next free number of this tag; keeps all of it."""
     number = 1
-    while (target := database.with_name(f"{database.name}.damaged-{number}")).exists():
+    while (target := database.with_name(f"{database.name}.{tag}-{number}")).exists():
         number += 1
     for suffix in ("-wal", ""):
         source = database.with_name(database.name + suffix)

@@ -30,13 +30,13 @@ _ACT_BY_ID: Final = f"SELECT {ACT} FROM act WHERE octets IS NOT NULL AND id = ?"
 _HISTORY: Final = """
     SELECT notice_id, number, state, utc, link, evidence, row_check FROM state_entry
     WHERE notice_id = ? ORDER BY number DESC LIMIT ?"""
-_PUBLICATION: Final = """
+PUBLICATION: Final = """
     publication.offset, topic, notice_id, precedence, operation, document, row_check"""
 _PUBLICATIONS: Final = f"""
-    SELECT {_PUBLICATION} FROM publication
+    SELECT {PUBLICATION} FROM publication
     WHERE offset > :after AND (:topic IS NULL OR topic = :topic) ORDER BY offset LIMIT :limit"""  # noqa: S608
 _UNTAKEN: Final = f"""
-    SELECT {_PUBLICATION} FROM act INDEXED BY act_untaken
+    SELECT {PUBLICATION} FROM act INDEXED BY act_untaken
     JOIN publication ON publication.offset = act.notice_offset
     WHERE act.notice_offset > :after AND act.notice_offset IS NOT NULL AND act.taken = 0
         AND (:topic IS NULL OR topic = :topic)

@@ -34,6 +34,8 @@ from gateway.store.queries import ACT, DELIVERY, OPEN
 
 T = TypeVar("T")
 
+RESTORED: Final = "restored"
+"""In table `meta` of a backup: the number of the last entry in the log book that it holds."""
 OFFSET_MARGIN: Final = 10_000
 """Added to the last known offset of a lost feed, so that no offset is ever used twice."""
 _CHUNK: Final = 500
@@ -232,6 +234,17 @@ def put_meta(connection: sqlite3.Connection, name: str, value: int) -> None:
 def is_rebuilt(connection: sqlite3.Connection) -> bool:
     """Whether the state was rebuilt and no commit followed yet."""
     return connection.execute("SELECT 1 FROM meta WHERE name = 'rebuilt'").fetchone() is not None
+
+
+def restored_at(connection: sqlite3.Connection) -> int | None:
+    """The last entry of the backup that this database was; None: no start from one is untold."""
+    row = connection.execute("SELECT value FROM meta WHERE name = ?", (RESTORED,)).fetchone()
+    return None if row is None else row[0]
+
+
+def forget_alarms(connection: sqlite3.Connection) -> None:
+    """The engine knows, and has committed: the next start is one as any other."""
+    connection.execute("DELETE FROM meta WHERE name IN ('rebuilt', ?)", (RESTORED,))
 
 
 _HALF: Final = {

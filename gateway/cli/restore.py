@@ -1,0 +1,50 @@
+"""`hotline restore`: a backup in place of the database; the next start tells it as a rollback."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from gateway.cli.backup import backup_document
+from gateway.cli.exits import CommandError, ExitCode
+from gateway.cli.keyfiles import cannot
+from gateway.cli.options import Common, file_options
+from gateway.cli.output import print_json, say
+
+
+@click.command("restore")
+@click.argument("file", metavar="FILE", type=click.Path(path_type=Path, readable=False))
+@file_options
+def command(common: Common, file: Path) -> None:
+    """Put FILE, made by `hotline backup`, in place of the database. Stop the gateway first.
+
+    FILE and FILE.sha256 must match, and be of this station. The database of now is kept beside. The
+    next start lights the alarm ROLLBACK: what was said after the backup comes from the log book's
+    files as far as they are there; compare it with the far station's.
+    """
+    from gateway.config.load import load_keyring, load_settings
+    from gateway.store.backup import BackupError, restore
+
+    settings = load_settings(common.config_path)
+    folder = settings.station.state_folder
+    try:
+        backup, kept = restore(file, folder, station=load_keyring(settings).card.station)
+    except BackupError as error:
+        raise CommandError(ExitCode.REFUSED, str(error)) from error
+    except OSError as error:
+        raise cannot("read", Path(error.filename or file), error) from error
+    if common.json:
+        document = backup_document(backup) | {
+            "database": str(folder),
+            "kept": None if kept is None else str(kept),
+        }
+        print_json(document)
+        return
+    say(
+        f"{file} is the database in {folder} now: {backup.act_count} acts, "
+        f"{backup.open_count} notices open, {backup.entry_count} entries of the log book"
+    )
+    if kept is not None:
+        say(f"the database that was there is kept as {kept}")
+    say("start the gateway; it lights ROLLBACK until `hotline alarm clear`")

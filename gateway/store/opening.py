@@ -1,0 +1,171 @@
+"""What a start makes of a state folder: a sound database that ends where the book's files end.
+
+A damaged database is set aside (kept) and made anew from the log book; a book that somebody cut,
+an old or foreign database and a restored backup are noticed and told.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from pathlib import Path
+
+from gateway.core.records import AddLogEntry, EntryKind, LogHead
+from gateway.logbook.chain import next_hash
+from gateway.logbook.entry import DIFFERS, HEAD_FIELD
+from gateway.logbook.segment import Record
+from gateway.model import Station, TimeQuality
+from gateway.store import book, changes, queries, recovery
+from gateway.store.base import LogRow
+from gateway.store.connection import connect, is_damage
+from gateway.store.folder import set_aside
+from gateway.store.segments import Segments
+from gateway.store.vouched import contradiction
+
+
+class Opening:
+    """Opens at once; then `connection` is that of the writer."""
+
+    def __init__(self, folder: Path, path: Path, *, station: Station, notes: list[str]) -> None:
+        """`notes` get a sentence each. Raises `sqlite3.Error`, `OSError`, `ConfigError`."""
+        self._folder = folder
+        self._path = path
+        self._station = station
+        self._notes = notes
+        self._was_damaged = False
+        self.book_problem = ""
+        """How the log book contradicts what vouches for it, a sentence."""
+        self.segment_number = 0
+        """The last entry that the files hold."""
+        self.segments = Segments(folder / "logbook")
+        vouched = self.segments.head()  # before anything moves the files
+        self.connection = self._connect_sound()
+        self._reconcile()
+        self._compare(vouched)
+        self._note_restored()
+
+    def _connect_sound(self) -> sqlite3.Connection:
+        """A sound database: the one that is there, or a new one when that is damaged."""
+        problem: str
+        try:
+            connection = connect(self._path)
+            try:
+                found = [row[0] for row in connection.execute("PRAGMA quick_check(3)")]
+                if found == ["ok"]:
+                    return connection
+                problem = "; ".join(found).replace("\n", " ")
+            except BaseException:
+                connection.close()
+                raise
+            connection.close()
+        except sqlite3.DatabaseError as error:
+            if not is_damage(error):
+                raise
+            problem = str(error)
+        kept = set_aside(self._path)
+        self._was_damaged = True
+        self._notes.append(
+            f"the database {self._path} is damaged ({problem[:200]}); it is kept as {kept.name} "
+            "and a new one is made from the log book; have the card checked"
+        )
+        return connect(self._path)
+
+    def _reconcile(self) -> None:
+        """Bring database and segment files to the same end of the same book."""
+        head = recovery.log_head(self.connection)
+        last = self.segments.last()
+        last_number = 0 if last is None else last.number
+        head_number = 0 if head is None else head.number
+        behind: list[Record] = []
+        if last is not None and last_number > head_number:
+            behind = [record for record in self.segments.records() if record.number > head_number]
+        elif last is not None and self._hash_of(last.number) != last.hash:
+            self._abandon_segments()
+            last_number = 0
+        if behind and head is not None and not _follows(behind[0], head):
+            self._abandon_segments()
+            behind, last_number = [], 0
+        self.segment_number = last_number
+        if behind:
+            self._adopt(behind)
+        elif self._was_damaged:
+            with self.connection:
+                self.connection.execute("BEGIN IMMEDIATE")
+                what = "no log book was found: the state is empty"
+                mark_rebuilt(self.connection, self._folder, self._notes, what)
+
+    def _compare(self, vouched: bytes | None) -> None:
+        """Judge the book by the signed head of the run before; what differs goes into the book."""
+        problem = self.book_problem
+        if vouched is not None:
+            head = recovery.log_head(self.connection)
+            last = 0 if head is None else head.number
+            problem = (
+                contradiction(vouched, station=self._station, last=last, hash_of=self._hash_of)
+                or problem
+            )
+        if not problem:
+            return
+        self.book_problem = problem
+        self._notes.append(f"{problem}; compare both sides' log books")
+        with self.connection:
+            self.connection.execute("BEGIN IMMEDIATE")
+            add_entry(self.connection, DIFFERS, ("what", problem), (HEAD_FIELD, vouched))
+
+    def _hash_of(self, number: int) -> bytes | None:
+        return queries.entry_hash(self.connection, number)
+
+    def _note_restored(self) -> None:
+        """A database that was a backup says so until the engine commits; in the book, once."""
+        number = recovery.restored_at(self.connection)
+        if number is None:
+            return
+        what = f"from a backup made at entry {number}"
+        self._notes.append(f"the database {self._path} was restored {what}")
+        with self.connection:
+            self.connection.execute("BEGIN IMMEDIATE")
+            add_entry(self.connection, "store_restored", ("what", what))
+
+    def _abandon_segments(self) -> None:
+        kept = self.segments.abandon()
+        self.book_problem = f"the log book files told another history; they are kept in {kept}"
+        self._notes.append(
+            f"the log book files of {self._folder} tell another history than the database; they "
+            f"are kept in {kept}; find out who put an old or foreign database here"
+        )
+
+    def _adopt(self, records: Sequence[Record]) -> None:
+        """Take entries into the database that only the segment files have kept."""
+        with self.connection:
+            self.connection.execute("BEGIN IMMEDIATE")
+            changes.add_log_rows(
+                self.connection,
+                [LogRow(record.number, record.octets, record.hash) for record in records],
+            )
+            base = max(record.next_offset for record in records)
+            if base > recovery.next_offset(self.connection):
+                base += recovery.OFFSET_MARGIN
+                recovery.put_meta(self.connection, "next_offset", base)
+            restored = recovery.restore_acts(self.connection, records, station=self._station)
+            if self._was_damaged or restored.count or restored.lost_count:
+                recovery.restore_from_acts(self.connection)
+                mark_rebuilt(self.connection, self._folder, self._notes, str(restored))
+
+
+def mark_rebuilt(connection: sqlite3.Connection, folder: Path, notes: list[str], what: str) -> None:
+    """Say so to the engine until it commits again, in the book and to people."""
+    recovery.put_meta(connection, "rebuilt", 1)
+    notes.append(f"the state in {folder} was rebuilt: {what}")
+    add_entry(connection, "store_rebuilt", ("what", what))
+
+
+def add_entry(
+    connection: sqlite3.Connection, event: str, *fields: tuple[str, str | bytes | None]
+) -> None:
+    """A station entry of the store's own, in the transaction of the caller."""
+    writes = [AddLogEntry(EntryKind.STATION, event, None, TimeQuality.NONE, fields)]
+    changes.add_log_rows(connection, book.chain(writes, recovery.log_head(connection)))
+
+
+def _follows(record: Record, head: LogHead) -> bool:
+    return record.number == head.number + 1 and next_hash(head.hash, record.octets) == record.hash

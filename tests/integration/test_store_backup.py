@@ -1,0 +1,196 @@
+"""A backup under load, its checksum, and a restore that the next start tells as a rollback."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import shutil
+import sqlite3
+import stat
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from gateway.logbook.entry import decode_entry
+from gateway.model import Station
+from gateway.store.backup import BackupError, examine, make_backup, restore
+from gateway.store.database import FILE_NAME
+from gateway.store.folder import StoreLockedError
+from gateway.store.sqlite import SqliteStore
+from tests.integration.live_line import get, until
+from tests.integration.store_records import OWN, act_id, received, sent
+from tests.integration.test_wrong_input import (
+    alarms,
+    assert_carries,
+    boxes,
+    cable,
+    entries_of,
+    hotline,
+    running,
+    write_stations,
+)
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """Not pytest's folder: the path of a Unix socket has at most 107 octets."""
+    path = Path(tempfile.mkdtemp(prefix="hotline-test-"))
+    yield path
+    shutil.rmtree(path, ignore_errors=True)
+
+
+async def filled(state: Path) -> SqliteStore:
+    store = SqliteStore(state, station=OWN)
+    await store.recover()
+    await store.commit(sent(1, 1))
+    await store.commit(received(1, 2))
+    return store
+
+
+async def test_backup_is_whole_private_and_proven(tmp_path: Path) -> None:
+    """Taken while commits go on: one commit's state, mode 0600, a checksum `sha256sum` knows."""
+    store = await filled(tmp_path / "state")
+    target = tmp_path / "copy"
+
+    async def load() -> None:
+        for number in range(2, 120):
+            await store.commit(sent(number, number + 1))
+
+    async with asyncio.TaskGroup() as group:
+        group.create_task(load())
+        backup = await asyncio.to_thread(make_backup, tmp_path / "state", target)
+    await store.close()
+    assert backup == examine(target)
+    assert (backup.station, backup.faults) == (OWN, ())
+    assert 2 <= backup.act_count == backup.open_count == backup.entry_count <= 120
+    checksum = tmp_path / "copy.sha256"
+    assert checksum.read_text() == f"{hashlib.sha256(target.read_bytes()).hexdigest()}  copy\n"
+    assert sorted(path.name for path in tmp_path.glob("copy*")) == ["copy", "copy.sha256"]
+    for path in (target, checksum):
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    with pytest.raises(FileExistsError):
+        make_backup(tmp_path / "state", target)
+
+
+async def test_backup_of_a_damaged_database_says_so(tmp_path: Path) -> None:
+    """A row that does not match its checksum is named, and no such backup is put back."""
+    await (await filled(tmp_path / "state")).close()
+    connection = sqlite3.connect(tmp_path / "state" / FILE_NAME)
+    with connection:
+        connection.execute("UPDATE act SET born = born + 1 WHERE number = 2")
+        connection.execute("UPDATE log_entry SET hash = zeroblob(32) WHERE number = 1")
+    connection.close()
+    backup = make_backup(tmp_path / "state", tmp_path / "copy")
+    assert [fault.split(" does not")[0] for fault in backup.faults] == [
+        "act 2",
+        "log book entry 1",
+    ]
+    with pytest.raises(BackupError, match="act 2"):
+        restore(tmp_path / "copy", tmp_path / "state", station=OWN)
+
+
+async def test_changed_or_foreign_backup_is_refused(tmp_path: Path) -> None:
+    """One flipped bit, no checksum, another station, a running gateway: nothing is touched."""
+    store = await filled(tmp_path / "state")
+    copy = tmp_path / "copy"
+    make_backup(tmp_path / "state", copy)
+    with pytest.raises(StoreLockedError):
+        restore(copy, tmp_path / "state", station=OWN)
+    await store.close()
+    before = (tmp_path / "state" / FILE_NAME).read_bytes()
+    with pytest.raises(BackupError, match="station 1, and this is station 7"):
+        restore(copy, tmp_path / "state", station=Station(7))
+    octets = bytearray(copy.read_bytes())
+    octets[len(octets) // 2] ^= 4
+    copy.write_bytes(octets)
+    with pytest.raises(BackupError, match="does not match its checksum"):
+        restore(copy, tmp_path / "state", station=OWN)
+    (tmp_path / "copy.sha256").unlink()
+    with pytest.raises(BackupError, match="is missing"):
+        restore(copy, tmp_path / "state", station=OWN)
+    assert (tmp_path / "state" / FILE_NAME).read_bytes() == before
+
+
+async def test_copied_by_hand_it_is_a_restored_store_too(tmp_path: Path) -> None:
+    """The mark lies in the backup: `was_restored` until the engine commits, an entry, a note."""
+    await (await filled(tmp_path / "state")).close()
+    make_backup(tmp_path / "state", tmp_path / "copy")
+    (tmp_path / "new").mkdir()
+    shutil.copy(tmp_path / "copy", tmp_path / "new" / FILE_NAME)
+    store = SqliteStore(tmp_path / "new", station=OWN)
+    recovered = await store.recover()
+    assert recovered.was_restored
+    assert not recovered.was_rebuilt
+    assert any("restored from a backup made at entry 2" in note for note in store.notes)
+    rows = await store.log_entries(0)
+    assert decode_entry(rows[-1].octets).event == "store_restored"
+    await store.commit(sent(2, 9))
+    await store.close()
+    store = SqliteStore(tmp_path / "new", station=OWN)
+    recovered = await store.recover()
+    assert not recovered.was_restored
+    assert [made.id.serial for made in recovered.acts if made.id.originator == OWN] == [1, 2]
+    await store.close()
+
+
+async def test_restore_learns_from_the_files_of_the_book(tmp_path: Path) -> None:
+    """What came after the backup comes back from the segment files; the old database is kept."""
+    store = await filled(tmp_path / "state")
+    make_backup(tmp_path / "state", tmp_path / "copy")
+    await store.commit(sent(2, 3))
+    await store.close()
+    _, kept = restore(tmp_path / "copy", tmp_path / "state", station=OWN)
+    assert kept == tmp_path / "state" / f"{FILE_NAME}.before-restore-1"
+    store = SqliteStore(tmp_path / "state", station=OWN)
+    recovered = await store.recover()
+    assert recovered.was_restored
+    assert act_id(2) in {made.id for made in recovered.acts}
+    await store.close()
+
+
+@pytest.mark.parametrize("is_new_card", [False, True])
+async def test_backup_and_restore_of_a_gateway(folder: Path, is_new_card: bool) -> None:
+    """By the commands, with the gateway running; the restored one lights ROLLBACK and carries."""
+    async with cable(folder):
+        stations = write_stations(folder)
+        north_files = stations["NORTH"]
+        state = north_files.folder / "state"
+        copy = folder / "north.backup"
+        async with running(*stations.values()) as (north, south):
+            await assert_carries(north, south, "before")
+            ended = await hotline(north.files, "backup", str(copy), "--json")
+            assert (ended.code, ended.sentence) == (0, "")
+            made = json.loads(ended.output)
+            assert made["station"] == 1
+            assert (made["acts"], made["faults"]) == (1, [])
+            assert (await hotline(north.files, "backup", str(copy))).code == 7
+            refused = await hotline(north.files, "restore", str(copy))
+            assert refused.code == 78
+            assert "in use by another gateway" in refused.sentence
+            await assert_carries(north, south, "after")
+            assert await north.stop() == 0
+            if is_new_card:
+                shutil.rmtree(state)
+                state.mkdir()
+            restored = await hotline(north.files, "restore", str(copy), "--json")
+            assert (restored.code, restored.sentence) == (0, "")
+            assert (json.loads(restored.output)["kept"] is None) == is_new_card
+            await north.start()
+            assert "backup" in (await alarms(north))["rollback"]
+            assert await entries_of(north, "store_restored")
+            outbox = (await get(north, "/v1/outbox"))["notices"]
+            assert len(outbox) == (1 if is_new_card else 2)
+            await until(lambda: peer_noticed(north, is_new_card=is_new_card))
+            await assert_carries(north, south, "again")
+            assert len(await boxes(south)) == 3
+            cleared = await hotline(north.files, "alarm", "clear", "rollback")
+            assert cleared.code == 0, cleared
+
+
+async def peer_noticed(process: object, *, is_new_card: bool) -> bool:
+    """A card without the book's files learns from the far station what it has lost."""
+    entries = await entries_of(process, "rollback")  # type: ignore[arg-type]
+    return bool(entries) == is_new_card

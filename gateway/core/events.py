@@ -112,6 +112,8 @@ class LinkTraits:
     is_radio: bool = False
     duty_share: float | None = None
     """Share of a rolling hour that the region allows on air, 0 to 1; None: no limit."""
+    airtime_spent_ms: int = 0
+    """What the radio itself says that it was on air in the last hour, acks included."""
     detail: str = ""
     """For people: the port, the radio's name and region."""
 

@@ -50,6 +50,12 @@ class Governor:
             self._spent.append((minute, whole))
         self._total_ms += whole
 
+    def at_least(self, now: Instant, spent_ms: int) -> None:
+        """The radio says so: it acked while no gateway listened. What is more counts as of now."""
+        more = spent_ms - self.spent_ms(now)
+        if more > 0:
+            self.spend(now, more)
+
     def give_back(self, at: Instant, airtime_ms: float) -> None:
         """Take back what was charged at that time for the worst case and was not sent."""
         whole = int(airtime_ms)

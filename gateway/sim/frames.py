@@ -122,19 +122,24 @@ class Frames:
                 )
 
     def _overtakes(self, post: Post, engine: Engine, frame: Transmit) -> None:
-        """A FLASH that could go by this link waits for one frame at most.
+        """A FLASH that could go by this link waits for one frame of slower acts at most: the one
+        that was with the driver when it came.
 
-        A hello or receipts may go before it besides, and one that the same step handed over.
+        Receipts and beats, which carry no act, cost little and go in between; a hello opens the
+        line for the FLASH itself.
         """
         name = (post.station, post.number, frame.link)
+        flight = engine._state.lines[frame.to].lanes[frame.link].busy  # noqa: SLF001 - see above
+        if flight is None or not flight.parts:
+            return
         if not self._flash_waits(post, engine, frame):
             self._passed.pop(name, None)
             return
         self._passed[name] = self._passed.get(name, 0) + 1
-        if self._passed[name] == 3:
+        if self._passed[name] == 2:
             self._blame(
-                f"FLASH waits at station {post.station} while {frame.link} carries a third frame of"
-                f" {frame.precedence.name}"
+                f"FLASH waits at station {post.station} while {frame.link} carries a second frame"
+                f" of {frame.precedence.name}"
             )
 
     def _flash_waits(self, post: Post, engine: Engine, frame: Transmit) -> bool:

@@ -8,7 +8,7 @@ is elsewhere (`bench`).
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from random import Random
 from typing import Final
@@ -227,7 +227,12 @@ class World(Timeline):
         self.give_to(post, Started(boot_id, self.rng.randbytes(256), "sim"))
         for path in self.paths.values():
             if post.station in path.ends and not path.unplugged:
-                self.give_to(post, LinkUp(path.name, path.traits))
+                self.give_to(post, self._link_up(path, post))
+
+    def _link_up(self, path: Path, post: Post) -> LinkUp:
+        """With what the radio says of its hour; it goes on, and acks, while the gateway is off."""
+        spent_ms = path.spent_ms(post.station, self.now_ms) if path.traits.is_radio else 0
+        return LinkUp(path.name, replace(path.traits, airtime_spent_ms=spent_ms))
 
     def crash(
         self, station: int, *, keep_normal: bool = True, lose_last: int = 0, reboot: bool = True
@@ -391,7 +396,7 @@ class World(Timeline):
         path.unplugged = False
         for station in path.ends:
             for post in self.posts_of(station):
-                self.give_to(post, LinkUp(path.name, path.traits))
+                self.give_to(post, self._link_up(path, post))
 
     def fill_disk(self, station: int) -> None:
         self.posts[Station(station)].store.is_refusing = True

@@ -125,15 +125,28 @@ def test_the_next_link_takes_what_the_radio_may_not_send() -> None:
 
 
 def test_spent_airtime_survives_a_restart() -> None:
-    """A kill does not give the budget back."""
+    """A kill does not give the budget back, also if the radio forgot what it sent."""
     world = spent_line()
     world.crash(1)
+    world.paths[RADIO].spent.clear()
     world.run(5 * SECOND)
     world.start(1)
     world.run(30 * SECOND)
     notice = send(world, draft(precedence=Precedence.ROUTINE))
     world.run(MINUTE)
     assert world.state_of(notice) in ("HELD", "QUEUED")
+
+
+def test_what_a_radio_acked_while_its_gateway_was_off_counts() -> None:
+    """The far side asks for acks until somebody answers; a radio gives them on its own account."""
+    world = radio_line(0.1)
+    send(world, draft(precedence=Precedence.FLASH))
+    world.run(30 * MINUTE)
+    acked_ms = world.paths[RADIO].spent_ms(Station(2), world.now_ms)
+    assert acked_ms > 2_000
+    world.start(2)
+    world.run(SECOND)
+    assert governor(world, 2).spent_ms(Instant(world.now_ms)) >= acked_ms
 
 
 def radio_line(duty_share: float, *, seed: int = 11) -> World:
@@ -145,8 +158,10 @@ def radio_line(duty_share: float, *, seed: int = 11) -> World:
     return world
 
 
-def governor(world: World) -> Governor:
-    return world.posts[Station(1)].engine._state.lines[Station(2)].lanes[RADIO].governor  # type: ignore[union-attr]
+def governor(world: World, station: int = 1) -> Governor:
+    engine = world.posts[Station(station)].engine
+    assert engine is not None
+    return engine._state.lines[Station(3 - station)].lanes[RADIO].governor
 
 
 def test_beats_count_after_a_restart_as_well() -> None:

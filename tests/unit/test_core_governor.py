@@ -41,6 +41,20 @@ def test_airtime_is_rounded_up() -> None:
     assert spent.spent_ms(Instant(0)) == 1
 
 
+def test_the_radio_may_know_of_more() -> None:
+    """Its own count tops ours up and never lowers it; what is given back stays so."""
+    spent = governor(0.1)
+    spent.spend(Instant(0), 3_000)
+    spent.at_least(Instant(5), 2_000)
+    assert spent.spent_ms(Instant(5)) == 3_000
+    spent.at_least(Instant(90_000), 4_500)
+    assert spent.minutes() == ((0, 3_000), (1, 1_500))
+    spent.give_back(Instant(10), 2_000)
+    assert spent.spent_ms(Instant(90_000)) == 2_500
+    spent.give_back(Instant(95_000), 9_000)
+    assert spent.minutes() == ((0, 1_000), (1, 0))
+
+
 def test_any_rolling_hour_stays_within_the_budget_and_forecasts_are_true() -> None:
     """3000 drawn frames, sent as soon as they fit: no hour holds more than the duty cycle."""
     rng = random.Random(3)

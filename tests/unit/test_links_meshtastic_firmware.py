@@ -11,6 +11,7 @@ from google.protobuf.internal.encoder import TagBytes
 from gateway.core.effects import Transmit
 from gateway.core.events import FrameAcknowledged, FrameReceived, FrameRefused, LinkUp, Refusal
 from gateway.links.meshtastic.conversation import EARLY_PACKET_COUNT_MAX, Conversation
+from gateway.links.meshtastic.identity import Handshake
 from gateway.links.meshtastic.payload import payload_size_max
 from gateway.links.meshtastic.protobuf import mesh_pb2
 from gateway.links.meshtastic.stream import encode_frame
@@ -211,3 +212,23 @@ def test_full_frame_crosses_and_a_larger_one_is_refused_before_the_radio() -> No
             radio.usb.feed(end.take_octets())
     assert [len(it) for it in received] == [FRAME_SIZE_MAX_RADIO]
     assert refused == [Refusal.TOO_LARGE]
+
+
+@pytest.mark.parametrize(
+    ("percent", "spent_ms"),
+    [(0.0, 0), (2.5, 90_000), (100.0, 3_600_000), (-1.0, 0), (101.0, 0), (float("nan"), 0)],
+)
+def test_the_radio_tells_what_it_spent(percent: float, spent_ms: int) -> None:
+    """`air_util_tx` of its own NodeInfo: its last hour in percent, where the governor begins."""
+    handshake = Handshake(2)
+    handshake.take(mesh_pb2.FromRadio(my_info=mesh_pb2.MyNodeInfo(my_node_num=1)))
+    own = mesh_pb2.NodeInfo(num=1)
+    own.device_metrics.air_util_tx = percent
+    other = mesh_pb2.NodeInfo(num=2)
+    other.device_metrics.air_util_tx = 50.0
+    for node in (own, other):
+        handshake.take(mesh_pb2.FromRadio(node_info=node))
+    message = mesh_pb2.FromRadio()
+    message.config.lora.SetInParent()
+    handshake.take(message)
+    assert handshake.finish("/dev/ttyACM0").airtime_spent_ms == spent_ms

@@ -236,6 +236,7 @@ class Conversation:
             identity.airtime,
             is_radio=True,
             duty_share=DUTY_SHARES.get(identity.region),
+            airtime_spent_ms=identity.airtime_spent_ms,
             detail=self._detail,
         )
         self._events.append(LinkUp(self._link, traits))

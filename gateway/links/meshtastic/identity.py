@@ -19,7 +19,8 @@ _Preset = _LoRa.ModemPreset
 HOP_LIMIT_MAX: Final = 7
 """8 and more corrupt the packet's header."""
 _HOP_LIMIT_DEFAULT: Final = 3
-_EARLY_USER_COUNT_MAX: Final = 4
+_HOUR_MS: Final = 3_600_000
+_EARLY_NODE_COUNT_MAX: Final = 4
 """Nodes kept before the radio has told which one it is itself."""
 _CODING_RATE_MAX: Final = 8
 _WIDE_FACTOR: Final = 3.25
@@ -89,6 +90,8 @@ class RadioIdentity:
     frequency_slot: int = 0
     """0: derived from the channel's name."""
     ignores_duty_cycle: bool = False
+    airtime_spent_ms: int = 0
+    """Time on air in the last hour by its own count, 0 to 3 600 000."""
 
     def detail(self, port: str) -> str:
         """One line for people."""
@@ -144,7 +147,7 @@ class Handshake:
         self._firmware = ""
         self._lora: config_pb2.Config.LoRaConfig | None = None
         self._far_key = b""
-        self._users: dict[int, mesh_pb2.User] = {}
+        self._nodes: dict[int, mesh_pb2.NodeInfo] = {}
         self._security_key = b""
         self._role = 0
         self._channel = ""
@@ -168,10 +171,10 @@ class Handshake:
                 key = message.node_info.user.public_key
                 self._far_key = key if len(key) == PUBLIC_KEY_SIZE else b""
             case "node_info" if message.node_info.num == self._node or (
-                not self._node and len(self._users) < _EARLY_USER_COUNT_MAX
+                not self._node and len(self._nodes) < _EARLY_NODE_COUNT_MAX
             ):
                 # The radio's own comes first, with firmware so far behind my_info.
-                self._users[message.node_info.num] = message.node_info.user
+                self._nodes[message.node_info.num] = message.node_info
             case _:
                 pass
 
@@ -184,7 +187,8 @@ class Handshake:
                 f"the radio at {port} is {node_name(self._node)} itself; correct `node`, which is"
                 " the far station's radio"
             )
-        lora, user = self._lora, self._users.get(self._node, mesh_pb2.User())
+        lora, own = self._lora, self._nodes.get(self._node, mesh_pb2.NodeInfo())
+        user = own.user
         return RadioIdentity(
             node=self._node,
             firmware=self._firmware,
@@ -200,7 +204,13 @@ class Handshake:
             channel=self._channel,
             frequency_slot=lora.channel_num,
             ignores_duty_cycle=lora.override_duty_cycle,
+            airtime_spent_ms=_airtime_spent_ms(own.device_metrics.air_util_tx),
         )
+
+
+def _airtime_spent_ms(percent: float) -> int:
+    """Of the last hour. What a radio says in percent may be any float."""
+    return round(_HOUR_MS * percent / 100) if 0 < percent <= 100 else 0
 
 
 def _region_name(region: int) -> str:

@@ -168,7 +168,17 @@ class Composer:
         return due
 
     def compose(self, lane: Lane, traits: LinkTraits, draft: Draft) -> Composed | None:
-        """The next frame for a free lane; None: nothing is due, or the governor lets none go."""
+        """The next frame for a free lane; None: nothing is due, or the governor lets none go.
+
+        A FLASH that is queued there goes in it, unless one went in the frame before: between two
+        of its frames there is room for one hello, or for one frame of receipts alone.
+        """
+        composed = self._compose_next(lane, traits, draft)
+        if composed is not None:
+            lane.flash_went = composed[2] is Precedence.FLASH
+        return composed
+
+    def _compose_next(self, lane: Lane, traits: LinkTraits, draft: Draft) -> Composed | None:
         now = draft.now.instant
         if self._upkeep_at(lane, traits, now) > now:
             if self.resumes_at(lane, draft) > now:
@@ -176,9 +186,9 @@ class Composer:
             self._transmission += 1
             return self._compose_items(lane, traits, draft)
         self._transmission += 1
-        if lane.hello_went and lane.jobs:
+        if lane.jobs and (lane.hello_went or _is_turn_of_flash(lane)):
             # A hello that is refused, or of which the driver says nothing, is due again at once: it
-            # must not take the turn of a FLASH each time.
+            # must not take the turn of what waits each time.
             lane.hello_went = False
             composed = self._compose_items(lane, traits, draft)
             if composed is not None:
@@ -249,16 +259,15 @@ class Composer:
             return None  # most calls: a frame came in, or left, and nothing is due
         self._renew(lane, draft)
         room = traits.frame_size_max - self._session.overhead()
-        items: list[bytes] = []
-        if pays:
-            for item in self._reception.settle(lane.owed, copy_count=lane.receipt_copy_count()):
-                encoded = encode_item(item)
-                if len(encoded) <= room and len(items) < ITEM_COUNT_MAX:
-                    items.append(encoded)
-                    room -= len(encoded)
-                else:
-                    self._reception.owe_again(lane.owed, item)
-        parts, precedence, room = self._take_parts(lane, items, room, draft)
+        receipts: list[bytes] = []
+        flash_first = _is_turn_of_flash(lane)
+        if pays and not flash_first:
+            receipts, room = self._take_receipts(lane, room)
+        taken = self._take_parts(lane, room, draft, is_shared=bool(receipts))
+        parts, acts, precedence, room = taken
+        if pays and flash_first:
+            receipts, room = self._take_receipts(lane, room)
+        items = receipts + acts
         beat = self._take_beats(lane, items, room)
         if not items:
             return None
@@ -270,10 +279,26 @@ class Composer:
                 attempt.unresolved += 1
         return flight, octets, precedence
 
+    def _take_receipts(self, lane: Lane, room: int) -> tuple[list[bytes], int]:
+        """Receipts that are owed, encoded, as many as fit; and the room that they leave."""
+        items: list[bytes] = []
+        for item in self._reception.settle(lane.owed, copy_count=lane.receipt_copy_count()):
+            encoded = encode_item(item)
+            if len(encoded) <= room and len(items) < ITEM_COUNT_MAX:
+                items.append(encoded)
+                room -= len(encoded)
+            else:
+                self._reception.owe_again(lane.owed, item)
+        return items, room
+
     def _take_parts(
-        self, lane: Lane, items: list[bytes], room: int, draft: Draft
-    ) -> tuple[tuple[Part, ...], Precedence, int]:
-        """The fastest part that waits; more fragments of the same act where there is room."""
+        self, lane: Lane, room: int, draft: Draft, *, is_shared: bool
+    ) -> tuple[tuple[Part, ...], list[bytes], Precedence, int]:
+        """The fastest part that waits; more fragments of the same act where there is room.
+
+        `is_shared`: receipts are in the frame already. Returned with their encoded items.
+        """
+        items: list[bytes] = []
         parts: list[Part] = []
         precedence = Precedence.ROUTINE
         while lane.jobs:
@@ -291,7 +316,7 @@ class Composer:
                 break
             encoded = encode_item(self._item(act, part, draft))
             if len(encoded) > room:
-                if items or not act.fragments or part.index != WHOLE:
+                if is_shared or parts or not act.fragments or part.index != WHOLE:
                     break
                 # It fitted when it was queued; the header has grown since (no longer confirmed).
                 self._split_job(lane, act, attempt)
@@ -307,7 +332,7 @@ class Composer:
             precedence = min(precedence, act.precedence)
             if part.index == WHOLE:
                 break
-        return tuple(parts), precedence, room
+        return tuple(parts), items, precedence, room
 
     def _is_held_there(self, act: OutAct, part: Part) -> bool:
         """The peer said it holds this fragment, and others are missing still."""
@@ -366,3 +391,8 @@ class Composer:
     def _beat(self, token: int, *, is_reply: bool) -> bytes:
         standing = self._standing
         return encode_item(BeatItem(token, is_reply, standing.is_busy, standing.entry_number))
+
+
+def _is_turn_of_flash(lane: Lane) -> bool:
+    """Whether a FLASH waits on this lane and the frame before had none."""
+    return bool(lane.jobs) and lane.jobs[0][0] == Precedence.FLASH and not lane.flash_went

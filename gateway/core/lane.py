@@ -76,6 +76,8 @@ class Lane:
     hello_due: bool = False
     hello_went: bool = False
     """The last frame was a hello: the next one is for what waits."""
+    flash_went: bool = False
+    """The last frame had a part of a FLASH: the next may be for a hello or receipts."""
     hello_response: bytes | None = None
     hello_echo: bytes | None = None
     hello_answered_at: Instant | None = None
@@ -161,6 +163,7 @@ class Lane:
     def clear(self) -> None:
         """The device is gone: what it had and what waited for it is void."""
         self.busy = None
+        self.flash_went = False
         self.flights.clear()
         self.jobs.clear()
         self.acts.clear()

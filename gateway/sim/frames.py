@@ -15,7 +15,7 @@ from gateway.core.policy import Policy
 from gateway.core.session import INCARNATION_COUNT_MAX, Inbound
 from gateway.core.watch import ALARM_COUNT_MAX
 from gateway.errors import DecodeError
-from gateway.model import Instant, LinkName, LinkState, Precedence, Station
+from gateway.model import ActId, Instant, LinkName, LinkState, Precedence, Station
 from gateway.sim.safety import Blame
 from gateway.sim.world import Post, World
 from gateway.wire.frame import parse_frame
@@ -24,6 +24,8 @@ from gateway.wire.limits import GENERATION_HELLO
 BOUNDS_EVERY: Final = 512
 """Steps between two looks at the bounds of an engine."""
 _FLIGHT_COUNT_MAX: Final = 256
+_VERDICTS: Final = (Refusal.NO_ACK, Refusal.RELAYED_ONLY)
+"""On frames that went long ago: they say nothing of what a link can carry now."""
 _TIMER_SPARE: Final = 256
 _UNCOUNTED_MS_MAX: Final = 4_000
 """Airtime of a radio that its station may not know of: acks for frames that came in hurt, and what
@@ -47,7 +49,8 @@ class Frames:
         self._world = world
         self._blame = blame
         self._keys: dict[tuple[Station, Station, int, bytes], _Key] = {}
-        self._passed: dict[tuple[Station, int, LinkName], int] = {}
+        self._passed: dict[tuple[Station, int, LinkName], frozenset[ActId]] = {}
+        """The FLASH that the last frame of a link went before."""
         self._steps = 0
         self._began_ms: dict[tuple[Station, int], int] = {}
         self._believed: dict[tuple[Station, int, Station], Inbound] = {}
@@ -59,8 +62,9 @@ class Frames:
     def event(self, post: Post, event: Event | None) -> None:
         if not isinstance(event, FrameRefused):
             return
-        # A link that refuses is not free.
-        self._passed.pop((post.station, post.number, event.link), None)
+        if event.reason not in _VERDICTS:
+            # A link that refuses is not free.
+            self._passed.pop((post.station, post.number, event.link), None)
         if event.reason is Refusal.DUTY_CYCLE:
             self._blame(f"the radio of {event.link} refused a frame: duty cycle spent")
 
@@ -122,42 +126,42 @@ class Frames:
                 )
 
     def _overtakes(self, post: Post, engine: Engine, frame: Transmit) -> None:
-        """A FLASH that could go by this link waits for one frame of slower acts at most: the one
-        that was with the driver when it came.
+        """No frame goes before a FLASH that could go by this link, but for one at the most.
 
-        Receipts and beats, which carry no act, cost little and go in between; a hello opens the
-        line for the FLASH itself.
+        It can go from the step on that queued it there or gave it a place, with airtime for it.
+        What stands before it then is what the device has already, which is not counted here, and
+        one frame more: what the same step handed over before it came, or, between two frames of
+        FLASH, a hello or receipts. Behind a refusal that left the radio free the count begins anew.
         """
         name = (post.station, post.number, frame.link)
-        flight = engine._state.lines[frame.to].lanes[frame.link].busy  # noqa: SLF001 - see above
-        if flight is None or not flight.parts:
-            return
-        if not self._flash_waits(post, engine, frame):
-            self._passed.pop(name, None)
-            return
-        self._passed[name] = self._passed.get(name, 0) + 1
-        if self._passed[name] == 2:
+        waiting = self._flash_waiting(post, engine, frame)
+        passed = self._passed.get(name, frozenset())
+        if passed & waiting:
             self._blame(
                 f"FLASH waits at station {post.station} while {frame.link} carries a second frame"
                 f" of {frame.precedence.name}"
             )
+        # Told once for each that waits.
+        self._passed[name] = waiting - passed
 
-    def _flash_waits(self, post: Post, engine: Engine, frame: Transmit) -> bool:
-        """Whether a FLASH has its turn on this link: queued there, or with a place there."""
+    def _flash_waiting(self, post: Post, engine: Engine, frame: Transmit) -> frozenset[ActId]:
+        """Each FLASH that has its turn on this link: queued there, or with a place there."""
         line = engine._state.lines[frame.to]  # noqa: SLF001 - see above
         lane, dispatcher = line.lanes[frame.link], line.dispatcher
-        waiting = [line.outgoing.get(job[2].act_id) for job in lane.jobs]
-        head = line.outgoing.next_waiting()
-        is_proven = lane.health.state in (LinkState.UP, LinkState.DEGRADED)
-        if head is not None and is_proven and dispatcher._has_room(lane, head):  # noqa: SLF001 - see above
-            waiting.append(head)
         now = Instant(self._world.now_ms - post.boot_at_ms)
-        return any(
-            act is not None
-            and act.precedence is Precedence.FLASH
+        queued = {job[2].act_id for job in lane.jobs}
+        is_proven = lane.health.state in (LinkState.UP, LinkState.DEGRADED)
+        # All acts, not those that the core's queues would give next: their order is on trial.
+        return frozenset(
+            act.id
+            for act in line.outgoing.unreceipted()
+            if act.precedence is Precedence.FLASH
+            and (
+                act.id in queued
+                or (is_proven and not act.attempts and dispatcher._has_room(lane, act))  # noqa: SLF001 - see above
+            )
             # What the airtime budget has no room for cannot go.
             and dispatcher._airtime_at(lane, act, now) <= now  # noqa: SLF001 - see above
-            for act in waiting
         )
 
     # Bounds

@@ -30,7 +30,7 @@ from gateway.wire.items import BeatItem
 from tests.sim import choices
 from tests.sim.scenes import MINUTE, SECOND, draft, line, send
 
-Taken = tuple[tuple[Part, ...], Precedence, int]
+Taken = tuple[tuple[Part, ...], list[bytes], Precedence, int]
 Patch = pytest.MonkeyPatch
 RECEIPT = "MACHINE RECEIPT"
 WORDS = (
@@ -191,8 +191,10 @@ def receipt_thrice(patch: Patch) -> None:
 def receipts_apart(patch: Patch) -> None:
     take = Composer._take_parts
 
-    def apart(self: Composer, lane: Lane, items: list[bytes], room: int, draft: Draft) -> Taken:
-        return ((), Precedence.ROUTINE, room) if items else take(self, lane, items, room, draft)
+    def apart(self: Composer, lane: Lane, room: int, draft: Draft, *, is_shared: bool) -> Taken:
+        if is_shared:
+            return (), [], Precedence.ROUTINE, room
+        return take(self, lane, room, draft, is_shared=False)
 
     patch.setattr(Composer, "_take_parts", apart)
 

@@ -20,6 +20,7 @@ from gateway.core.hearing import Hearing
 from gateway.core.intake import Intake
 from gateway.core.lane import Lane
 from gateway.core.line import Line
+from gateway.core.outgoing import Outgoing
 from gateway.core.reception import EpochIn, Novelty, Reception
 from gateway.core.records import PutAct, PutSeen
 from gateway.core.rounds import Rounds
@@ -28,7 +29,7 @@ from gateway.core.speech import Speech
 from gateway.core.tidings import Tidings
 from gateway.core.timers import Timers
 from gateway.core.watch import Watch
-from gateway.model import Epoch
+from gateway.model import Epoch, Precedence
 from gateway.security.replay import ReplayWindow
 from gateway.sim.profile import LinkProfile, Profile
 from gateway.sim.simulate import Options, simulate
@@ -211,6 +212,19 @@ def overdue_never(patch: Patch) -> None:
 def flash_not_first(patch: Patch) -> None:
     push = Lane.push
     patch.setattr(Lane, "push", lambda self, _, order, part: push(self, 3 - _, order, part))
+
+
+@bug
+def first_come_first_served(patch: Patch) -> None:
+    push, wait = Lane.push, Outgoing.wait
+    slowest = Precedence.ROUTINE
+    patch.setattr(Lane, "push", lambda self, _, order, part: push(self, slowest, order, part))
+
+    def last(self: Outgoing, act: Any) -> None:
+        wait(self, act)
+        self._waiting.sort(key=lambda entry: entry[1])
+
+    patch.setattr(Outgoing, "wait", last)
 
 
 @bug

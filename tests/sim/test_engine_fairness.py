@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from gateway.core.effects import RejectCode
 from gateway.core.policy import Policy
-from gateway.model import Precedence
+from gateway.model import LinkName, Precedence
 from gateway.sim.world import World
 from tests.sim.scenes import MINUTE, SECOND, draft, reaches, send
 
@@ -57,3 +57,35 @@ def test_a_flooded_line_delays_no_other() -> None:
         send(world, draft(to=1, precedence=Precedence.ROUTINE), station=2)
     flooded_ms = reaches(world, send(world, draft(to=3)), RECEIPT, 10 * SECOND)
     assert flooded_ms <= usual_ms + 100
+
+
+def test_each_line_of_a_hub_has_its_turns_while_one_is_flooded_by_radio() -> None:
+    """Three radios: 60 ROUTINE notices on one line; the others' six are receipted as on a quiet
+    station, and the flooded line goes on beside them.
+    """
+
+    def receipted(flood_count: int) -> tuple[dict[int, int], int]:
+        """Milliseconds until all six are receipted, a line; frames of the flooded one."""
+        world = World(1, stations=4)
+        for far in (2, 3, 4):
+            world.add_path(f"radio-{far}", (1, far), bit_rate=None)
+        world.start()
+        world.run(2 * MINUTE)
+        before = world.paths[LinkName("radio-2")].frames
+        for _ in range(flood_count):
+            send(world, draft(to=2, precedence=Precedence.ROUTINE))
+        begin_ms = world.now_ms
+        waiting = {far: [send(world, draft(to=far)) for _ in range(6)] for far in (3, 4)}
+        ended: dict[int, int] = {}
+        while len(ended) < len(waiting):
+            world.run(100)
+            assert world.now_ms - begin_ms < 10 * MINUTE
+            for far, notices in waiting.items():
+                if far not in ended and all(world.state_of(each) == RECEIPT for each in notices):
+                    ended[far] = world.now_ms - begin_ms
+        return ended, world.paths[LinkName("radio-2")].frames - before
+
+    quiet, _ = receipted(0)
+    flooded, frames = receipted(60)
+    assert max(flooded.values()) <= 1.25 * max(quiet.values())
+    assert frames >= 6

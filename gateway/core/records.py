@@ -2,12 +2,15 @@
 
 Records are plain values; `store` gives them tables. Each write says how durable it must be:
 FULL is on the medium before any effect; losing a NORMAL one in a power cut only repeats work.
+
+What a start reads 100 000 of is a named tuple: made in a fifth of the time of a frozen dataclass.
 """
 
 from __future__ import annotations
 
 import enum
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from gateway.model import (
     ActId,
@@ -33,8 +36,7 @@ class Direction(Word):
     OUT = "out"
 
 
-@dataclass(frozen=True, slots=True)
-class StoredAct:
+class StoredAct(NamedTuple):
     """A signed act as it travels. The store checks `sha256` of octets + signature when read."""
 
     id: ActId
@@ -51,8 +53,7 @@ class StoredAct:
     """Wall clock at age zero; bounds the age after a restart. None: not known."""
 
 
-@dataclass(frozen=True, slots=True)
-class StoredDelivery:
+class StoredDelivery(NamedTuple):
     """The one state machine of a notice with its addressee, either direction."""
 
     notice_id: ActId
@@ -140,8 +141,7 @@ class PutEpoch:
     durability: Durability = Durability.FULL
 
 
-@dataclass(frozen=True, slots=True)
-class PutSubmission:
+class PutSubmission(NamedTuple):
     """A request id of an adapter's user led to this act; `sha256` is of the request's content."""
 
     principal: str

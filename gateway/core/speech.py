@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
 
 from gateway.core.draft import Draft
@@ -103,7 +103,7 @@ class Speech:
         signature = sign_act(
             self._keys.own, stored.octets, originator=self._keys.card.station, to=stored.to
         )
-        return replace(stored, signature=signature)
+        return stored._replace(signature=signature)
 
     def is_ours(self, stored: StoredAct) -> bool:
         """Whether the keys of now signed it."""

@@ -190,8 +190,7 @@ class MemoryDesk:
             previous=self._previous(OWN),
         )
         self._requests[principal.user, request_id] = answer.id
-        delivery = replace(
-            stored.delivery,
+        delivery = stored.delivery._replace(
             state=DeliveryState[code.name],
             answers=(*stored.delivery.answers, answer.id),
         )
@@ -211,13 +210,13 @@ class MemoryDesk:
     async def taken(self, principal: Principal, notice_id: ActId) -> None:
         stored = await self.store.notice(notice_id)
         if stored is not None:
-            self._commit(PutDelivery(replace(stored.delivery, taken=True)))
+            self._commit(PutDelivery(stored.delivery._replace(taken=True)))
 
     async def displayed(self, notice_id: ActId) -> None:
         stored = await self.store.notice(notice_id)
         if stored is not None:
             self.seen_displayed.append(notice_id)
-            self._commit(PutDelivery(replace(stored.delivery, displayed=True)))
+            self._commit(PutDelivery(stored.delivery._replace(displayed=True)))
 
     def status(self) -> Status | None:
         return self._status

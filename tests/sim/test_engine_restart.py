@@ -96,7 +96,7 @@ def test_an_act_of_the_store_that_cannot_be_read_is_passed_over() -> None:
     notice = send(world, draft())
     reaches(world, notice, RECEIPT, 2 * SECOND)
     acts = world.posts[Station(2)].store.recovered().acts
-    spoilt = tuple(replace(act, octets=act.octets[:-1]) for act in acts)
+    spoilt = tuple(act._replace(octets=act.octets[:-1]) for act in acts)
     restart(world, 2, acts=spoilt)
     assert len(world.notes("act_not_processed", 2)) == 1
     assert world.state(2).ledger.get(notice) is None
@@ -120,7 +120,7 @@ def test_what_the_store_knows_of_lines_that_are_gone_is_passed_over() -> None:
         acts=(
             *recovered.acts,
             *(
-                replace(a, id=a.id._replace(originator=gone))
+                a._replace(id=a.id._replace(originator=gone))
                 for a in recovered.acts
                 if a.id == theirs
             ),

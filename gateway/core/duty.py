@@ -18,7 +18,7 @@ from gateway.core.events import (
     QueueUp,
     Rights,
 )
-from gateway.core.life import log_station
+from gateway.core.life import Record, log_station
 from gateway.core.records import Direction, Durability
 from gateway.core.station import StationState
 from gateway.model import ActId, AnswerCode, Role
@@ -78,20 +78,30 @@ class Duty:
         if line is not None:
             line.owe_displayed(notice_id.epoch, notice_id.serial, draft)
 
-    def limit(self, kind: str, act_id: ActId, draft: Draft) -> None:
+    def limit(self, act_id: ActId, draft: Draft) -> None:
+        """The next limit of a notice came, unless it binds no more: then the one after it is set.
+
+        Nothing while the store refuses: all limits are set anew when it heals.
+        """
         record = self._state.ledger.get(act_id)
-        if record is None or self._state.is_refused:
+        if record is None or not record.is_open or self._state.is_refused:
             return
-        if self._state.watch.limit_passed(kind, record, draft):
+        watch = self._state.watch
+        kind = watch.limit_at(record, draft.now.instant)
+        if kind == "expire":
+            self.expire(record, draft)
+            return
+        if kind is not None:
+            watch.limit_passed(kind, record, draft)
             found = self._state.find_out_act(act_id)
             if found is not None:
                 line, act = found
                 line.dispatcher.widen(act, draft)
+        watch.look_again(record, draft.now.instant)
 
-    def expire(self, act_id: ActId, draft: Draft) -> None:
-        record = self._state.ledger.get(act_id)
-        if record is None or not record.is_open or self._state.is_refused:
-            return
+    def expire(self, record: Record, draft: Draft) -> None:
+        """Its time is over, answered or not."""
+        act_id = record.notice.id
         evidence = "its time is over without the answer that it expects"
         self._counter.end(record, DeliveryInput.EXPIRED, evidence, draft)
         found = self._state.find_out_act(act_id)

@@ -220,10 +220,8 @@ class Engine:
                     line.rounds.handle_timer(kind, act, LinkName(link), draft)
             case ("probe" | "beat" | "lane" as kind, int() as peer, str() as link):
                 self._state.lines[Station(peer)].handle_timer(kind, LinkName(link), draft)
-            case ("expire", ActId() as act_id):
-                self._duty.expire(act_id, draft)
-            case ("receipt_due" | "answer_due" | "reply_due" as kind, ActId() as act_id):
-                self._duty.limit(kind, act_id, draft)
+            case ("limit", ActId() as act_id):
+                self._duty.limit(act_id, draft)
             case ("hold", int() as peer):
                 self._state.lines[Station(peer)].dispatcher.dispatch(draft)
             case ("countersign", int() as peer):

@@ -218,8 +218,7 @@ class Ledger:
         )
         self._file(record)
         if not record.is_open:
-            for kind in ("receipt_due", "answer_due", "reply_due", "expire"):
-                self._timers.drop((kind, record.notice.id))
+            self._timers.drop(("limit", record.notice.id))
         return moved
 
     def keep(

@@ -102,7 +102,7 @@ class Policy:
     busy_retry_radio_ms: int = 60_000
     timeout_count: int = 256
     """Deadlines that one step runs at most; the others are due still, so the next follows at once.
-    After a long power-off 300 000 may be due, and a FLASH must not wait for all of them.
+    After a long power-off 100 000 may be due, and a FLASH must not wait for all of them.
     """
     closed_notice_count: int = 10_000
     """Closed dialogues kept in memory for follow-ups, an equal share for each line; the oldest of a

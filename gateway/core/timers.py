@@ -19,7 +19,7 @@ class Timers:
     __slots__ = ("_due", "_heap", "_order")
 
     def __init__(self) -> None:
-        # One entry for both: three timers a notice, and 100 000 notices, must fit.
+        # One entry for both: the timers of 100 000 notices must fit.
         self._due: dict[TimerName, _Entry] = {}
         self._heap: list[_Entry] = []
         self._order = 0

@@ -34,6 +34,7 @@ from gateway.model import (
     Instant,
     Kind,
     Operation,
+    Precedence,
     Response,
     Station,
 )
@@ -74,6 +75,8 @@ class Watch:
         self._lines = lines
         self._orders = orders
         self._policy = policy
+        self._receipt_limits_ms = tuple(map(policy.receipt_limit_ms, Precedence))
+        self._answer_limits_ms = tuple(map(policy.answer_limit_ms, Precedence))
         self._timers = timers
         self._alarms: dict[_AlarmKey, Alarm] = {}
         self._seen_to: OrderedDict[tuple[_AlarmKey, str], None] = OrderedDict()
@@ -91,22 +94,42 @@ class Watch:
         """Set the limits of an open notice, from its making; they survive a restart so."""
         if not record.is_open:
             return
-        notice = record.notice
-        name = notice.id
-        self._timers.set(("expire", name), max(record.expires_at(), now))
-        waits_for_answer = record.response is not Response.NONE
         if record.overdue:
             self._raise_overdue(record)
-            waits_for_answer = False
-        elif record.direction is Direction.OUT and record.state in NOT_RECEIPTED:
-            limit = self._policy.receipt_limit_ms(notice.precedence)
-            self._timers.set(("receipt_due", name), Instant(max(record.born + limit, now)))
-        if waits_for_answer:
-            limit = self._policy.answer_limit_ms(notice.precedence)
-            self._timers.set(("answer_due", name), Instant(max(record.born + limit, now)))
+        self.look_again(record, now)
+
+    def look_again(self, record: Record, now: Instant) -> None:
+        """Set the one timer of an open notice for the next limit that binds it still.
+
+        One, not one a limit: a start sets those of 100 000 notices before anything else.
+        """
+        due, _ = min(self._limits(record))
+        self._timers.set(("limit", record.notice.id), max(due, now))
+
+    def limit_at(self, record: Record, now: Instant) -> str | None:
+        """The limit of an open notice that has come, its expiry before all others; None: none."""
+        limits = self._limits(record)
+        expiry, expire = limits[0]
+        if expiry <= now:
+            return expire
+        due, kind = min(limits)
+        return kind if due <= now else None
+
+    def _limits(self, record: Record) -> list[tuple[Instant, str]]:
+        """What binds an open notice still, its expiry first."""
+        limits = [(record.expires_at(), "expire")]
+        if record.overdue:
+            return limits
+        notice, born = record.notice, record.born
+        if record.direction is Direction.OUT and record.state in NOT_RECEIPTED:
+            due = born + self._receipt_limits_ms[notice.precedence]
+            limits.append((Instant(due), "receipt_due"))
+        if record.response is not Response.NONE:
+            due = born + self._answer_limits_ms[notice.precedence]
+            limits.append((Instant(due), "answer_due"))
             if notice.reply_by_min is not None:
-                due = record.born + notice.reply_by_min * 60_000
-                self._timers.set(("reply_due", name), Instant(max(due, now)))
+                limits.append((Instant(born + notice.reply_by_min * 60_000), "reply_due"))
+        return limits
 
     def begin_all(self, now: Instant) -> None:
         """Set all limits anew: those that passed while the store refused were not applied."""
@@ -115,12 +138,8 @@ class Watch:
                 for record in level.values():
                     self.begin(record, now)
 
-    def limit_passed(self, kind: str, record: Record, draft: Draft) -> bool:
-        """A limit of this notice came; True if it was broken (newly OVERDUE)."""
-        if not record.is_open or record.overdue:
-            return False
-        if kind == "receipt_due" and record.state not in NOT_RECEIPTED:
-            return False
+    def limit_passed(self, kind: str, record: Record, draft: Draft) -> None:
+        """An open notice broke the limit `kind` of its service: it is newly OVERDUE."""
         record.overdue = True
         self._ledger.keep(record, draft)
         self._ledger.publish_state(
@@ -135,17 +154,15 @@ class Watch:
         )
         log_station(draft, "overdue", ("notice", str(record.notice.id)), ("limit", kind))
         self._raise_overdue(record)
-        return True
 
     def _lapse(self, kind: str, record: Record) -> str:
         """Which limit was broken, in plain words."""
         precedence = record.notice.precedence
         if kind == "receipt_due":
-            limit_s = self._policy.receipt_limit_ms(precedence) // 1000
-            return f"no machine receipt within {limit_s} s"
+            return f"no machine receipt within {self._receipt_limits_ms[precedence] // 1000} s"
         if kind == "reply_due":
             return f"the reply-by of {record.notice.reply_by_min} min passed"
-        return f"no answer within {self._policy.answer_limit_ms(precedence) // 1000} s"
+        return f"no answer within {self._answer_limits_ms[precedence] // 1000} s"
 
     def _raise_overdue(self, record: Record) -> None:
         # A TEST or EXERCISE must never raise the alarm of an OPERATION.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import replace
 from random import Random
 from typing import Any
 
@@ -70,7 +69,7 @@ def act(serial: int, direction: Direction = OUT, epoch: int = 0x3F2A, **changes:
         age_known=True,
         utc=UtcTime(1_790_000_000 + serial),
     )
-    return replace(made, **changes)
+    return made._replace(**changes)
 
 
 def delivery(
@@ -87,7 +86,7 @@ def delivery(
         answers=(),
         is_open=True,
     )
-    return replace(made, **changes)
+    return made._replace(**changes)
 
 
 def entry(serial: int, state: DeliveryState, direction: Direction = OUT) -> AddStateEntry:

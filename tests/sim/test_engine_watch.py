@@ -265,6 +265,33 @@ def test_a_reply_by_of_the_originator_is_a_limit() -> None:
     assert AlarmCode.OVERDUE in alarms(world, 1) & alarms(world, 2), "a restart forgets no alarm"
 
 
+def test_a_limit_that_binds_no_more_passes_on_to_the_next() -> None:
+    """A FLASH receipted in time: nothing at 60 s, OVERDUE at 300 s, EXPIRED at 10 min."""
+    world = settled()
+    notice = send(world, draft(precedence=Precedence.FLASH, lifetime_min=10))
+    reaches(world, notice, RECEIPT, 2 * SECOND)
+    world.run(296 * SECOND)
+    assert AlarmCode.OVERDUE not in alarms(world, 1) | alarms(world, 2)
+    world.run(4 * SECOND)
+    assert AlarmCode.OVERDUE in alarms(world, 1) & alarms(world, 2)
+    assert world.state_of(notice) == RECEIPT
+    world.run(5 * MINUTE)
+    assert world.state_of(notice) == "EXPIRED, MACHINE RECEIPT"
+
+
+def test_what_expired_while_the_gateway_was_off_is_not_overdue_first() -> None:
+    """Both limits of a FLASH passed: it is told EXPIRED, and lights no alarm."""
+    world = settled()
+    world.unplug("cable")
+    notice = send(world, draft(precedence=Precedence.FLASH, lifetime_min=2))
+    world.crash(1, reboot=False)
+    world.run(5 * MINUTE)
+    world.start(1)
+    world.run(SECOND)
+    assert world.state_of(notice) == "EXPIRED"
+    assert AlarmCode.OVERDUE not in alarms(world, 1)
+
+
 def test_alarms_are_bounded_and_the_oldest_overdue_makes_room() -> None:
     """64 are listed; another one pushes out an OVERDUE; without any it is not listed."""
     world = settled()

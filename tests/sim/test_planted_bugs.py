@@ -27,7 +27,6 @@ from gateway.core.rounds import Rounds
 from gateway.core.session import HelloOutcome, Session
 from gateway.core.speech import Speech
 from gateway.core.tidings import Tidings
-from gateway.core.timers import Timers
 from gateway.core.watch import Watch
 from gateway.model import Epoch, Precedence
 from gateway.security.replay import ReplayWindow
@@ -116,13 +115,12 @@ def receipt_before_commit(patch: Patch) -> None:
 
 @bug
 def forget_a_timer(patch: Patch) -> None:
-    set_timer = Timers.set
+    limits = Watch._limits
 
-    def forgets(self: Timers, name: Any, instant: Any) -> None:
-        if name[0] != "answer_due":
-            set_timer(self, name, instant)
+    def forgets(self: Watch, record: Any) -> Any:
+        return [limit for limit in limits(self, record) if limit[1] != "answer_due"]
 
-    patch.setattr(Timers, "set", forgets)
+    patch.setattr(Watch, "_limits", forgets)
 
 
 @bug
@@ -205,7 +203,8 @@ def expiry_never(patch: Patch) -> None:
 
 @bug
 def overdue_never(patch: Patch) -> None:
-    patch.setattr(Watch, "limit_passed", lambda *_: False)
+    limits = Watch._limits
+    patch.setattr(Watch, "_limits", lambda *given: limits(*given)[:1])
 
 
 @bug

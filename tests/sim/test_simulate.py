@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from gateway.core.timers import TimerName, Timers
+from gateway.core.life import Record
+from gateway.core.watch import Watch
 from gateway.model import Instant
 from gateway.sim.profile import PROFILES
 from gateway.sim.shrink import as_ranges, parse_ranges, shrink
@@ -112,13 +113,12 @@ def test_shrinking_ends_when_its_time_is_over() -> None:
 
 def test_a_failing_history_is_run_only_as_far_as_it_fails(monkeypatch: pytest.MonkeyPatch) -> None:
     """A gateway that forgets its limits: one notice is enough, and the rest of the day is left."""
-    set_timer = Timers.set
+    limits = Watch._limits
 
-    def forgets(timers: Timers, name: TimerName, instant: Instant) -> None:
-        if name[0] != "answer_due":
-            set_timer(timers, name, instant)
+    def forgets(watch: Watch, record: Record) -> list[tuple[Instant, str]]:
+        return [limit for limit in limits(watch, record) if limit[1] != "answer_due"]
 
-    monkeypatch.setattr(Timers, "set", forgets)
+    monkeypatch.setattr(Watch, "_limits", forgets)
     options = Options(PROFILES["cable-only"], 24.0, stops=lambda _: True)
     result = simulate(3, options)
     assert result.violations[1:] == ["stopped: nothing more was asked"]

@@ -59,7 +59,10 @@ class StationState:
 
     def orders_of(self, peer: Station) -> Orders:
         """What is declared of the line to `peer`."""
-        return self.orders.setdefault(peer, Orders())
+        orders = self.orders.get(peer)
+        if orders is None:
+            orders = self.orders[peer] = Orders()
+        return orders
 
     def declare(self, record: Record, draft: Draft) -> None:
         """A notice was accepted or came in: if it declares anything, that is in force from now."""

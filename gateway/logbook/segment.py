@@ -151,10 +151,11 @@ def _read_head(octets: bytes, at: int, major: int) -> tuple[int, int]:
     code = octets[at] & 0x1F
     if code < 24:
         return code, at + 1
-    if code not in _SIZES:
+    if code == 24 and at + 1 < len(octets):
+        return octets[at + 1], at + 2
+    if code > 27:
         raise DecodeError("an indefinite length")
-    try:
-        (value,) = struct.unpack_from(_SIZES[code], octets, at + 1)
-    except struct.error as error:
-        raise DecodeError("cut in a length") from error
-    return value, at + 1 + struct.calcsize(_SIZES[code])
+    end = at + 1 + (1 << (code - 24))
+    if end > len(octets):
+        raise DecodeError("cut in a length")
+    return int.from_bytes(octets[at + 1 : end], "big"), end

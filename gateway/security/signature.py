@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from cryptography.exceptions import InvalidSignature
 
 from gateway.errors import AuthenticationError
@@ -11,6 +13,7 @@ from gateway.wire.canonical import dump
 from gateway.wire.limits import PROTOCOL, SIGNATURE_SIZE
 
 
+@lru_cache(maxsize=64)
 def act_external_aad(*, originator: Station, to: Station) -> bytes:
     """Binds what the act does not say: protocol, originator, addressee; not the key generation."""
     return dump([PROTOCOL, originator, to])

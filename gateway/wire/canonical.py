@@ -24,6 +24,17 @@ from gateway.wire.limits import (
 )
 
 _NULL_AND_BOOLEANS: Final = (0xF4, 0xF5, 0xF6)
+_ARRAYS: Final = 0x80
+"""First octets below it are of integers and strings."""
+_SHORT_SIZES: Final = bytes(
+    1
+    if (head < 0x38 and head & 31 < 24) or head in _NULL_AND_BOOLEANS
+    else 1 + (head & 31)
+    if 0x40 <= head < 0x78 and head & 31 < 24
+    else 0
+    for head in range(256)
+)
+"""By the first octet: the size of an item that needs no other octet to tell it; 0: look closer."""
 
 
 def dump(value: object) -> bytes:
@@ -113,7 +124,16 @@ def check(octets: bytes, start: int, *, nesting: int = NESTING_MAX) -> int:
                 raise DecodeError("a map key is repeated, out of order or not 0 to 23")
             last_key = key
             position += 1
-        position = check(octets, position, nesting=nesting - 1)
+        # Most items are short: without a call for each, a log book is read in half the time.
+        size = _SHORT_SIZES[octets[position]] if position < len(octets) else 0
+        if size == 0 and position < len(octets) and octets[position] < _ARRAYS:
+            kind, length, position = _head(octets, position)
+            size = length if kind > 1 else 0
+        elif size == 0:
+            position = check(octets, position, nesting=nesting - 1)
+        if size > len(octets) - position:
+            raise DecodeError("a string is cut")
+        position += size
     return position
 
 

@@ -164,3 +164,31 @@ def test_field_by_name() -> None:
     """The first field of a name is found; a missing one is None."""
     assert FULL.field("to") == 2
     assert FULL.field("nothing") is None
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        pytest.param("a4 00 01 01 01 02 61 61 04 c1 00", id="tag"),
+        pytest.param("a4 00 01 01 01 02 d8 23 61 28 04 00", id="a tag that compiles"),
+        pytest.param("a4 00 01 01 01 02 61 61 04 18 00", id="long integer"),
+        pytest.param("a4 00 01 01 01 02 61 61 02 61 61", id="key twice"),
+        pytest.param("a4 01 01 00 01 02 61 61 04 00", id="keys out of order"),
+        pytest.param("a4 00 01 01 01 02 61 61 04 03", id="quality of time"),
+        pytest.param("a4 00 01 01 f5 02 61 61 04 00", id="kind true"),
+        pytest.param("a5 00 01 01 01 02 61 61 04 00 05 80", id="no fields"),
+        pytest.param("a5 00 01 01 01 02 61 61 03 f6 04 00", id="no time"),
+        pytest.param("a5 00 01 01 01 02 61 61 04 00 07 f6", id="no octets"),
+        pytest.param("a5 00 01 01 01 02 61 61 04 00 09 00", id="unknown key"),
+        pytest.param("a4 00 01 01 01 02 78 02 61 61 04 00", id="long string head"),
+        pytest.param("a4 00 01 01 01 02 61 61 04 00 00", id="octet behind"),
+        pytest.param("a4 00 01 01 01 02 61 61 04", id="cut"),
+        pytest.param("a4 00 01 01 01 02 78 40 61", id="cut in a string"),
+        pytest.param("a4 00 01 01 01 02 61 ff 04 00", id="not UTF-8"),
+    ],
+)
+def test_other_forms_of_an_entry_are_refused(document: str) -> None:
+    """One entry has one octet form, and no tag is ever run."""
+    assert decode_entry(bytes.fromhex("a4 00 01 01 01 02 61 61 04 00")).event == "a"
+    with pytest.raises(DecodeError):
+        decode_entry(bytes.fromhex(document))

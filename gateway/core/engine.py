@@ -51,6 +51,7 @@ from gateway.core.orders import Orders
 from gateway.core.policy import Policy
 from gateway.core.records import Recovered
 from gateway.core.recovery import restore
+from gateway.core.refusals import Refusals
 from gateway.core.requests import Submissions
 from gateway.core.rotation import Rotation
 from gateway.core.session import Session
@@ -117,6 +118,7 @@ class Engine:
             ledger=ledger,
             speech=speech,
             witness=Witness(policy, timers, speech),
+            refusals=Refusals(policy, timers),
             submissions=Submissions(policy.submission_count),
             watch=watch,
             rotation=Rotation(names, watch),
@@ -206,6 +208,7 @@ class Engine:
             case Stopping(reason):
                 self._state.watch.is_stopping = True
                 if not self._state.is_refused:
+                    self._state.refusals.close(draft)
                     log_station(draft, "stop", ("reason", reason))
                 draft.status_changed = True
             case _:
@@ -228,6 +231,10 @@ class Engine:
                 self._countersign(self._state.lines[Station(peer)], draft)
             case ("orders", int() as peer):
                 self._state.apply_orders(self._state.lines[Station(peer)], draft)
+            case ("refusals", int() as peer, str() as reason):
+                self._state.refusals.end_window(
+                    Station(peer), reason, draft, can_write=not self._state.is_refused
+                )
             case ("far", int() as peer):
                 self._judge_far(self._state.lines[Station(peer)], draft)
             case ("alarm_ends", ActId() as act_id):

@@ -61,6 +61,8 @@ class Frames:
             return
         if line.session.is_revoked:
             draft.observe(Level.DEBUG, "frame_of_revoked", link=link, sender=header.sender)
+            if header.sender == line.peer:
+                self._state.note_refused(line, "card revoked", link, draft)
             return
         if header.sender != line.peer:
             draft.observe(Level.DEBUG, "frame_of_stranger", link=link, sender=header.sender)

@@ -80,6 +80,7 @@ class Hearing:
         act_id = peek_act_id(item.octets, originator=line.peer)
         if act_id is None:
             draft.observe(Level.WARNING, "act_without_id", link=link)
+            self._state.note_refused(line, "without an id", link, draft)
             return
         sha256 = digest(item.octets)
         former = signed_digest(item.octets, item.signature)
@@ -135,6 +136,7 @@ class Hearing:
             else:
                 return True
         draft.observe(Level.ERROR, "act_refused", link=link, notice_id=str(act_id), problem=problem)
+        self._state.note_refused(line, problem, link, draft, act=str(act_id))
         return False
 
     def _keep(
@@ -289,6 +291,9 @@ class Hearing:
         if record.notice.to != line.peer:
             # Well signed, but by a station that this notice is nothing to.
             draft.observe(Level.ERROR, "answer_of_another", answer_id=str(answer.id), link=link)
+            self._state.note_refused(
+                line, "answers a notice to another", link, draft, act=str(answer.id)
+            )
             return
         if len(record.answers) >= state.policy.answer_count_max:
             draft.observe(Level.WARNING, "too_many_answers", notice_id=str(answer.reference))

@@ -124,6 +124,8 @@ class Policy:
     lamp_test_ms: int = 3_000
     buzzer_ms: int = 60_000
     """The buzzer sounds this long for a new pending notice unless silenced."""
+    refusal_window_ms: int = 3_600_000
+    """What is refused of a line for one reason costs two entries of the log book in this time."""
     ended_alarm_ms: int = 43_200_000
     """A notice that expired unanswered keeps the alarm lit this long (12 h)."""
 

@@ -13,12 +13,13 @@ from gateway.core.line import Line
 from gateway.core.orders import OVER, Orders
 from gateway.core.outgoing import OutAct
 from gateway.core.policy import Policy
+from gateway.core.refusals import Refusals
 from gateway.core.requests import Submissions
 from gateway.core.rotation import Rotation
 from gateway.core.speech import Speech
 from gateway.core.timers import Timers
 from gateway.core.watch import Watch
-from gateway.model import ActId, Instant, Station
+from gateway.model import ActId, Instant, LinkName, Station
 from gateway.security.keys import KeyRing
 from gateway.wire.declaration import declared
 
@@ -38,6 +39,7 @@ class StationState:
     watch: Watch
     rotation: Rotation
     witness: Witness
+    refusals: Refusals
     lines: dict[Station, Line] = field(default_factory=dict)
     orders: dict[Station, Orders] = field(default_factory=dict)
     boot_id: str = ""
@@ -48,6 +50,13 @@ class StationState:
     @property
     def own(self) -> Station:
         return self.keys.card.station
+
+    def note_refused(
+        self, line: Line, reason: str, link: LinkName, draft: Draft, *, act: str = ""
+    ) -> None:
+        """Something that came in under a far station's name was refused: the log book says so."""
+        if not self.is_refused:
+            self.refusals.note(line.peer, self.names[line.peer], reason, link, draft, act=act)
 
     def find_out_act(self, act_id: ActId) -> tuple[Line, OutAct] | None:
         """An own act that is not receipted yet, with its line."""

@@ -17,7 +17,18 @@ from gateway.core.events import (
 from gateway.core.line import Line
 from gateway.core.policy import Policy
 from gateway.core.station import StationState
-from gateway.model import Act, ActId, LinkName, Station
+from gateway.model import (
+    Act,
+    ActId,
+    Kind,
+    LinkName,
+    Notice,
+    Operation,
+    Precedence,
+    Station,
+    Text,
+    TimeQuality,
+)
 from gateway.security.signature import sign_act
 from gateway.sim.world import Post, World
 from gateway.wire.items import ActItem, Item, encode_items
@@ -126,3 +137,16 @@ def settled(
 
 def id_of(originator: int, epoch: int, serial: int) -> ActId:
     return ActId.parse(f"{originator}-{epoch:04x}-{serial}")
+
+
+NOTICE = Notice(
+    id=id_of(1, 9, 5),
+    to=Station(2),
+    kind=Kind.NOTIFY,
+    precedence=Precedence.ROUTINE,
+    operation=Operation.OPERATION,
+    created=None,
+    time_quality=TimeQuality.NONE,
+    lifetime_min=60,
+    body=Text("from by hand", "en"),
+)

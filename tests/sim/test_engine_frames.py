@@ -13,13 +13,11 @@ from gateway.model import (
     AnswerCode,
     Kind,
     LinkName,
-    Notice,
     Operation,
     Precedence,
     Previous,
     Serial,
     Station,
-    Text,
     TimeQuality,
     Void,
 )
@@ -37,22 +35,11 @@ from gateway.wire.items import (
     encode_items,
 )
 from gateway.wire.limits import FRAME_COUNT_MAX
-from tests.sim.by_hand import ByHand, id_of, settled
+from tests.sim.by_hand import NOTICE, ByHand, id_of, settled
 from tests.sim.scenes import MINUTE, SECOND, alarms, draft, reaches, send
 
 RECEIPT = "MACHINE RECEIPT"
 CABLE = LinkName("cable")
-NOTICE = Notice(
-    id=id_of(1, 9, 5),
-    to=Station(2),
-    kind=Kind.NOTIFY,
-    precedence=Precedence.ROUTINE,
-    operation=Operation.OPERATION,
-    created=None,
-    time_quality=TimeQuality.NONE,
-    lifetime_min=60,
-    body=Text("from by hand", "en"),
-)
 
 
 def seal_without_context(world: ByHand, *, sender: int = 1, to: int = 2) -> bytes:

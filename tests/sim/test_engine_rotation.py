@@ -19,6 +19,7 @@ from gateway.wire.items import ActItem, encode_items
 from tests.sim.books import Line as BookLine
 from tests.sim.books import audit
 from tests.sim.scenes import MINUTE, SECOND, alarms, draft, reaches, send
+from tests.sim.test_logbook_entries import entries
 
 HOUR = 60 * MINUTE
 FIRST = bytes([1]) * 32
@@ -356,6 +357,8 @@ def test_nothing_is_taken_from_a_revoked_card() -> None:
     assert not tap.frames
     assert not published(world, 1)
     assert AlarmCode.REVOKED in alarms(world, 1)
+    (refused,) = [entry for entry in entries(world) if entry.event == "refused"]
+    assert refused.field("reason") == "card revoked"
     assert world.state_of(open_) == RECEIPT
     post.keys = good
     restart(world, 1)

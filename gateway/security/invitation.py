@@ -145,7 +145,8 @@ def parse_reply(text: str) -> Reply:
 def confirms(reply: Reply, invitation: Invitation) -> bool:
     """Whether the reply was made by who has read this invitation, for this very card."""
     expected = _confirmation(invitation.secret, invitation.token, reply.card_proof)
-    return constant_time.bytes_eq(reply.confirmation, expected)
+    is_same = reply.token == invitation.token  # the confirmation does not repeat it
+    return is_same and constant_time.bytes_eq(reply.confirmation, expected)
 
 
 def renewal_text(

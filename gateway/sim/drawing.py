@@ -20,6 +20,7 @@ from gateway.sim.plan import (
     Plan,
     Press,
     Restore,
+    Rotate,
     StepClock,
     Stop,
     Submit,
@@ -93,6 +94,7 @@ class _Drawing:
             (profile.brokers, self._broker),
             (profile.presses, self._press),
             (profile.stops, self._stop),
+            (profile.rotations, self._rotate),
         )
         actions = [draw() for rate, draw in rates for _ in range(self._count(rate))]
         self._rng = own
@@ -259,6 +261,18 @@ class _Drawing:
 
     def _stop(self) -> Stop:
         return Stop(self._at(), self._rng.choice(self._stations), self._span(1, 120))
+
+    def _rotate(self) -> Rotate:
+        station = self._rng.choice(self._stations)
+        fars = [s for s in self._stations if s != station and self._are_joined(s, station)]
+        return Rotate(
+            self._at(),
+            station,
+            self._rng.choice(fars),
+            wait_ms=self._span(1, 6 * 3_600),
+            for_ms=self._span(1, 20),
+            seed=self._rng.getrandbits(32),
+        )
 
     def _attack(self) -> Attack:
         link = self._link()

@@ -34,6 +34,7 @@ from gateway.sim.plan import (
     Plan,
     Press,
     Restore,
+    Rotate,
     StepClock,
     Stop,
     Submit,
@@ -41,6 +42,7 @@ from gateway.sim.plan import (
     Unplug,
     Weather,
 )
+from gateway.sim.rotation import Secrets
 from gateway.sim.world import OPERATOR, Post, World
 from gateway.store.memory import MemoryStore
 from gateway.wire.frame import Header, encode_header
@@ -83,6 +85,7 @@ class Performer:
         self._clear_bursts = {name: path.burst for name, path in world.paths.items()}
         self._images: dict[int, MemoryStore] = {}
         self._down: set[Station] = set()
+        self._secrets = Secrets(world)
 
     def schedule(self, places: Iterable[int]) -> None:
         """Put the actions of these places on the time line."""
@@ -172,6 +175,8 @@ class Performer:
                 self._press(action, 0)
             case Stop():
                 self._stop(action)
+            case Rotate():
+                self._rotate(action)
             case Absence(_, station, for_ms):
                 self._people.leave(station, world.now_ms + for_ms)
             case _:
@@ -286,6 +291,24 @@ class Performer:
             self._desk.stopped(post)
             self._world.crash(action.station, reboot=False)
         self._later(action.for_ms, partial(self._switch_back_on, action.station))
+
+    def _rotate(self, action: Rotate) -> None:
+        """People look at the status first; the far side takes the secret when it gets there."""
+        station, far = action.station, action.to
+        if not self._secrets.can_rotate(station, far):
+            return
+        self._secrets.make(station, far, Random(f"secret {action.seed}").randbytes(32))
+        self._take_secret(station, far, action.for_ms)
+        self._later(action.wait_ms, partial(self._take_secret, far, station, action.for_ms))
+
+    def _take_secret(self, station: Station, far: Station, for_ms: int) -> None:
+        """The file is written and the daemon started again; one that is off takes it later."""
+        self._secrets.take(station, far)
+        post = self._world.posts[station]
+        if station not in self._down and post.engine is not None:
+            self._down.add(station)
+            self._world.crash(station, reboot=False)
+            self._later(for_ms, partial(self._switch_back_on, station))
 
     def _press(self, action: Press, done: int) -> None:
         post = self._world.posts[action.station]

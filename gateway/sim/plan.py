@@ -171,6 +171,20 @@ class Stop:
 
 
 @dataclass(frozen=True, slots=True)
+class Rotate:
+    """A station makes a new secret of a line and starts again with it; the far one does later."""
+
+    at_ms: int
+    station: Station
+    to: Station
+    wait_ms: int
+    """Until the far station has it."""
+    for_ms: int
+    """Each start takes so long."""
+    seed: int
+
+
+@dataclass(frozen=True, slots=True)
 class Absence:
     """A watch does not answer for a while."""
 
@@ -195,6 +209,7 @@ Action = (
     | BrokerAway
     | Press
     | Stop
+    | Rotate
     | Absence
 )
 

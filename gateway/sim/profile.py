@@ -70,6 +70,8 @@ class Profile:
     presses: float = 0.0
     stops: float = 0.0
     """Clean stops."""
+    rotations: float = 0.0
+    """New secrets of a line; one that is under way is finished first."""
     inbound_notices: int | None = None
     """What others may have open at a station (`policy.inbound_notice_count`); None: as ever."""
     heal_min: int = 20
@@ -206,6 +208,7 @@ PROFILES: Final = {
             lying_cards=0.4,
             restores=0.08,
             twins=0.08,
+            rotations=0.15,
             cuts=0.2,
         ),
         Profile(
@@ -227,6 +230,7 @@ PROFILES: Final = {
             brokers=0.3,
             presses=4.0,
             stops=0.3,
+            rotations=0.15,
             inbound_notices=10,
             heal_min=30,
             cuts=0.5,

@@ -160,7 +160,7 @@ class World(Timeline):
     # Set-up
 
     def _make_posts(self, count: int) -> None:
-        secret = self.rng.randbytes(32)
+        secret = self.secret = self.rng.randbytes(32)
         keys: dict[Station, StationKeys] = {}
         cards: dict[Station, Card] = {}
         for number in range(1, count + 1):

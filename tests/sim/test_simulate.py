@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ from gateway.core.watch import Watch
 from gateway.model import Instant
 from gateway.sim.profile import PROFILES
 from gateway.sim.shrink import as_ranges, parse_ranges, shrink
-from gateway.sim.simulate import Options, simulate
+from gateway.sim.simulate import Options, Run, simulate
 from gateway.sim.speed import shrink_timed
 
 SEEDS = Path(__file__).with_name("seeds.txt")
@@ -38,6 +39,19 @@ def test_histories_of_each_profile_hold(profile: str) -> None:
     """Two seeds of each, one hour of faults: no violation, and all is closed after healing."""
     for seed in (1, 2):
         check(seed, profile, 1.0)
+
+
+@pytest.mark.parametrize("seed", [2, 3])
+def test_secrets_rotate_in_the_middle_of_it(seed: int) -> None:
+    """Both end with a rotation half done: one end has the new secret alone, and all the same
+    every notice is receipted and closed.
+    """
+    run = Run(seed, Options(profile=replace(PROFILES["hostile"], rotations=8.0), hours=1.0))
+    result = run.perform()
+    assert not result.violations, result.violations[:5]
+    rings = [post.keys for post in run.world.posts.values()]
+    newest = [line.generation for ring in rings for line in ring.lines.values()]
+    assert max(newest) == min(newest) + 1
 
 
 @pytest.mark.soak

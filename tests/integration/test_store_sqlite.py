@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import os
 import shutil
 import sqlite3
 import stat
@@ -10,6 +12,7 @@ import struct
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -25,7 +28,7 @@ from gateway.core.records import (
     Recovered,
     Write,
 )
-from gateway.errors import ConfigError, StoreFailedError
+from gateway.errors import ConfigError, StoreFailedError, StoreRefusedError
 from gateway.logbook.chain import verify
 from gateway.logbook.entry import decode_entry
 from gateway.logbook.head import decode_head, encode_head, sign_head, verify_head
@@ -34,6 +37,7 @@ from gateway.model import DeliveryState, Instant
 from gateway.security.cards import make_card, new_station_keys
 from gateway.store import bounds, queries
 from gateway.store.base import LogRow
+from gateway.store.connection import SCHEMA_VERSION
 from gateway.store.database import FILE_NAME
 from gateway.store.folder import BALLAST_SIZE, StoreLockedError
 from gateway.store.recovery import OFFSET_MARGIN
@@ -501,6 +505,45 @@ async def test_schema_3_is_read(tmp_path: Path) -> None:
     await store.close()
 
 
+async def test_an_upgrade_leaves_a_way_back(tmp_path: Path) -> None:
+    """Before the schema changes the old database is kept, whole; it opens like the original."""
+    shutil.copy(DATABASES / "schema-0003.sqlite", tmp_path / "hotline.sqlite")
+    store, upgraded = await opened(tmp_path)
+    await store.close()
+    kept = tmp_path / "hotline.sqlite.schema-3"
+    assert stat.S_IMODE(kept.stat().st_mode) == 0o640
+    with closing(sqlite3.connect(DATABASES / "schema-0003.sqlite")) as old:
+        dump = list(old.iterdump())
+    with closing(sqlite3.connect(kept)) as copy:
+        assert list(copy.iterdump()) == dump
+        assert copy.execute("PRAGMA user_version").fetchone() == (3,)
+    # The way back, as the refusal of an older version tells it; then forward again.
+    back = tmp_path / "back"
+    back.mkdir()
+    kept.rename(back / "hotline.sqlite")
+    shutil.copytree(tmp_path / "logbook", back / "logbook")
+    store, again = await opened(back)
+    await store.close()
+    assert (again.acts, again.deliveries) == (upgraded.acts, upgraded.deliveries)
+
+
+async def test_without_room_for_the_way_back_nothing_changes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The upgrade does not begin; the old database is as it was and no half copy lies about."""
+    shutil.copy(DATABASES / "schema-0003.sqlite", tmp_path / "hotline.sqlite")
+
+    def full(_descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("gateway.store.connection.os.fsync", full)
+    with pytest.raises(StoreRefusedError, match="free some room"):
+        await opened(tmp_path)
+    with closing(sqlite3.connect(tmp_path / "hotline.sqlite")) as old:
+        assert old.execute("PRAGMA user_version").fetchone() == (3,)
+    assert not list(tmp_path.glob("*.schema-3*"))
+
+
 async def test_of_many_boots_the_newest_are_kept(tmp_path: Path) -> None:
     """A change of one keeps its place; what comes above the bound drops the oldest."""
     count = bounds.BOOT_COUNT_MAX
@@ -530,7 +573,10 @@ async def test_newer_schema_is_refused(tmp_path: Path) -> None:
     edit_version.execute("PRAGMA user_version = 99")
     edit_version.close()
     octets = (tmp_path / FILE_NAME).read_bytes()
-    with pytest.raises(ConfigError, match="newer gateway"):
+    with pytest.raises(ConfigError, match=r"newer gateway.*install that version again$"):
+        await opened(tmp_path)
+    (tmp_path / f"{FILE_NAME}.schema-{SCHEMA_VERSION}").touch()
+    with pytest.raises(ConfigError, match=rf"rename {FILE_NAME}.schema-{SCHEMA_VERSION} to"):
         await opened(tmp_path)
     assert (tmp_path / FILE_NAME).read_bytes() == octets
 

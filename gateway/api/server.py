@@ -207,7 +207,8 @@ def _bind(listener: socket.socket, path: Path, group_id: int) -> None:
         listener.bind(os.fspath(path))
     finally:
         os.umask(umask)
-    os.chown(path, -1, group_id)
+    if group_id not in (-1, path.stat().st_gid):
+        os.chown(path, -1, group_id)  # our unit allows no change of an owner, and needs none
     listener.listen(64)
 
 

@@ -84,7 +84,7 @@ def judge_chips(labels: dict[str, str]) -> Finding:
     return fault(
         TOPIC,
         f"no chip has the label of a Pi's header; found: {found}",
-        "on a Pi: join the group gpio (sudo usermod -aG gpio USER); elsewhere write factory = "
+        "on a Pi: join the group of the chip (ls -l /dev/gpiochip*); elsewhere write factory = "
         '"none" in [indicators]',
     )
 

@@ -17,8 +17,6 @@ from gateway.doctor.machine import Machine
 
 TOPIC: Final = "port"
 SERVICE_USER: Final = "hotline"
-SERVICE_GROUPS: Final = ("dialout", "gpio")
-"""What systemd gives the service beside its own group (SupplementaryGroups of the unit)."""
 _DEVICE_NAMES: Final = ("ttyUSB", "ttyACM", "ttyAMA")
 _BY_ID: Final = "/dev/serial/by-id"
 _RADIO_VENDORS: Final = {
@@ -161,21 +159,18 @@ def judge_access(port: str, status: os.stat_result, person: Person) -> Finding:
     remedy = (
         f"sudo usermod -aG {group} {person.name}, then start the service again"
         if usable
-        else "check the udev rule of the gateway and that the device's group is dialout"
+        else "check the udev rule of the gateway and that the device's group is hotline"
     )
     return fault("permission", f"{person.name} may not use {port} ({who})", remedy)
 
 
 def service_person() -> Person | None:
-    """The service's user with the groups that systemd adds; None where it is not installed."""
+    """The service's user with its groups; None where it is not installed."""
     try:
         entry = pwd.getpwnam(SERVICE_USER)
     except KeyError:
         return None
-    groups = set(os.getgrouplist(entry.pw_name, entry.pw_gid))
-    for name in SERVICE_GROUPS:
-        with suppress(KeyError):
-            groups.add(grp.getgrnam(name).gr_gid)
+    groups = os.getgrouplist(entry.pw_name, entry.pw_gid)
     return Person(entry.pw_name, entry.pw_uid, frozenset(groups))
 
 

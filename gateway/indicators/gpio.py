@@ -135,7 +135,7 @@ def _find_chip(lgpio: Any) -> int:  # noqa: ANN401  lgpio has no types
             return number
         found.append(f"gpiochip{number} ({label})")
     what = f"no chip has the label of a Pi's header; found: {', '.join(found) or 'none'}"
-    raise _refusal(what, "let the daemon's user into the group gpio")
+    raise _refusal(what, "let the daemon's user into the chip's group (ls -l /dev/gpiochip*)")
 
 
 def _refusal(what: str, remedy: str) -> ConfigError:

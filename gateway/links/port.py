@@ -220,7 +220,7 @@ def _open_problem(path: str, bit_rate: int, error: Exception) -> str:
         case errno.ENOENT | errno.ENODEV | errno.ENXIO:
             return f"{path} is not there; plug the device in or correct `port`"
         case errno.EACCES | errno.EPERM:
-            return f"{path} may not be opened; add the service's user to the group dialout"
+            return f"{path} may not be opened; add the service's user to its group (ls -l {path})"
         case errno.EAGAIN | errno.EBUSY:
             return f"{path} is in use by another program; end that program"
         case None | errno.ENOTTY:  # pyserial's "could not configure" has no number.

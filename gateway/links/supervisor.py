@@ -23,6 +23,8 @@ from gateway.links.ladder import RUNG_DEADLINE_S, STABLE_S, Rung, needs_person, 
 from gateway.model import LinkName
 
 OUTBOX_COUNT_MAX: Final = 64
+STUCK_S: Final = 300.0
+"""A frame of 1 KiB takes 206 s at 50 bit/s, the slowest link there is; a handshake at most 15 s."""
 
 _log = logging.getLogger(__name__)
 
@@ -85,13 +87,17 @@ class PriorityOutbox:
 class _WatchedOutbox:
     """The driver's side of the outbox: remembers what was taken and not yet reported."""
 
-    def __init__(self, outbox: PriorityOutbox, taken: dict[int, Transmit]) -> None:
+    def __init__(
+        self, outbox: PriorityOutbox, taken: dict[int, Transmit], moved: Callable[[], None]
+    ) -> None:
         self._outbox = outbox
         self._taken = taken
+        self._moved = moved
 
     async def get(self) -> Transmit:
         transmit = await self._outbox.get()
         self._taken[transmit.transmission] = transmit
+        self._moved()
         return transmit
 
 
@@ -125,6 +131,22 @@ class Supervisor:
         self._remedies = remedies or {}
         self._failure_count = 0
         self._silent_count = 0
+        self._is_driven = False
+        self._moved_at_s = 0.0
+        """When the driver began, took a frame, told something, or was first given one to send."""
+
+    @property
+    def is_stuck(self) -> bool:
+        """Whether the driver owes something and did nothing for `STUCK_S`: a fault of ours.
+
+        It owes the end of each frame that it was given, and that the link is up or the driver
+        ends. A dead or absent device ends a driver; a quiet link owes nothing.
+        """
+        owes = self._is_driven and (not self._is_up or self._taken or len(self._outbox))
+        return bool(owes) and asyncio.get_running_loop().time() - self._moved_at_s >= STUCK_S
+
+    def _moved(self) -> None:
+        self._moved_at_s = asyncio.get_running_loop().time()
 
     @property
     def queued_count(self) -> int:
@@ -136,6 +158,8 @@ class Supervisor:
         if not self._is_up:
             self._refuse(transmit, Refusal.LINK_LOST)
             return
+        if not self._taken and not len(self._outbox):
+            self._moved()
         displaced = self._outbox.put(transmit)
         if displaced is not None:
             self._refuse(displaced, Refusal.QUEUE_FULL)
@@ -147,9 +171,13 @@ class Supervisor:
     async def run(self) -> NoReturn:
         """Run drivers until cancelled. Whatever is not a lost device is a bug and is raised."""
         while True:
+            self._moved()
+            self._is_driven = True
+            outbox = _WatchedOutbox(self._outbox, self._taken, self._moved)
             try:
-                await self._make_driver().run(self._emit, _WatchedOutbox(self._outbox, self._taken))
+                await self._make_driver().run(self._emit, outbox)
             except LinkLostError as error:
+                self._is_driven = False
                 self._count(error)
                 self._lose(str(error))
                 await self._help(error)
@@ -202,6 +230,7 @@ class Supervisor:
         self._emit_outside(LinkTold(self._link, detail, needs_person=person))
 
     def _emit(self, event: LinkEvent) -> None:
+        self._moved()
         match event:
             case LinkUp():
                 self._is_up = True

@@ -21,6 +21,11 @@ UTC_EARLIEST: Final = 1_793_491_200
 STEP_MIN_MS: Final = 2_000
 """A smaller change of the wall clock against the boot clock is slewing, not a step."""
 
+SYNCHRONISED_PATH: Final = Path("/run/systemd/timesync/synchronized")
+"""Touched by systemd-timesyncd at each synchronisation (systemd-timesyncd.service(8))."""
+SYNCHRONISED_MS: Final = 32_000_000
+"""As long as the kernel trusts it: until an error of 16 s at 500 ppm (ntp_adjtime(3))."""
+
 _BOOT_ID_PATH: Final = Path("/proc/sys/kernel/random/boot_id")
 _STA_UNSYNC: Final = 0x0040
 _TIME_ERROR: Final = 5
@@ -61,9 +66,14 @@ class _Timex(ctypes.Structure):
 
 
 class KernelSources:
-    """The clocks of this machine."""
+    """The clocks of this machine.
 
-    def __init__(self) -> None:
+    A sandbox that keeps everyone from setting the clock (`ProtectClock=`) forbids the question to
+    the kernel too; then what `synchronised` tells counts.
+    """
+
+    def __init__(self, *, synchronised: Path = SYNCHRONISED_PATH) -> None:
+        self._synchronised = synchronised
         library = ctypes.CDLL(None)
         self._ntp_adjtime: Callable[[object], int] = library.ntp_adjtime
 
@@ -76,7 +86,16 @@ class KernelSources:
     def is_synchronised(self) -> bool:
         state = _Timex()
         result = self._ntp_adjtime(ctypes.byref(state))
-        return result not in (-1, _TIME_ERROR) and not state.status & _STA_UNSYNC
+        if result == -1:
+            return self._was_synchronised_lately()
+        return result != _TIME_ERROR and not state.status & _STA_UNSYNC
+
+    def _was_synchronised_lately(self) -> bool:
+        try:
+            at_ms = self._synchronised.stat().st_mtime_ns // 1_000_000
+        except OSError:
+            return False
+        return abs(self.wall_ms() - at_ms) < SYNCHRONISED_MS
 
     def boot_id(self) -> str:
         return _BOOT_ID_PATH.read_text(encoding="ascii").strip()

@@ -16,6 +16,7 @@ from random import Random
 from typing import Any, Final, NoReturn, assert_never
 
 from gateway import __version__
+from gateway.api.peer import refuse_unmapped_users
 from gateway.api.server import ApiServer
 from gateway.config.load import load_keyring, load_policy, settings_digest
 from gateway.config.settings import (
@@ -134,7 +135,11 @@ class Daemon:
         desk = RuntimeDesk(inbox, self._names)
         supervisors = self._make_supervisors(inbox)
         pulse = Pulse(
-            inbox=inbox, clock=self._clock, notifier=self._notifier, observe=self._log.observe
+            inbox=inbox,
+            clock=self._clock,
+            notifier=self._notifier,
+            observe=self._log.observe,
+            stuck=lambda: [name for name, one in supervisors.items() if one.is_stuck],
         )
         indicators = self._make_indicators(inbox, pulse)
         loop = EngineLoop(
@@ -255,6 +260,7 @@ class Daemon:
         ]
 
     def _make_api(self, desk: RuntimeDesk, store: SqliteStore, indicators: Indicators) -> ApiServer:
+        refuse_unmapped_users([user.name for user in self._settings.api.user])
         users = {
             user.name: Principal("api", user.name, user.role_code, user.rights)
             for user in self._settings.api.user

@@ -1,13 +1,14 @@
 """The daemon's own pulse: does the engine turn, is the loop late, did the wall clock jump?
 
-Answers the systemd watchdog only after a whole turn (event in, commit, effects out), and asks for
-one where none came by itself: a quiet world is no reason for a restart, a stuck store is.
+Answers the systemd watchdog only after a whole turn (event in, due deadlines, commit, effects
+out), and asks for one where none came by itself: a quiet world or a dead link is no reason for a
+restart, a stuck store or a driver that neither sends nor ends is.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Final, NoReturn
 
 from gateway.core.effects import Level, Observe
@@ -32,12 +33,16 @@ class Pulse:
         clock: Clock,
         notifier: SystemdNotifier,
         observe: Callable[[Observe], None],
+        stuck: Callable[[], Iterable[str]] = tuple,
         interval_ms: int = INTERVAL_MS,
     ) -> None:
+        """`stuck` names the parts that owe something and do nothing."""
         self._inbox = inbox
         self._clock = clock
         self._notifier = notifier
         self._observe = observe
+        self._stuck = stuck
+        self._stuck_before: tuple[str, ...] = ()
         self._interval_ms = interval_ms
         if notifier.watchdog_s is not None:
             self._interval_ms = min(interval_ms, max(1, int(notifier.watchdog_s * 1000) // 3))
@@ -59,8 +64,9 @@ class Pulse:
             if self._inbox.turn_count == turn_count:  # Nothing else has turned it since.
                 await self._inbox.deliver(None)
             turn_count = self._inbox.turn_count
-            self._turned_at = time()
-            self._notifier.watchdog()
+            if not self._find_stuck():
+                self._turned_at = time()
+                self._notifier.watchdog()
             self._report_drops()
             wait_s = self._wait_s()
             due = time() + wait_s
@@ -68,6 +74,14 @@ class Pulse:
             lag_ms = round(1000 * (time() - due))
             if lag_ms >= LAG_MS:
                 self._observe(Observe(Level.WARNING, "loop_lag", {"lag_ms": lag_ms}))
+
+    def _find_stuck(self) -> tuple[str, ...]:
+        """Parts that do nothing: told once, and neither lamp nor systemd hears that all is well."""
+        stuck = tuple(self._stuck())
+        if stuck and stuck != self._stuck_before:
+            self._observe(Observe(Level.ERROR, "stuck", {"parts": ", ".join(stuck)}))
+        self._stuck_before = stuck
+        return stuck
 
     def _wait_s(self) -> float:
         """Seconds until the boot clock is the next multiple of the interval."""

@@ -23,7 +23,7 @@ from gateway.core.events import (
 )
 from gateway.errors import LinkLostError
 from gateway.links.base import Emit, LinkEvent, Outbox
-from gateway.links.supervisor import Backoff, PriorityOutbox, Supervisor
+from gateway.links.supervisor import STUCK_S, Backoff, PriorityOutbox, Supervisor
 from gateway.model import LinkName, Precedence, Station
 
 Life = Callable[[Emit, Outbox], Awaitable[None]]
@@ -276,3 +276,59 @@ async def test_link_that_was_stable_is_tried_again_at_once() -> None:
     stage.supervisor._backoff = Backoff(first_s=0.01, cap_s=60.0, stable_s=0.0)
     async with stage.running():
         await stage.until(lambda events: sum(isinstance(each, LinkUp) for each in events) == 10)
+
+
+async def test_a_quiet_link_and_a_dead_one_are_never_stuck(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing to do is no fault: neither while the link is up nor between two drivers."""
+    quiet, dead = Stage(up_for_ever), Stage(*[failing("pulled")] * 3)
+    dead.supervisor._backoff = Backoff(first_s=1000.0, cap_s=1000.0)
+    loop = asyncio.get_running_loop()
+    async with quiet.running() as up, dead.running() as down:
+        await quiet.until(bool)
+        await dead.until(lambda events: bool(downs(events)))
+        later = loop.time() + 100 * STUCK_S
+        with monkeypatch.context() as patched:
+            patched.setattr(loop, "time", lambda: later)
+            assert not up.is_stuck
+            assert not down.is_stuck
+
+
+async def test_a_driver_that_leaves_a_frame_is_stuck(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It took one, or left it waiting, and says nothing of it; each sign of life counts anew."""
+    stage = Stage(up_for_ever)
+    loop = asyncio.get_running_loop()
+    async with stage.running() as supervisor:
+        await stage.until(bool)
+        begun = loop.time() + 10 * STUCK_S
+        now = begun
+        with monkeypatch.context() as patched:
+            patched.setattr(loop, "time", lambda: now)
+            supervisor.submit(transmit(1))
+            now = begun + STUCK_S / 2
+            supervisor.submit(transmit(2))
+            assert not supervisor.is_stuck
+            now = begun + STUCK_S
+            assert supervisor.is_stuck
+            supervisor._emit(FrameSent(CABLE, 1))
+            assert not supervisor.is_stuck
+
+
+async def test_a_driver_that_neither_comes_up_nor_ends_is_stuck(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A missing device ends a driver; one that waits for ever without a word is a fault of ours."""
+    is_called = asyncio.Event()
+
+    async def hang(emit: Emit, outbox: Outbox) -> None:
+        is_called.set()
+        await asyncio.Event().wait()
+
+    stage = Stage(hang)
+    loop = asyncio.get_running_loop()
+    async with stage.running() as supervisor:
+        await is_called.wait()
+        assert not supervisor.is_stuck
+        later = loop.time() + STUCK_S
+        with monkeypatch.context() as patched:
+            patched.setattr(loop, "time", lambda: later)
+            assert supervisor.is_stuck

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
 
 from gateway.core.events import ClockStepped
 from gateway.model import TimeQuality
-from gateway.runtime.clock import UTC_EARLIEST, Clock, KernelSources
+from gateway.runtime.clock import SYNCHRONISED_MS, UTC_EARLIEST, Clock, KernelSources
 
 
 @dataclass
@@ -90,3 +94,22 @@ def test_kernel_sources_answer() -> None:
     assert len(sources.boot_id()) == 36
     assert sources.boot_ms() <= sources.boot_ms()
     assert sources.is_synchronised() in (True, False)
+
+
+def test_where_the_kernel_may_not_be_asked_timesyncd_tells(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """ProtectClock= forbids adjtimex; the file counts as long as the kernel's own word would."""
+    told = tmp_path / "synchronized"
+    sources = KernelSources(synchronised=told)
+    monkeypatch.setattr(sources, "_ntp_adjtime", lambda _timex: -1)
+    assert not sources.is_synchronised()
+    told.touch()
+    assert sources.is_synchronised()
+    now_s = sources.wall_ms() / 1000
+    for age_s, is_fresh in (
+        (SYNCHRONISED_MS / 1000 - 60, True),
+        (SYNCHRONISED_MS / 1000 + 60, False),
+    ):
+        os.utime(told, (now_s - age_s, now_s - age_s))
+        assert sources.is_synchronised() is is_fresh

@@ -24,6 +24,8 @@ class Boot:
         self.ms = boot_ms
         self.late_ms = 0
         self.has_traffic = False
+        self.stuck: tuple[str, ...] = ()
+        self.is_turning: list[bool] = []
         self.beats: list[int] = []
         self.forced_count = 0
         """Turns of the engine that only the pulse asked for."""
@@ -52,11 +54,13 @@ async def beats_from(
         clock=Clock(boot),
         notifier=SystemdNotifier(environment),
         observe=told.append,
+        stuck=lambda: boot.stuck,
     )
     is_over = asyncio.Event()
 
     async def sleep(delay_s: float) -> None:
         boot.ms += round(1000 * delay_s) + boot.late_ms
+        boot.is_turning.append(pulse.is_turning())
         boot.beats.append(boot.ms)
         if boot.has_traffic:
             await inbox.deliver(ClockStepped(step_s=0))
@@ -118,3 +122,20 @@ async def test_a_late_wake_up_is_told_and_the_beats_stay_with_the_lamp(
     boot.late_ms = 400
     assert await beats_from(boot, 3, monkeypatch, {}) == ["loop_lag", "loop_lag"]
     assert boot.beats == [12_400, 18_400, 24_400]
+
+
+async def test_a_stuck_part_starves_the_watchdog_and_darkens_the_lamp(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The engine turns, and yet systemd hears nothing: told once, fed again once it moves."""
+    words: list[str] = []
+    monkeypatch.setattr(SystemdNotifier, "_send", lambda _self, word: words.append(word))
+    boot = Boot(7_123)
+    boot.stuck = ("radio",)
+    assert await beats_from(boot, 4, monkeypatch, {}) == ["stuck"]
+    assert words == []
+    assert boot.is_turning == [False] * 4
+    well = Boot(7_123)
+    assert await beats_from(well, 4, monkeypatch, {}) == []
+    assert words == ["WATCHDOG=1"] * 4
+    assert all(well.is_turning)

@@ -17,7 +17,7 @@ READY := .venv/.ready
 # Two workers: the tests are made for two cores, and their timings too.
 PYTEST := $(BIN)/python -m pytest -n 2 --dist worksteal -q
 
-.PHONY: help bench benchmark test soak fuzz lint format lock hw hooks coverage clean environment brokers
+.PHONY: help bench benchmark test soak fuzz lint format lock hw deb hooks coverage clean environment brokers
 
 help: ## this list
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /make \1\t/' | expand -t 16
@@ -64,6 +64,13 @@ hw: ## draw wiring, harness and lamp card in hw/ (an environment of its own in .
 		touch .venv-hw/.ready; }
 	@PYTHONPATH=. .venv-hw/bin/python hw/draw
 
+# The packages hold the gateway's wheels for CPython 3.11 (bookworm) and 3.13 (trixie).
+deb: $(READY) ## Debian packages for amd64 and arm64 with their SBOM in dist/ (ARCH=arm64: only that one)
+	@[ .venv-deb/.ready -nt systemd/deb/tools.lock ] || { $(PYTHON) -m venv .venv-deb && \
+		.venv-deb/bin/pip install --quiet --require-hashes --only-binary :all: -r systemd/deb/tools.lock && \
+		touch .venv-deb/.ready; }
+	@.venv-deb/bin/python systemd/deb $(or $(ARCH),amd64 arm64)
+
 lock: ## write requirements.lock anew from pyproject.toml (uv in a throw-away environment)
 	@folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && \
 		$(PYTHON) -m venv "$$folder/venv" && "$$folder/venv/bin/pip" install --quiet uv && \
@@ -72,13 +79,19 @@ lock: ## write requirements.lock anew from pyproject.toml (uv in a throw-away en
 			pyproject.toml -o requirements.lock && \
 		"$$folder/venv/bin/uv" pip compile --quiet --universal --generate-hashes \
 			--no-emit-index-url --no-header --python-version 3.11 --extra hw \
-			pyproject.toml -o hw/requirements.lock
+			pyproject.toml -o hw/requirements.lock && \
+		"$$folder/venv/bin/uv" pip compile --quiet --universal --generate-hashes \
+			--no-emit-index-url --no-header --python-version 3.11 --extra nats --constraint requirements.lock \
+			pyproject.toml -o systemd/deb/requirements.lock && \
+		"$$folder/venv/bin/uv" pip compile --quiet --universal --generate-hashes \
+			--no-emit-index-url --no-header --python-version 3.11 --group deb \
+			-o systemd/deb/tools.lock
 
 hooks: ## run the fast part of `make lint` before each git commit
 	@git config core.hooksPath .githooks && echo "git runs .githooks/pre-commit from now on"
 
 clean: ## remove the environment and all caches
-	rm -rf .venv .venv-hw .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf .venv .venv-hw .venv-deb .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	rm -rf build dist ./*.egg-info .coverage .coverage.*
 	find gateway tests -name __pycache__ -type d -prune -exec rm -rf {} +
 

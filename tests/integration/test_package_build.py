@@ -1,0 +1,23 @@
+"""`make deb`, twice."""
+
+from __future__ import annotations
+
+import hashlib
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.mark.soak
+def test_two_builds_are_the_same_octets() -> None:
+    """`make deb` twice; needs the network the first time, dpkg-deb always."""
+    digests = []
+    for _ in range(2):
+        subprocess.run(["make", "deb", "ARCH=arm64"], cwd=ROOT, check=True, timeout=1200)
+        files = sorted((ROOT / "dist").glob("hotline-gateway_*_arm64.*"))
+        digests.append({path.name: hashlib.sha256(path.read_bytes()).digest() for path in files})
+    assert len(digests[0]) == 2
+    assert digests[0] == digests[1]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -18,6 +19,9 @@ from gateway.cli.options import Common, file_options
 from gateway.cli.output import print_json, say, warn
 from gateway.cli.renewal import revoke, rotate
 from gateway.cli.trust import trust
+
+if TYPE_CHECKING:
+    from gateway.security.cards import Card
 
 PATH = click.Path(path_type=Path, dir_okay=False)
 
@@ -73,6 +77,39 @@ def new(
 
     The key file (mode 0600) never leaves the machine and is never overwritten. The card is public.
     """
+    path = path or configured_key_file(common)
+    card_path = card_path or path.with_name(f"{name}.card")
+    card = make_station(
+        path,
+        card_path,
+        station=station,
+        name=name,
+        party=party,
+        language=language,
+        signing=signing,
+    )
+    if common.json:
+        print_json({**card_document(card), "key_file": str(path), "card_file": str(card_path)})
+        return
+    say(f"key   {path} (mode 0600; back it up offline, show it to no one)")
+    say(f"card  {card_path} (public; bring it to the far station)")
+    print_words(card)
+
+
+def make_station(
+    path: Path,
+    card_path: Path,
+    *,
+    station: int,
+    name: str,
+    party: str,
+    language: str,
+    signing: str = "each",
+) -> Card:
+    """Make a station's keys and write them and their card; gives the card.
+
+    Raises `FieldError` before anything is written, `CommandError` where the key file exists.
+    """
     from gateway.model import Station
     from gateway.security.cards import (
         Signing,
@@ -84,16 +121,9 @@ def new(
 
     keys = new_station_keys(os.urandom(64), station=Station(station))
     card = make_card(keys, name=name, party=party, language=language, signing=Signing(signing))
-    path = path or configured_key_file(common)
-    card_path = card_path or path.with_name(f"{card.name}.card")
     write_new(path, key_file_text(keys, card), mode=PRIVATE_MODE)
     write_new(card_path, card_text(card, keys) + "\n", mode=PUBLIC_MODE, replace=True)
-    if common.json:
-        print_json({**card_document(card), "key_file": str(path), "card_file": str(card_path)})
-        return
-    say(f"key   {path} (mode 0600; back it up offline, show it to no one)")
-    say(f"card  {card_path} (public; bring it to the far station)")
-    print_words(card)
+    return card
 
 
 @command.command("card")

@@ -34,6 +34,7 @@ COMMANDS: Final = {
     "alarm": ("alarm", "List the alarms; clear one that was seen to."),
     "lamps": ("lamps", "Show the lamp panel."),
     "log": ("log", "List the entries of the log book."),
+    "init": ("init", "Set a station up: keys and configuration, by questions or options."),
     "key": ("key", "Make keys, show the card, trust a far station's card."),
     "line": ("line", "Join a line with a far station: invite, accept."),
     "frame": ("frame", "Expand a captured frame to standard COSE notation."),

@@ -22,8 +22,8 @@ def stanza_text(
     """The `[[line]]` for the configuration; links that were not given stand there as examples."""
     lines = [
         "[[line]]",
-        f"card = {_quoted(card_path)}",
-        f"secret_file = {_quoted(secret_path)}",
+        f"card = {quoted(card_path)}",
+        f"secret_file = {quoted(secret_path)}",
         f"generation = {generation}",
     ]
     if not radio and not cable:
@@ -35,8 +35,8 @@ def stanza_text(
             f"{mark}[[line.link]]",
             f'{mark}name = "radio"',
             f'{mark}driver = "meshtastic"',
-            f"{mark}port = {_quoted(port)}",
-            f"{mark}node = {_quoted(node)}",
+            f"{mark}port = {quoted(port)}",
+            f"{mark}node = {quoted(node)}",
         ]
     port, rate = cable or ("/dev/serial/by-id/usb-...", "9600")
     mark = "" if cable else "# "
@@ -45,13 +45,13 @@ def stanza_text(
             f"{mark}[[line.link]]",
             f'{mark}name = "cable"',
             f'{mark}driver = "serial"',
-            f"{mark}port = {_quoted(port)}",
+            f"{mark}port = {quoted(port)}",
             f"{mark}bit_rate = {_rate(rate)}",
         ]
     return "\n".join([*lines, ""])
 
 
-def _quoted(value: object) -> str:
+def quoted(value: object) -> str:
     """A TOML basic string; JSON's escapes are among TOML's."""
     import json
 

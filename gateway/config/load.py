@@ -36,6 +36,16 @@ def load_settings(path: Path, *, check_files: bool = True) -> Settings:
     return Settings(**fields)
 
 
+def check_document(document: dict[str, Any], path: Path) -> None:
+    """Check what shall become the file at `path`, without the files that it names.
+
+    Raises `ConfigError` with all its problems.
+    """
+    problems: list[Problem] = []
+    problems += check_fields(read_fields(Settings, document, "", problems))
+    _raise(path, problems)
+
+
 def settings_digest(settings: Settings) -> str:
     """16 hexadecimal digits over all settings, defaults too: tells that one was changed."""
     octets = json.encode(settings, enc_hook=str, order="deterministic")

@@ -204,7 +204,7 @@ class _Drawing:
         if is_power_cut:
             for_ms = self._span(5, 1_800)
             if rng.random() < profile.days_off:
-                for_ms = self._span(DAY_S, 5 * DAY_S)
+                for_ms = self._span(DAY_S, 3 * DAY_S)
             has_clock = rng.random() >= profile.no_clock
             clock_after = rng.choice((None, self._span(10, 7_200)))
             lose_last = rng.randrange(1, 40) if rng.random() < profile.lying_cards else 0

@@ -21,7 +21,7 @@ may be on air, retransmissions of the firmware included, up to a minute later.""
 class Governor:
     """Spent airtime by minute. A `share` of None means no limit: then it only counts."""
 
-    __slots__ = ("_reserve", "_share", "_spent", "_total_ms")
+    __slots__ = ("_reserve", "_share", "_since_ms", "_spent", "_told", "_total_ms")
 
     def __init__(self, *, reserve: float) -> None:
         """`reserve` is the part of the budget, 0 to 1, that only urgent precedences may use."""
@@ -30,6 +30,10 @@ class Governor:
         self._spent: deque[tuple[int, int]] = deque()
         """(minute, milliseconds), oldest first."""
         self._total_ms = 0
+        self._told: tuple[Instant, int] | None = None
+        """When the radio told its own count of the hour, and that count in milliseconds."""
+        self._since_ms = 0
+        """Charged after that."""
 
     @property
     def is_limited(self) -> bool:
@@ -49,12 +53,19 @@ class Governor:
         else:
             self._spent.append((minute, whole))
         self._total_ms += whole
+        self._since_ms += whole
 
-    def at_least(self, now: Instant, spent_ms: int) -> None:
-        """The radio says so: it acked while no gateway listened. What is more counts as of now."""
+    def resume(self, now: Instant, spent_ms: int) -> None:
+        """The radio's own count: it acked while no gateway listened. What is more counts as of now.
+
+        It does not say when in the hour that was, so its whole count, with what is charged from
+        now on, is the least that counts until the hour is over: our own charges of before leave
+        our hour earlier than acks, made later, leave the radio's.
+        """
         more = spent_ms - self.spent_ms(now)
         if more > 0:
             self.spend(now, more)
+        self._told, self._since_ms = (now, spent_ms), 0
 
     def give_back(self, at: Instant, airtime_ms: float) -> None:
         """Take back what was charged at that time for the worst case and was not sent."""
@@ -64,12 +75,14 @@ class Governor:
                 returned = min(whole, spent)
                 self._spent[index] = (minute, spent - returned)
                 self._total_ms -= returned
+                if self._told is not None and at >= self._told[0]:
+                    self._since_ms -= returned
                 return
 
     def spent_ms(self, now: Instant) -> int:
         """Charged in the rolling hour."""
         self._forget(now // MINUTE_MS)
-        return self._total_ms
+        return max(self._total_ms, self._least_ms())
 
     def minutes(self) -> tuple[tuple[int, int], ...]:
         """(minute, milliseconds) of the rolling hour, for the store."""
@@ -107,12 +120,25 @@ class Governor:
     def _at(self, now: Instant, airtime_ms: float, budget: float | None) -> Instant:
         if budget is None or self.spent_ms(now) + airtime_ms <= budget:
             return now
+        told_until = now
+        if self._told is not None and self._least_ms() + airtime_ms > budget:
+            told_until = self._ends_at(self._told[0] // MINUTE_MS)
         left = self._total_ms
         for minute, spent in self._spent:
+            if left + airtime_ms <= budget:
+                break
             left -= spent
             if left + airtime_ms <= budget or not left:
-                return Instant((minute + _MINUTES + 1) * MINUTE_MS)
-        return now
+                return max(self._ends_at(minute), told_until)
+        return told_until
+
+    @staticmethod
+    def _ends_at(minute: int) -> Instant:
+        """When what was charged in it counts no more."""
+        return Instant((minute + _MINUTES + 1) * MINUTE_MS)
+
+    def _least_ms(self) -> int:
+        return 0 if self._told is None else self._told[1] + self._since_ms
 
     def _budget_ms(self, precedence: Precedence) -> float | None:
         if self._share is None:
@@ -123,3 +149,5 @@ class Governor:
     def _forget(self, minute: int) -> None:
         while self._spent and self._spent[0][0] < minute - _MINUTES:
             self._total_ms -= self._spent.popleft()[1]
+        if self._told is not None and self._told[0] // MINUTE_MS < minute - _MINUTES:
+            self._told = None

@@ -149,7 +149,7 @@ class Line:
         lane.clear()
         lane.health.device_up(traits)
         lane.governor.limit(traits.duty_share)
-        lane.governor.at_least(draft.now.instant, traits.airtime_spent_ms)
+        lane.governor.resume(draft.now.instant, traits.airtime_spent_ms)
         self._prober.begin(lane, draft)
         self.dispatcher.dispatch(draft)
         self._pump(lane, draft)

@@ -45,14 +45,32 @@ def test_the_radio_may_know_of_more() -> None:
     """Its own count tops ours up and never lowers it; what is given back stays so."""
     spent = governor(0.1)
     spent.spend(Instant(0), 3_000)
-    spent.at_least(Instant(5), 2_000)
+    spent.resume(Instant(5), 2_000)
     assert spent.spent_ms(Instant(5)) == 3_000
-    spent.at_least(Instant(90_000), 4_500)
+    spent.resume(Instant(90_000), 4_500)
     assert spent.minutes() == ((0, 3_000), (1, 1_500))
     spent.give_back(Instant(10), 2_000)
-    assert spent.spent_ms(Instant(90_000)) == 2_500
-    spent.give_back(Instant(95_000), 9_000)
-    assert spent.minutes() == ((0, 1_000), (1, 0))
+    assert spent.minutes() == ((0, 1_000), (1, 1_500))
+
+
+def test_acks_of_an_absence_stay_counted_when_older_charges_are_forgotten() -> None:
+    """We charged 20 s, half of it for nothing; the radio then acked 10 s unheard. Its hour holds
+    them after ours has forgotten: the governor never counts less, and its forecast is true.
+    """
+    spent = governor(0.01)
+    spent.spend(Instant(0), 20_000)
+    back = Instant(50 * MINUTE_MS)
+    spent.resume(back, 20_000)
+    spent.spend(back, 5_000)
+    spent.give_back(back, 1_000)
+    late = Instant(70 * MINUTE_MS)
+    assert spent.minutes() == ((0, 20_000), (50, 4_000))
+    assert spent.spent_ms(late) == 24_000
+    assert not spent.fits(late, 12_001, FLASH)
+    due = spent.fits_at(late, 12_001, FLASH)
+    assert due == Instant((50 + 62) * MINUTE_MS)
+    assert not spent.fits(Instant(due - 1), 12_001, FLASH)
+    assert spent.fits(due, 12_001, FLASH)
 
 
 def test_any_rolling_hour_stays_within_the_budget_and_forecasts_are_true() -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import sqlite3
+from contextlib import closing
+from functools import cache, partial
 from importlib import resources
 from pathlib import Path
 from typing import Final
@@ -14,6 +16,7 @@ from gateway.store.folder import sync_folder
 SCHEMA_VERSION: Final = 4
 """The newest file in `schema/`."""
 PAGE_SIZE: Final = 1024
+_SCHEMA: Final = "SELECT type, name, tbl_name, sql FROM sqlite_schema ORDER BY rowid"
 
 _DAMAGED: Final = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 UNREADABLE: Final = frozenset(
@@ -29,11 +32,29 @@ UNREADABLE: Final = frozenset(
 def connect(path: Path) -> sqlite3.Connection:
     """Open with our settings and bring the schema up to date.
 
-    Raises `sqlite3.Error`, `OSError` or, for a newer schema, `ConfigError`.
+    Raises `sqlite3.Error` (`is_damage` says of which kind), `OSError` or, for a newer schema,
+    `ConfigError`.
     """
     # Notices are nobody else's: SQLite would make the file readable for all, and WAL like it.
     os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640))
+    connection = _open(path)
+    try:
+        _upgrade(connection, path, _settle(connection))
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _open(path: Path) -> sqlite3.Connection:
     connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=5)
+    # A text that is none any more must reach the check of its row, not end the query.
+    connection.text_factory = partial(str, encoding="utf-8", errors="surrogateescape")
+    return connection
+
+
+def _settle(connection: sqlite3.Connection) -> int:
+    """Make our settings and prove the schema; its version. Raises `sqlite3.Error`."""
     try:
         for pragma in (
             f"page_size = {PAGE_SIZE}",
@@ -45,29 +66,60 @@ def connect(path: Path) -> sqlite3.Connection:
             "temp_store = MEMORY",
         ):
             connection.execute(f"PRAGMA {pragma}").fetchall()
-        _upgrade(connection, path)
-    except BaseException:
-        connection.close()
+        (version,) = connection.execute("PRAGMA user_version").fetchone()
+        found = connection.execute(_SCHEMA).fetchall()
+    except UnicodeDecodeError as error:
+        # The module decodes SQLite's own message strictly, and that may name what was damaged.
+        raise _damaged("a name in the schema is no text") from error
+    except sqlite3.OperationalError as error:
+        if getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) == sqlite3.SQLITE_ERROR:
+            # These statements are right: a schema that SQLite cannot parse is not what we wrote.
+            raise _damaged(str(error)) from error
         raise
-    return connection
+    # A later version has another schema; of a number alone one bit may have changed.
+    if (version ^ SCHEMA_VERSION).bit_count() == 1 and found == _schema_of(SCHEMA_VERSION):
+        raise _damaged(f"it says schema {version}, and is schema {SCHEMA_VERSION}")
+    if version <= SCHEMA_VERSION and found != _schema_of(version):
+        raise _damaged(f"its schema is not schema {version}")
+    return int(version)
+
+
+@cache
+def _schema_of(version: int) -> list[tuple[str, str, str, str | None]]:
+    """The schema table of a database that our scripts made."""
+    with closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
+        for number in range(1, version + 1):
+            connection.executescript(_script(number))
+        return connection.execute(_SCHEMA).fetchall()
+
+
+def _damaged(what: str) -> sqlite3.DatabaseError:
+    error = sqlite3.DatabaseError(what)
+    error.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
+    error.sqlite_errorname = "SQLITE_CORRUPT"
+    return error
 
 
 def connect_reader(path: Path) -> sqlite3.Connection:
     """A second connection that never writes."""
-    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=5)
+    connection = _open(path)
     connection.execute("PRAGMA query_only = ON")
     return connection
 
 
-def _upgrade(connection: sqlite3.Connection, path: Path) -> None:
-    (version,) = connection.execute("PRAGMA user_version").fetchone()
+def _upgrade(connection: sqlite3.Connection, path: Path, version: int) -> None:
     if version > SCHEMA_VERSION:
         raise ConfigError([_newer(path, version)])
     if 0 < version < SCHEMA_VERSION:
         _keep(connection, backup_path(path, version))
     for number in range(version + 1, SCHEMA_VERSION + 1):
-        script = resources.files("gateway.store").joinpath(f"schema/{number:04}.sql").read_text()
-        connection.executescript(f"BEGIN; {script} PRAGMA user_version = {number}; COMMIT;")
+        connection.executescript(
+            f"BEGIN; {_script(number)} PRAGMA user_version = {number}; COMMIT;"
+        )
+
+
+def _script(number: int) -> str:
+    return resources.files("gateway.store").joinpath(f"schema/{number:04}.sql").read_text()
 
 
 def backup_path(path: Path, version: int) -> Path:

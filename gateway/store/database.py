@@ -28,6 +28,7 @@ from gateway.store.folder import (
     can_write,
     folder_error,
 )
+from gateway.store.mending import mend_book
 from gateway.store.opening import Opening, mark_rebuilt
 
 FILE_NAME: Final = "hotline.sqlite"
@@ -150,6 +151,25 @@ class Database:
                 self.set_aside([(table, number)])
         except sqlite3.Error as error:
             raise self._meaning(error) from error
+
+    def mend_book(self) -> None:
+        """Make good what a query met, until an entry cannot be. Raises `StoreFailedError`."""
+        if self._book_problem:
+            return
+        try:
+            with self.connection:
+                self.connection.execute("BEGIN IMMEDIATE")
+                found = mend_book(self.connection, self.segments)
+                if found.mended:
+                    what = f"{found.said} were damaged and made anew"
+                    mark_rebuilt(self.connection, self.folder, self.notes, what)
+        except sqlite3.Error as error:
+            raise self._meaning(error) from error
+        except OSError as error:
+            raise folder_error(self.folder, error) from error
+        self._book_problem = found.broken
+        self._head = recovery.log_head(self.connection)
+        self._copy_to_segments()
 
     def commit(self, groups: Sequence[Sequence[changes.StoreWrite]]) -> list[LogHead | None]:
         """All groups in one transaction and at most one flush; see `Store.commit` for each.

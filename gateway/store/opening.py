@@ -19,7 +19,9 @@ from gateway.store import book, changes, queries, recovery
 from gateway.store.base import LogRow
 from gateway.store.connection import connect, is_damage
 from gateway.store.folder import set_aside
+from gateway.store.mending import mend_book
 from gateway.store.segments import Segments
+from gateway.store.soundness import check_trees
 from gateway.store.vouched import contradiction
 
 
@@ -33,6 +35,7 @@ class Opening:
         self._station = station
         self._notes = notes
         self._was_damaged = False
+        self._mended: list[str] = []
         self.book_problem = ""
         """How the log book contradicts what vouches for it, a sentence."""
         self.segment_number = 0
@@ -40,6 +43,7 @@ class Opening:
         self.segments = Segments(folder / "logbook")
         vouched = self.segments.head()  # before anything moves the files
         self.connection = self._connect_sound()
+        self._mend_book()
         self._reconcile()
         self._compare(vouched)
         self._note_restored()
@@ -50,10 +54,13 @@ class Opening:
         try:
             connection = connect(self._path)
             try:
-                found = [row[0] for row in connection.execute("PRAGMA quick_check(3)")]
-                if found == ["ok"]:
+                found = check_trees(connection)
+                if found and _make_indexes_anew(connection):
+                    self._mended.append("the indexes of the database")
+                    found = check_trees(connection)
+                if not found:
                     return connection
-                problem = "; ".join(found).replace("\n", " ")
+                problem = "; ".join(found)
             except BaseException:
                 connection.close()
                 raise
@@ -69,6 +76,18 @@ class Opening:
             "and a new one is made from the log book; have the card checked"
         )
         return connect(self._path)
+
+    def _mend_book(self) -> None:
+        """Entries that do not follow from the one before are taken from the files, if they hold."""
+        with self.connection:
+            self.connection.execute("BEGIN IMMEDIATE")
+            found = mend_book(self.connection, self.segments)
+            if found.mended:
+                self._mended.append(found.said)
+            self.book_problem = found.broken
+            if self._mended:
+                what = f"{' and '.join(self._mended)} were damaged and made anew"
+                mark_rebuilt(self.connection, self._folder, self._notes, what)
 
     def _reconcile(self) -> None:
         """Bring database and segment files to the same end of the same book."""
@@ -150,6 +169,17 @@ class Opening:
             if self._was_damaged or restored.count or restored.lost_count:
                 recovery.restore_from_acts(self.connection)
                 mark_rebuilt(self.connection, self._folder, self._notes, str(restored))
+
+
+def _make_indexes_anew(connection: sqlite3.Connection) -> bool:
+    """Whether only what finds the rows was damaged: the rows' own checks tell the rest."""
+    if check_trees(connection, without_indexes=True):
+        return False
+    try:
+        connection.execute("REINDEX")
+    except sqlite3.IntegrityError:
+        return False  # two rows say that they are the same act
+    return True
 
 
 def mark_rebuilt(connection: sqlite3.Connection, folder: Path, notes: list[str], what: str) -> None:

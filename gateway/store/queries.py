@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from gateway.core.records import Direction, Publication, StateEntry, StoredAct, Topic
+from gateway.logbook.chain import GENESIS, next_hash
 from gateway.model import ActId
 from gateway.store import bounds, rows
 from gateway.store.base import LogRow, StoredNotice
@@ -88,6 +89,19 @@ def cursor(connection: sqlite3.Connection, queue: str) -> int:
 def log_entries(connection: sqlite3.Connection, after: int, *, limit: int) -> list[LogRow]:
     bound = max(1, min(limit, bounds.LIST_COUNT_MAX))
     return [LogRow(*row) for row in connection.execute(_LOG_ROWS, (after, bound))]
+
+
+def first_broken(
+    connection: sqlite3.Connection, entries: Sequence[LogRow], *, after: int
+) -> int | None:
+    """The first of the entries after `after` that does not follow from the one before."""
+    previous = GENESIS if after == 0 else entry_hash(connection, after)
+    for number, entry in enumerate(entries, after + 1):
+        follows = previous is not None and next_hash(previous, entry.octets) == entry.hash
+        if not follows or entry.number != number:
+            return number
+        previous = entry.hash
+    return None
 
 
 def entry_hash(connection: sqlite3.Connection, number: int) -> bytes | None:

@@ -74,7 +74,7 @@ class Reading:
     connection: sqlite3.Connection
     station: Station
     damaged: list[tuple[str, int]] = field(default_factory=list)
-    """(table, rowid); `act` and `delivery` are the two halves of a row of table `act`."""
+    """(table, rowid); `act`, `delivery` and `receipt` are parts of a row of table `act`."""
 
     def recovered(self) -> Recovered:
         """The state of the intact rows. Raises `sqlite3.DatabaseError`."""
@@ -116,9 +116,12 @@ class Reading:
                 if act is None:
                     continue
                 acts.append(act)
-                # A mark that does not fit is not believed: the peer is asked once more.
-                if row[1] is not None and row[1] == rows.receipt_mark(row[_ACT_AT]):
-                    receipted.append(act.id)
+                if row[1] is not None:
+                    # A mark that does not fit is not believed: the peer is asked once more.
+                    if row[1] == rows.receipt_mark(row[_ACT_AT]):
+                        receipted.append(act.id)
+                    else:
+                        self.damaged.append(("receipt", row[0]))
         return tuple(acts), tuple(deliveries), frozenset(receipted)
 
     def _act_rows(self) -> list[rows.Row]:
@@ -247,18 +250,19 @@ def forget_alarms(connection: sqlite3.Connection) -> None:
     connection.execute("DELETE FROM meta WHERE name IN ('rebuilt', ?)", (RESTORED,))
 
 
-_HALF: Final = {
+_PART: Final = {
     "act": "addressee, direction, octets, signature, boot_id, born, age_known, utc, act_check",
     "delivery": "delivery_direction, state, flags, answers, delivery_open, delivery_check",
+    "receipt": "receipted",
 }
 
 
 def set_aside(connection: sqlite3.Connection, table: str, number: int) -> None:
-    """Move a damaged row, or half of one, to the table `set_aside`."""
+    """Move a damaged row, or part of one, to the table `set_aside`."""
     if table == "state_entry":
         _set_aside_history(connection, number)
         return
-    source = "act" if table == "delivery" else table
+    source = "act" if table in _PART else table
     row = connection.execute(
         f"SELECT * FROM {source} WHERE rowid = ?",  # noqa: S608
         (number,),
@@ -266,11 +270,11 @@ def set_aside(connection: sqlite3.Connection, table: str, number: int) -> None:
     connection.execute(
         "INSERT INTO set_aside (origin, content) VALUES (?, ?)", (f"{table} {number}", repr(row))
     )
-    half = _HALF.get(table)
-    if half is None:
+    part = _PART.get(table)
+    if part is None:
         connection.execute(f"DELETE FROM {source} WHERE rowid = ?", (number,))  # noqa: S608
         return
-    nulls = ", ".join(f"{name} = NULL" for name in half.split(", "))
+    nulls = ", ".join(f"{name} = NULL" for name in part.split(", "))
     connection.execute(f"UPDATE act SET {nulls} WHERE number = ?", (number,))  # noqa: S608
     connection.execute(
         "DELETE FROM act WHERE number = ? AND octets IS NULL AND state IS NULL", (number,)

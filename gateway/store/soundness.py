@@ -41,15 +41,27 @@ _CHECKED: Final[dict[str, tuple[str, Callable[[rows.Row], object]]]] = {
 """What is read of each table: the key that `RowDamagedError` names, the columns, the check."""
 
 
+def check_trees(
+    connection: sqlite3.Connection, *, limit: int = 3, without_indexes: bool = False
+) -> list[str]:
+    """What SQLite itself finds wrong, `limit` findings at most; nothing for a sound database.
+
+    Whether each index has every row is two fifths of the time: 0.17 of 0.42 s for 100 000 notices
+    on the bench. Without it an open notice whose place in an index changed is never found again.
+    Raises `sqlite3.DatabaseError`.
+    """
+    check = "quick_check" if without_indexes else "integrity_check"
+    found = connection.execute(f"PRAGMA {check}({limit})").fetchall()
+    return [] if found == [("ok",)] else [str(row[0]).replace("\n", " ") for row in found]
+
+
 def faults(connection: sqlite3.Connection) -> Iterator[str]:
     """What is wrong, a few words each, worst first; nothing for a sound database.
 
     Reads everything: a second for some 100 000 rows. Raises `sqlite3.DatabaseError` where SQLite
     itself stumbles.
     """
-    found = [str(row[0]).replace("\n", " ") for row in connection.execute("PRAGMA integrity_check")]
-    if found != ["ok"]:
-        yield from found
+    yield from check_trees(connection, limit=100)
     for table, (columns, convert) in _CHECKED.items():
         for row in connection.execute(f"SELECT {columns}"):
             try:

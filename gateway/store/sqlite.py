@@ -123,7 +123,15 @@ class SqliteStore:
         return await self._read(lambda connection: queries.cursor(connection, queue))
 
     async def log_entries(self, after: int, *, limit: int = 1000) -> list[LogRow]:
-        return await self._read(partial(queries.log_entries, after=after, limit=limit))
+        """Ascending numbers greater than `after`. One that changed on the medium is mended first;
+        one that cannot be is given out as it is, for readers to see.
+        """
+        read = partial(_book_part, after=after, limit=limit)
+        entries, broken = await self._read(read)
+        if broken is not None:
+            await self._in_writer(self._opened().mend_book)
+            entries, _ = await self._read(read)
+        return entries
 
     async def close(self) -> None:
         """Finish waiting commits, copy the WAL back, let go of the folder; within 5 s."""
@@ -244,6 +252,14 @@ class SqliteStore:
             except RowDamagedError as error:
                 await self._in_writer(partial(database.set_aside_key, error.table, error.key))
         return await self._in_reader(partial(_snapshot, connection, query))
+
+
+def _book_part(
+    connection: sqlite3.Connection, *, after: int, limit: int
+) -> tuple[list[LogRow], int | None]:
+    """Entries, and the first of them that does not hold."""
+    entries = queries.log_entries(connection, after, limit=limit)
+    return entries, queries.first_broken(connection, entries, after=after)
 
 
 def _snapshot(connection: sqlite3.Connection, query: Callable[[sqlite3.Connection], T]) -> T:

@@ -460,6 +460,107 @@ async def test_damage_met_by_a_query(tmp_path: Path) -> None:
     await store.close()
 
 
+async def test_changed_entry_is_mended_from_the_files(tmp_path: Path) -> None:
+    """An entry that changed is taken from the files at a start and at a query; an alarm says so."""
+    await filled(tmp_path, sent(1, 1), sent(2, 2), sent(3, 3))
+    edit(tmp_path, "UPDATE log_entry SET octets = zeroblob(40) WHERE number = 2")
+    store, recovered = await opened(tmp_path)
+    assert recovered.was_rebuilt
+    assert any("1 entries of the log book (2)" in note for note in store.notes)
+    assert verify(await store.log_entries(0)) is None
+    edit(tmp_path, "UPDATE log_entry SET hash = zeroblob(32) WHERE number = 1")
+    assert verify(await store.log_entries(0)) is None
+    last = (await store.log_entries(0))[-1]
+    edit(tmp_path, f"UPDATE log_entry SET number = 1000 WHERE number = {last.number}")
+    entries = await store.log_entries(0)
+    assert last in entries
+    assert verify(entries) is None
+    await store.close()
+
+
+async def test_entry_that_nothing_proves_stays_and_is_told(tmp_path: Path) -> None:
+    """Without files a changed entry is left for readers to see, and the alarm names it."""
+    await filled(tmp_path, sent(1, 1), sent(2, 2), sent(3, 3))
+    edit(tmp_path, "UPDATE log_entry SET octets = zeroblob(40) WHERE number = 2")
+    shutil.rmtree(tmp_path / "logbook")
+    store, recovered = await opened(tmp_path)
+    assert "entry 2" in recovered.book_problem
+    for _ in range(2):
+        broken = verify(await store.log_entries(0))
+        assert broken is not None
+        assert broken.number == 2
+    await store.close()
+
+
+@pytest.mark.parametrize(
+    ("of", "to"),
+    [
+        pytest.param(b"CREATE TABLE act", b"CREATE TABLE bct", id="schema"),
+        pytest.param(b"CREATE TABLE act", b"CREATE T\xc1BLE act", id="schema no text"),
+        pytest.param(b"confirmed", b"confirmee", id="a column"),
+    ],
+)
+async def test_changed_schema_is_damage(of: bytes, to: bytes, tmp_path: Path) -> None:
+    """A schema that is not the one of its version is set aside like any damage, and rebuilt."""
+    before = await filled(tmp_path, sent(1, 1))
+    path = tmp_path / FILE_NAME
+    octets = path.read_bytes()
+    assert of in octets
+    path.write_bytes(octets.replace(of, to, 1))
+    store, after = await opened(tmp_path)
+    assert after.was_rebuilt
+    assert [made.id for made in after.acts] == [made.id for made in before.acts]
+    await store.close()
+
+
+async def test_one_bit_of_the_schema_number_is_damage(tmp_path: Path) -> None:
+    """No newer gateway made it: its schema is ours."""
+    await filled(tmp_path, sent(1, 1))
+    with closing(sqlite3.connect(tmp_path / FILE_NAME)) as connection:
+        connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION ^ 1 << 20}")
+    store, recovered = await opened(tmp_path)
+    assert recovered.was_rebuilt
+    assert len(recovered.acts) == 1
+    await store.close()
+
+
+async def test_changed_text_ends_no_query(tmp_path: Path) -> None:
+    """Octets that are no UTF-8 are a damaged row like any other, at a start and at a query."""
+    await filled(tmp_path, sent(1, 1), received(1, 2))
+    edit(tmp_path, "UPDATE submission SET principal = CAST(x'ed717474' AS TEXT)")
+    edit(tmp_path, "UPDATE state_entry SET evidence = CAST(x'f2656365697074' AS TEXT)")
+    store, recovered = await opened(tmp_path)
+    assert recovered.was_rebuilt
+    assert recovered.submissions == ()
+    notice = await store.notice(act_id(1))
+    assert notice is not None
+    assert notice.history == ()
+    await store.close()
+
+
+async def test_damaged_index_is_made_anew(tmp_path: Path) -> None:
+    """A place in an index that changed hides no open notice; each state stays, an alarm is lit."""
+    before = await filled(tmp_path, sent(1, 1), received(1, 2), sent(2, 3))
+    with closing(sqlite3.connect(tmp_path / FILE_NAME)) as connection:
+        (page,) = connection.execute(
+            "SELECT rootpage FROM sqlite_schema WHERE name = 'act_open'"
+        ).fetchone()
+    path = tmp_path / FILE_NAME
+    octets = path.read_bytes()
+    start, end = (page - 1) * 1024, page * 1024
+    # The place of row 2, (number, row), becomes one of row 3, which has a place already.
+    place = b"\x03\x01\x01\x02\x02"
+    assert octets.count(place, start, end) == 1
+    changed = octets[start:end].replace(place, place[:-1] + b"\x03")
+    path.write_bytes(octets[:start] + changed + octets[end:])
+    store, recovered = await opened(tmp_path)
+    assert recovered.was_rebuilt
+    assert recovered.acts == before.acts
+    assert recovered.deliveries == before.deliveries
+    assert not list(tmp_path.glob("*.damaged-1"))
+    await store.close()
+
+
 async def test_schema_1_is_read(tmp_path: Path) -> None:
     """The database kept from schema 1 opens and gives what was written into it."""
     shutil.copy(DATABASES / "schema-0001.sqlite", tmp_path / FILE_NAME)

@@ -440,7 +440,7 @@ def test_mosquitto_settings(tmp_path: Path) -> None:
 
 
 def test_nats_findings() -> None:
-    """An unsafe stream is a fault; another bound, a copy that is behind and an old server are not."""
+    """An unsafe stream is a fault; another bound, a copy behind and an old server want a look."""
     plain = stream_config("HOTLINE_NOTICE", 3)
     replicas = [{"name": "hq-2", "current": True}, {"name": "hq-3", "current": True}]
     answer = {"config": plain, "cluster": {"replicas": replicas}, "state": {"messages": 7}}

@@ -111,17 +111,19 @@ $(READY): $(LOCKED) pyproject.toml
 	@$(BIN)/pip install --quiet --no-deps --no-build-isolation -e .
 	@touch $@
 
-# Tests use real brokers. They are installed where that needs nobody's password.
+# Tests use real brokers, and strace for power cuts and faults of the disk. They are installed where
+# that needs nobody's password.
 brokers:
-	@has() { command -v mosquitto && command -v mosquitto_pub && command -v nats-server; }; \
+	@has() { command -v mosquitto && command -v mosquitto_pub && command -v nats-server && \
+		command -v strace; }; \
 	if has; then exit 0; fi >/dev/null; \
 	as=; if [ "$$(id -u)" != 0 ]; then as="sudo -n"; fi; \
-	packages="mosquitto mosquitto-clients nats-server"; \
+	packages="mosquitto mosquitto-clients nats-server strace"; \
 	if command -v apt-get >/dev/null && { [ -z "$$as" ] || $$as true 2>/dev/null; }; then \
-		echo "installing Mosquitto and nats-server from Debian for the tests" >&2; \
+		echo "installing Mosquitto, nats-server and strace from Debian for the tests" >&2; \
 		install="$$as env DEBIAN_FRONTEND=noninteractive apt-get install -qq -y \
 			--no-install-recommends $$packages"; \
 		$$install >/dev/null 2>&1 || { $$as apt-get update -qq && $$install >/dev/null; }; \
 	fi; \
 	has >/dev/null || \
-		{ echo "the tests need brokers: sudo apt-get install $$packages" >&2; exit 1; }
+		{ echo "the tests need brokers and strace: sudo apt-get install $$packages" >&2; exit 1; }

@@ -20,13 +20,14 @@ from gateway.logbook.segment import Record
 from gateway.model import Station
 from gateway.store import book, bounds, changes, queries, recovery, rows
 from gateway.store.base import LogRow
-from gateway.store.connection import UNREADABLE
+from gateway.store.connection import UNREADABLE, is_damage
 from gateway.store.folder import (
     REFUSED,
     Ballast,
     FolderLock,
     can_write,
     folder_error,
+    sync_folder,
 )
 from gateway.store.mending import mend_book
 from gateway.store.opening import Opening, mark_rebuilt
@@ -96,6 +97,9 @@ class Database:
             self._book_problem = opening.book_problem
             self._head = recovery.log_head(self.connection)
             self._copy_to_segments()
+            # Debian's SQLite flushes no folder: on some file systems a new database or WAL, and all
+            # that was committed into it, would lie under no name after a power cut.
+            sync_folder(self.folder)
         except sqlite3.Error as error:
             raise self._meaning(error) from error
         except OSError as error:
@@ -105,8 +109,15 @@ class Database:
     def recover(self) -> Recovered:
         """The state after the last commit; damaged rows are set aside and restored if possible."""
         try:
-            reading = recovery.Reading(self.connection, self._station)
-            recovered = reading.recovered()
+            try:
+                reading = recovery.Reading(self.connection, self._station)
+                recovered = reading.recovered()
+            except sqlite3.DatabaseError as error:
+                if not is_damage(error):
+                    raise
+                self.make_indexes_anew()
+                reading = recovery.Reading(self.connection, self._station)
+                recovered = reading.recovered()
             if reading.damaged:
                 self.set_aside(reading.damaged)
                 recovered = recovery.Reading(self.connection, self._station).recovered()
@@ -122,6 +133,21 @@ class Database:
             store_refused=self.has_refused,
             book_problem=self._book_problem,
         )
+
+    def make_indexes_anew(self) -> None:
+        """Against damage that the check at the start lets pass: it compares an entry of an index
+        that is no record any more as if it were one. Raises `StoreFailedError`.
+        """
+        try:
+            with self.connection:
+                self.connection.execute("BEGIN IMMEDIATE")
+                self.connection.execute("REINDEX")
+                what = "an index of the database was damaged and made anew"
+                mark_rebuilt(self.connection, self.folder, self.notes, what)
+        except sqlite3.Error as error:
+            raise self._meaning(error) from error
+        self._head = recovery.log_head(self.connection)
+        self._copy_to_segments()
 
     def set_aside(self, damaged: Sequence[tuple[str, int]]) -> None:
         """Move damaged rows away (kept) and restore what the log book holds of them."""

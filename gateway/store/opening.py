@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Sequence
+from enum import Enum, auto
 from pathlib import Path
 
 from gateway.core.records import AddLogEntry, EntryKind, LogHead
@@ -23,6 +24,16 @@ from gateway.store.mending import mend_book
 from gateway.store.segments import Segments
 from gateway.store.soundness import check_trees
 from gateway.store.vouched import contradiction
+
+
+class _Tail(Enum):
+    """What the newest file of the log book is to the database."""
+
+    SAME = auto()
+    TORN = auto()
+    """Something in it is no record, or does not follow: a power cut, a full disk, a changed bit."""
+    OTHER = auto()
+    """It tells another history."""
 
 
 class Opening:
@@ -92,19 +103,23 @@ class Opening:
     def _reconcile(self) -> None:
         """Bring database and segment files to the same end of the same book."""
         head = recovery.log_head(self.connection)
-        last = self.segments.last()
-        last_number = 0 if last is None else last.number
-        head_number = 0 if head is None else head.number
+        number = 0 if head is None else head.number
+        records, is_whole = self.segments.tail()
+        tail = self._judge(records, number) if is_whole else _Tail.TORN
         behind: list[Record] = []
-        if last is not None and last_number > head_number:
-            behind = [record for record in self.segments.records() if record.number > head_number]
-        elif last is not None and self._hash_of(last.number) != last.hash:
+        if records and records[-1].number > number:
+            behind = [record for record in self.segments.records() if record.number > number]
+            if head is not None:
+                behind = _following(behind, head)
+                if not behind and tail is _Tail.SAME:
+                    tail = _Tail.OTHER
+        if tail is _Tail.OTHER:
             self._abandon_segments()
-            last_number = 0
-        if behind and head is not None and not _follows(behind[0], head):
-            self._abandon_segments()
-            behind, last_number = [], 0
-        self.segment_number = last_number
+            records, behind = [], []
+        elif tail is _Tail.TORN:
+            self._set_newest_aside()
+            records, _ = self.segments.tail()
+        self.segment_number = records[-1].number if records else 0
         if behind:
             self._adopt(behind)
         elif self._was_damaged:
@@ -112,6 +127,22 @@ class Opening:
                 self.connection.execute("BEGIN IMMEDIATE")
                 what = "no log book was found: the state is empty"
                 mark_rebuilt(self.connection, self._folder, self._notes, what)
+
+    def _judge(self, records: Sequence[Record], number: int) -> _Tail:
+        """Whether a file goes with the database, whose last entry is `number`."""
+        before: Record | None = None
+        for record in records:
+            follows = before is None or _follows(record, before)
+            if record.number <= number and not self._holds(record):
+                return _Tail.OTHER if follows else _Tail.TORN
+            if not follows:
+                return _Tail.TORN
+            before = record
+        return _Tail.SAME
+
+    def _holds(self, record: Record) -> bool:
+        found = queries.log_entries(self.connection, record.number - 1, limit=1)
+        return found == [LogRow(record.number, record.octets, record.hash)]
 
     def _compare(self, vouched: bytes | None) -> None:
         """Judge the book by the signed head of the run before; what differs goes into the book."""
@@ -151,6 +182,13 @@ class Opening:
         self._notes.append(
             f"the log book files of {self._folder} tell another history than the database; they "
             f"are kept in {kept}; find out who put an old or foreign database here"
+        )
+
+    def _set_newest_aside(self) -> None:
+        kept = self.segments.set_aside_newest()
+        self._notes.append(
+            "the newest file of the log book did not end as it was written, as after a power cut;"
+            f" it is kept as {kept}, and what the database has of it is written again"
         )
 
     def _adopt(self, records: Sequence[Record]) -> None:
@@ -197,5 +235,18 @@ def add_entry(
     changes.add_log_rows(connection, book.chain(writes, recovery.log_head(connection)))
 
 
-def _follows(record: Record, head: LogHead) -> bool:
-    return record.number == head.number + 1 and next_hash(head.hash, record.octets) == record.hash
+def _following(records: Sequence[Record], head: LogHead) -> list[Record]:
+    """Those that follow without a hole; a power cut may have taken what joined the rest."""
+    found: list[Record] = []
+    before: LogHead | Record = head
+    for record in records:
+        if not _follows(record, before):
+            break
+        found.append(record)
+        before = record
+    return found
+
+
+def _follows(record: Record, before: LogHead | Record) -> bool:
+    is_next = record.number == before.number + 1
+    return is_next and next_hash(before.hash, record.octets) == record.hash

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from gateway.logbook.head import HEAD_FILE, HEAD_SIZE_MAX, SEGMENT_SUFFIX
-from gateway.logbook.segment import Record, encode_record, read_records
+from gateway.logbook.segment import Found, Record, encode_record, read_items, read_records
 from gateway.store.folder import sync_folder
 
 SEGMENT_SIZE_MAX: Final = 1024 * 1024
@@ -40,15 +40,14 @@ class Segments:
                     number = record.number
                     yield record
 
-    def last(self) -> Record | None:
-        """The last readable record; reads one file as a rule."""
+    def tail(self) -> tuple[list[Record], bool]:
+        """The records of the newest file that is not empty, and whether they are all of it."""
         for path in reversed(self.files()):
-            newest: Record | None = None
-            for record in read_records(path.read_bytes()):
-                newest = record
-            if newest is not None:
-                return newest
-        return None
+            found = list(read_items(path.read_bytes()))
+            if found:
+                records = [item.record for item in found if isinstance(item, Found)]
+                return records, len(records) == len(found)
+        return [], True
 
     def append(self, records: Sequence[Record]) -> None:
         """Write, not yet flushed. After an error a part may stay; readers skip what is torn."""
@@ -95,12 +94,28 @@ class Segments:
         self.close()
         if not self.files():
             return None
-        number = 1
-        while (target := self._folder.with_name(f"{self._folder.name}.other-{number}")).exists():
-            number += 1
+        target = self._free_name("other")
         self._folder.rename(target)
         self._folder.mkdir(mode=0o750)
         sync_folder(self._folder.parent)
+        return target
+
+    def set_aside_newest(self) -> Path:
+        """Move the newest file that is not empty away; where it is now."""
+        self.close()
+        path = next(path for path in reversed(self.files()) if path.stat().st_size)
+        target = self._free_name("torn")
+        target.mkdir(mode=0o750)
+        path.rename(target / path.name)
+        sync_folder(target)
+        sync_folder(self._folder)
+        sync_folder(self._folder.parent)
+        return target / path.name
+
+    def _free_name(self, tag: str) -> Path:
+        number = 1
+        while (target := self._folder.with_name(f"{self._folder.name}.{tag}-{number}")).exists():
+            number += 1
         return target
 
     def close(self) -> None:

@@ -19,7 +19,7 @@ from gateway.model import ActId, Station
 from gateway.store import queries
 from gateway.store.base import LogRow, StoredNotice
 from gateway.store.changes import PutCursor, StoreWrite
-from gateway.store.connection import connect_reader
+from gateway.store.connection import connect_reader, is_damage
 from gateway.store.database import Database
 from gateway.store.rows import RowDamagedError
 
@@ -34,6 +34,11 @@ FIRST_SYNC_S: Final = 2.0
 CLOSE_TIMEOUT_S: Final = 5.0
 REPAIR_COUNT_MAX: Final = 16
 """Damaged rows that one query sets aside before it gives up."""
+
+
+class _IndexDamagedError(StoreFailedError):
+    """A query met what is no database; the tables were found sound at the start."""
+
 
 _Waiting = tuple[tuple[StoreWrite, ...], "asyncio.Future[LogHead | None]"]
 
@@ -251,6 +256,8 @@ class SqliteStore:
                 return await self._in_reader(partial(_snapshot, connection, query))
             except RowDamagedError as error:
                 await self._in_writer(partial(database.set_aside_key, error.table, error.key))
+            except _IndexDamagedError:
+                await self._in_writer(database.make_indexes_anew)
         return await self._in_reader(partial(_snapshot, connection, query))
 
 
@@ -270,5 +277,6 @@ def _snapshot(connection: sqlite3.Connection, query: Callable[[sqlite3.Connectio
             return query(connection)
         finally:
             connection.execute("ROLLBACK")
-    except sqlite3.Error as error:
-        raise StoreFailedError(f"the database cannot be read: {error}") from error
+    except sqlite3.DatabaseError as error:
+        failure = _IndexDamagedError if is_damage(error) else StoreFailedError
+        raise failure(f"the database cannot be read: {error}") from error

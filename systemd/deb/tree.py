@@ -36,7 +36,6 @@ COMPLETIONS = {
     "zsh": "usr/share/zsh/vendor-completions/_hotline",
     "fish": "usr/share/fish/vendor_completions.d/hotline.fish",
 }
-MOSQUITTO = ROOT / "gateway/queues/mosquitto/hotline.conf"
 DOC = "usr/share/doc/hotline-gateway"
 LAUNCHER = f"""#!/{HOME}/bin/python3 -I
 import sys
@@ -55,8 +54,7 @@ def stage(root: Path, gateway: Path, wheels: list[Wheels]) -> None:
     link(root / "usr/bin/hotline", f"/{HOME}/bin/hotline")
     for name, target in UNITS.items():
         put(root / target, (ROOT / "systemd" / name).read_text())
-    copied = [*(ROOT / "systemd/drop-ins").glob("*.conf"), MOSQUITTO]
-    for path in sorted(copied):
+    for path in sorted((ROOT / "systemd/drop-ins").glob("*.conf")):
         put(root / "usr/share/hotline-gateway" / path.name, path.read_text())
     _stage_documents(root)
     python = ROOT / ".venv/bin/python"

@@ -44,6 +44,7 @@ from gateway.store.recovery import OFFSET_MARGIN
 from gateway.store.sqlite import SqliteStore
 from tests.integration.store_records import (
     IN,
+    OUT,
     OWN,
     PEER,
     act,
@@ -347,6 +348,35 @@ async def test_torn_or_missing_segments_are_written_again(tmp_path: Path) -> Non
     await store.close()
 
 
+@pytest.mark.parametrize("is_ahead", [False, True])
+async def test_torn_middle_of_the_newest_file(is_ahead: bool, tmp_path: Path) -> None:
+    """As a power cut leaves it, with or without what came after: written again, and no alarm."""
+    await filled(tmp_path, sent(1, 1), [station_entry()], [station_entry("clock")])
+    database = (tmp_path / FILE_NAME).read_bytes()
+    await filled(tmp_path, [station_entry(str(number)) for number in range(3)])
+    (segment,) = (tmp_path / "logbook").glob("*")
+    octets = bytearray(segment.read_bytes())
+    # Entry 4 is the first that the database of before lacks.
+    first = octets.index(b"\x83", octets.index(b"clock") + 32)
+    octets[first : first + 60] = bytes(60)
+    segment.write_bytes(octets)
+    if is_ahead:
+        (tmp_path / FILE_NAME).write_bytes(database)
+    store, recovered = await opened(tmp_path)
+    assert not recovered.was_rebuilt
+    assert recovered.book_problem == ""
+    assert recovered.log_head is not None
+    assert recovered.log_head.number == (3 if is_ahead else 6)
+    assert any("kept as" in note for note in store.notes)
+    await store.commit([station_entry("after")])
+    entries = await store.log_entries(0)
+    await store.close()
+    (segment,) = (tmp_path / "logbook").glob("*")
+    assert [record.octets for record in read_records(segment.read_bytes())] == [
+        entry.octets for entry in entries
+    ]
+
+
 @pytest.mark.parametrize("count", [1, 2, 3])
 async def test_foreign_segments_are_set_aside(count: int, tmp_path: Path) -> None:
     """Segment files of another history, longer or shorter, are kept apart and not believed."""
@@ -538,22 +568,33 @@ async def test_changed_text_ends_no_query(tmp_path: Path) -> None:
     await store.close()
 
 
-async def test_damaged_index_is_made_anew(tmp_path: Path) -> None:
-    """A place in an index that changed hides no open notice; each state stays, an alarm is lit."""
+@pytest.mark.parametrize(
+    ("index", "entry", "octet", "changed"),
+    [
+        # (number, row) of row 2 says row 3, which has a place already.
+        pytest.param("act_open", b"\x03\x01\x01\x02\x02", 4, 3, id="another place"),
+        # (direction, number, row) is no record any more; SQLite's own check lets it pass.
+        pytest.param("act_listed", b"\x04\x08\x01\x01\x02\x02", 0, 5, id="no record"),
+    ],
+)
+async def test_damaged_index_is_made_anew(
+    index: str, entry: bytes, octet: int, changed: int, tmp_path: Path
+) -> None:
+    """A place in an index that changed hides no notice; each state stays, an alarm is lit."""
     before = await filled(tmp_path, sent(1, 1), received(1, 2), sent(2, 3))
     with closing(sqlite3.connect(tmp_path / FILE_NAME)) as connection:
         (page,) = connection.execute(
-            "SELECT rootpage FROM sqlite_schema WHERE name = 'act_open'"
+            "SELECT rootpage FROM sqlite_schema WHERE name = ?", (index,)
         ).fetchone()
     path = tmp_path / FILE_NAME
-    octets = path.read_bytes()
-    start, end = (page - 1) * 1024, page * 1024
-    # The place of row 2, (number, row), becomes one of row 3, which has a place already.
-    place = b"\x03\x01\x01\x02\x02"
-    assert octets.count(place, start, end) == 1
-    changed = octets[start:end].replace(place, place[:-1] + b"\x03")
-    path.write_bytes(octets[:start] + changed + octets[end:])
+    octets = bytearray(path.read_bytes())
+    at = octets.index(entry, (page - 1) * 1024, page * 1024)
+    octets[at + octet] = changed
+    path.write_bytes(octets)
     store, recovered = await opened(tmp_path)
+    assert len(await store.notices(OUT)) == 2
+    assert len(await store.notices(IN)) == 1
+    recovered = await store.recover()
     assert recovered.was_rebuilt
     assert recovered.acts == before.acts
     assert recovered.deliveries == before.deliveries

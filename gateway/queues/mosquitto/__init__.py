@@ -1,1 +1,0 @@
-"""What Mosquitto must be set to, as a file that its conf.d takes."""

@@ -1,0 +1,166 @@
+"""Power cuts at every point between two system calls of the real store, on a disk with a cache."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from random import Random
+from tempfile import TemporaryDirectory
+
+import pytest
+
+from gateway.logbook.chain import GENESIS, next_hash
+from gateway.store.base import LogRow
+from gateway.store.database import Database
+from tests.integration import cut_child, cut_disk
+from tests.integration.cut_disk import Call, CutDisk
+from tests.integration.store_records import OWN, sent
+
+ROOT = Path(__file__).parents[2]
+CUT_COUNT_QUICK = 250
+CUT_COUNT_SOAK = 100_000
+SHARE_COUNT = 20
+"""The long test goes in this many parts, each with histories of its own."""
+IN_MEMORY = Path("/dev/shm")
+
+
+@dataclass
+class Promise:
+    """What the process had said before a cut."""
+
+    digests: list[str] = field(default_factory=list)
+    """After each transaction, and one before the first of all."""
+    heads: list[int] = field(default_factory=list)
+    hashes: dict[int, str] = field(default_factory=dict)
+    last_full: int = 0
+    """The transaction that no cut may take any more, nor one before it."""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Iterator[Path]:
+    """In memory where that can be had: flushes are simulated here."""
+    with TemporaryDirectory(dir=IN_MEMORY if IN_MEMORY.is_dir() else tmp_path) as made:
+        yield Path(made)
+
+
+def recorded(folder: Path, seed: int) -> list[Call]:
+    """The calls of all lives of the process, in order; and what it said, between them."""
+    calls: list[Call] = []
+    for life in range(cut_child.LIFE_COUNT):
+        trace = folder / "trace"
+        child = [sys.executable, cut_child.__file__, str(folder / "state"), str(seed), str(life)]
+        subprocess.run(
+            [*cut_disk.COMMAND, "-o", str(trace), *child],
+            check=True,
+            cwd=ROOT,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            stdout=subprocess.DEVNULL,
+            timeout=60,
+        )
+        with trace.open() as lines:
+            calls += cut_disk.read_calls(lines, folder=folder / "state")
+    return [call for call in calls if is_kept(call.path)]
+
+
+def is_kept(path: str) -> bool:
+    """What a cut has to do with: nobody reads the other files after one."""
+    return not path.endswith(("-shm", "/ballast", "/lock", "/trial"))
+
+
+def put(folder: Path, files: dict[str, bytes | None]) -> None:
+    """Make `folder` what a cut left, but for the ballast: to write 4 MiB each time takes long."""
+    for path in folder.iterdir():
+        if path.is_dir():
+            shutil.rmtree(path)
+        elif path.name != "ballast":
+            path.unlink()
+    for name, octets in files.items():
+        if octets is None:
+            (folder / name).mkdir()
+        else:
+            (folder / name).write_bytes(octets)
+
+
+def start(folder: Path, promise: Promise, issued: Promise, what: str) -> None:
+    """Start after a cut. Everything promised is there; the rest whole or not at all."""
+    database = Database(folder, station=OWN, sign=cut_child.sign)
+    try:
+        recovered = database.recover()
+        found = cut_child.digest(database.connection)
+        rows = database.connection.execute("SELECT number, octets, hash FROM log_entry ORDER BY 1")
+        entries = [LogRow(*row) for row in rows]
+        database.commit([sent(60_000, 1_000_000)])
+    finally:
+        database.close()
+    previous = GENESIS
+    for number, entry in enumerate(entries, 1):
+        previous = next_hash(previous, entry.octets)
+        assert (entry.number, entry.hash) == (number, previous), f"{what}: the chain is broken"
+        told = issued.hashes.get(number)
+        assert told in (None, entry.hash.hex()), f"{what}: entry {number} is another"
+    assert not recovered.was_rebuilt, f"{what}: {database.notes}"
+    assert not recovered.book_problem, f"{what}: {recovered.book_problem}"
+    possible = issued.digests[promise.last_full :]
+    assert found in possible, (
+        f"{what}: lost or torn: found"
+        f" {issued.digests.index(found) if found in issued.digests else 'no state that ever was'},"
+        f" promised {promise.last_full} of {len(issued.digests) - 1}; {database.notes}"
+    )
+    assert len(entries) >= promise.heads[promise.last_full], f"{what}: entries of the book are gone"
+
+
+def tell(promise: Promise, octets: bytes) -> None:
+    said = json.loads(octets)
+    promise.digests.append(said["digest"])
+    promise.heads.append(said["head"])
+    promise.hashes[said["head"]] = said["hash"]
+    if said["full"]:
+        promise.last_full = len(promise.digests) - 1
+
+
+def cuts(folder: Path, *, seed: int, count: int) -> None:
+    """Cut `count` times, evenly over the calls of one history."""
+    calls = recorded(folder, seed)
+    said = [at for at, call in enumerate(calls) if call.path == "stdout"]
+    rng = Random(seed)
+    wanted = Counter(rng.randrange(len(calls)) for _ in range(count))
+    trial = folder / "trial"
+    trial.mkdir()
+    disk = CutDisk(folder / "state")
+    promise = Promise([EMPTY], [0])
+    issued = Promise([EMPTY], [0])
+    for at, call in enumerate(calls):
+        if call.path == "stdout":
+            tell(promise, call.octets)
+        else:
+            disk.take(call)
+        # What the transaction under way writes may be there or not.
+        while len(issued.digests) <= len(promise.digests) and said:
+            tell(issued, calls[said.pop(0)].octets)
+        for number in range(wanted[at]):
+            put(trial, disk.after_cut(rng))
+            what = f"seed {seed}, call {at} ({call.name} {Path(call.path).name}), cut {number}"
+            start(trial, promise, issued, what)
+    assert len(promise.digests) == cut_child.LIFE_COUNT * (cut_child.COMMIT_COUNT + 1) + 1
+
+
+EMPTY = cut_child.digest_of_nothing()
+
+
+def test_what_was_promised_outlives_a_power_cut(folder: Path) -> None:
+    """250 cuts in the lives of a store: promises kept, the rest whole or not there, no alarm."""
+    cuts(folder, seed=20_261_127, count=CUT_COUNT_QUICK)
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("part", range(SHARE_COUNT))
+def test_a_hundred_thousand_power_cuts(part: int, folder: Path) -> None:
+    """The same for 100 000 cuts in 20 histories."""
+    cuts(folder, seed=part, count=CUT_COUNT_SOAK // SHARE_COUNT)

@@ -50,14 +50,16 @@ def command(common: Common, ports: tuple[str, ...]) -> int:
     Exit code 78: the configuration is wrong, a key file can be read by others, or another gateway
     uses the state folder. A missing radio or cable is no such fault: the gateway waits for it.
     """
+    from gateway.runtime.openssl import leave_out_hashing, leave_out_tls
+
+    leave_out_hashing()
     from gateway.config.load import load_settings
-    from gateway.runtime.openssl import leave_out_openssl
 
     settings = load_settings(common.config_path)
     for text in ports:
         settings = _with_radio_port(settings, text)
     if not settings.needs_tls:
-        leave_out_openssl()
+        leave_out_tls()
     from gateway.runtime.daemon import run_daemon
 
     return run_daemon(settings, notifier=_ReadyLine(settings) if sys.stderr.isatty() else None)

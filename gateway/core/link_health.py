@@ -208,7 +208,7 @@ class LinkHealth:
                 return self._policy.beat_retry_radio_ms
             return self._policy.beat_interval_radio_ms
         if 0 < self.misses < self._policy.misses_down_count:
-            return self._policy.beat_interval_serial_ms // 5
+            return self._policy.beat_retry_serial_ms
         return self._policy.beat_interval_serial_ms
 
     def _is_silent(self, now: Instant) -> bool:

@@ -50,8 +50,10 @@ class Policy:
     window_urgent_count: int = 4
     """Extra places for FLASH and IMMEDIATE."""
 
-    beat_interval_serial_ms: int = 6_000
+    beat_interval_serial_ms: int = 8_000
     """Quiet time on a serial link before a beat; tells a dead cable within 15 s."""
+    beat_retry_serial_ms: int = 1_200
+    """After an unanswered beat on a serial link."""
     beat_interval_radio_ms: int = 300_000
     """The same on a radio; about 1 kB an hour, tells a dead path within 20 min."""
     beat_retry_radio_ms: int = 60_000

@@ -58,15 +58,22 @@ class Prober:
                 lane.hello_interval_ms * 2, self._policy.hello_interval_max_ms
             )
         elif lane.beat_waits is None and not lane.beat_due:
-            quiet = None if health.round_trip_at is None else now - health.round_trip_at
-            is_quiet = quiet is None or quiet >= health.beat_interval_ms() * 4 // 5
-            lane.beat_due = is_quiet or health.state is not LinkState.UP
+            proven_at, interval_ms = health.round_trip_at, health.beat_interval_ms()
+            if health.state is LinkState.UP and proven_at is not None:
+                quiet_ms = now - proven_at
+                if quiet_ms < interval_ms * 4 // 5:
+                    self.schedule(lane, draft, quiet_ms=quiet_ms)
+                    return
+            lane.beat_due = True
         self.schedule(lane, draft)
 
-    def schedule(self, lane: Lane, draft: Draft) -> None:
-        """Set the next test, up to an eighth later, so that two ends do not keep colliding."""
+    def schedule(self, lane: Lane, draft: Draft, *, quiet_ms: int = 0) -> None:
+        """Set the next test, up to an eighth later, so that two ends do not keep colliding.
+
+        `quiet_ms`: time since a round trip that takes the place of a test.
+        """
         settled = self._session.is_settled
-        wait = lane.health.beat_interval_ms() if settled else lane.hello_interval_ms
+        wait = lane.health.beat_interval_ms() - quiet_ms if settled else lane.hello_interval_ms
         jitter = int(wait * self._rng.random() / 8)
         due = Instant(draft.now.instant + wait + jitter)
         self._timers.set(("probe", self._peer, lane.name), due)

@@ -20,6 +20,8 @@ from gateway.config.files import FileProblemError
 from gateway.config.keys import read_password
 from gateway.config.settings import MqttSettings
 from gateway.doctor.finding import Finding, fault, look, ok
+from gateway.doctor.machine import Machine
+from gateway.doctor.mosquitto import examine_mosquitto
 from gateway.doctor.waiting import in_thread
 from gateway.errors import ConfigError, QueueUnavailableError
 from gateway.queues.mqtt_socket import Broker, Tls, UnreachableError, connected_socket
@@ -44,7 +46,7 @@ class Welcome:
     properties: dict[str, Any]
 
 
-async def examine_broker(mqtt: MqttSettings, station: str) -> list[Finding]:
+async def examine_broker(machine: Machine, mqtt: MqttSettings, station: str) -> list[Finding]:
     """Within 15 s; a broker that is away is a finding."""
     try:
         broker = Broker.parse(mqtt.url)
@@ -68,7 +70,15 @@ async def examine_broker(mqtt: MqttSettings, station: str) -> list[Finding]:
         ]
     finally:
         connected.close()
-    return list(judge_welcome(mqtt, broker, welcome))
+    findings = list(judge_welcome(mqtt, broker, welcome))
+    if welcome.reason:
+        return findings
+    is_near = _is_near(broker)
+    return findings + await in_thread(lambda: examine_mosquitto(machine, broker, is_near=is_near))
+
+
+def _is_near(broker: Broker) -> bool:
+    return broker.unix_path is not None or broker.host in _LOCAL
 
 
 def _greet(connected: socket.socket, packet: bytes) -> Welcome:
@@ -142,7 +152,7 @@ def judge_welcome(mqtt: MqttSettings, broker: Broker, welcome: Welcome) -> Itera
     if size_max is not None and size_max < PACKET_SIZE_FEW:
         remedy = f"set max_packet_size to {PACKET_SIZE_FEW} or more in mosquitto.conf"
         yield look(TOPIC, f"it takes packets of at most {size_max} octets", remedy)
-    is_near = broker.unix_path is not None or broker.host in _LOCAL
+    is_near = _is_near(broker)
     if not is_near and not broker.is_tls:
         remedy = "use mqtts:// with ca_file"
         yield look(TOPIC, "notices and password go to another machine in clear", remedy)

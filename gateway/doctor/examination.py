@@ -133,7 +133,21 @@ def _configured_steps(machine: Machine, settings: Settings) -> list[Step]:
         from gateway.doctor.broker import VISIT_S, examine_broker
 
         mqtt, name = settings.mqtt, settings.station.name
-        steps.append(Step("broker", "the broker", VISIT_S, lambda: examine_broker(mqtt, name)))
+        steps.append(
+            Step("broker", "the broker", VISIT_S, lambda: examine_broker(machine, mqtt, name))
+        )
+    if settings.nats is not None:
+        from gateway.doctor import nats as cluster
+
+        nats, name = settings.nats, settings.station.name
+        steps.append(
+            Step(
+                "nats",
+                "the NATS cluster",
+                cluster.VISIT_S,
+                lambda: cluster.examine_nats(nats, name),
+            )
+        )
     return steps
 
 

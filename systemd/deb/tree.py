@@ -36,6 +36,7 @@ COMPLETIONS = {
     "zsh": "usr/share/zsh/vendor-completions/_hotline",
     "fish": "usr/share/fish/vendor_completions.d/hotline.fish",
 }
+MOSQUITTO = ROOT / "gateway/queues/mosquitto/hotline.conf"
 DOC = "usr/share/doc/hotline-gateway"
 LAUNCHER = f"""#!/{HOME}/bin/python3 -I
 import sys
@@ -54,7 +55,8 @@ def stage(root: Path, gateway: Path, wheels: list[Wheels]) -> None:
     link(root / "usr/bin/hotline", f"/{HOME}/bin/hotline")
     for name, target in UNITS.items():
         put(root / target, (ROOT / "systemd" / name).read_text())
-    for path in sorted((ROOT / "systemd/drop-ins").glob("*.conf")):
+    copied = [*(ROOT / "systemd/drop-ins").glob("*.conf"), MOSQUITTO]
+    for path in sorted(copied):
         put(root / "usr/share/hotline-gateway" / path.name, path.read_text())
     _stage_documents(root)
     python = ROOT / ".venv/bin/python"

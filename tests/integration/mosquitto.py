@@ -10,6 +10,7 @@ from asyncio.subprocess import DEVNULL, PIPE, Process
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -187,3 +188,15 @@ async def mosquitto(
         yield broker
     finally:
         await broker.kill()
+
+
+@asynccontextmanager
+async def shipped_mosquitto(folder: Path) -> AsyncIterator[Mosquitto]:
+    """A broker with the settings that are shipped for it, included as Debian's file does."""
+    (included := folder / "conf.d").mkdir()
+    shipped = (resources.files("gateway.queues.mosquitto") / "hotline.conf").read_text()
+    (included / "hotline.conf").write_text(shipped)
+    async with mosquitto(
+        folder, f"persistence_location {folder}/", f"include_dir {included}"
+    ) as broker:
+        yield broker

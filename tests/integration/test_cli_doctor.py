@@ -13,8 +13,11 @@ import pytest
 from gateway.doctor.broker import connect_packet
 from gateway.sim.bench.files import RADIO, LineOptions, Ports, StationFiles, write_line
 from gateway.sim.bench.submit import post
+from tests.integration.desk_double import MemoryDesk
 from tests.integration.live_line import LiveLine, live_line, until
-from tests.integration.mosquitto import mosquitto, needs_mosquitto
+from tests.integration.mosquitto import mosquitto, needs_mosquitto, shipped_mosquitto
+from tests.integration.nats_cluster import nats_server, needs_nats, program
+from tests.integration.nats_running import running
 from tests.integration.radio_at_port import hotline, radio_on_pty, two_radios
 
 FAR_NODE = {"NORTH": "!4d4c00b2", "SOUTH": "!4d4c00a1"}
@@ -173,6 +176,47 @@ async def test_the_broker_is_greeted_and_nothing_stays(folder: Path) -> None:
         assert connack[2:] == b"\x00\x00", "no session present, and success"
     found = await hotline("doctor", "--json", config=files.config)
     found.has("fault", f"{broker.url} cannot be reached")
+
+
+@needs_mosquitto
+async def test_the_shipped_settings_of_mosquitto_are_known(folder: Path) -> None:
+    """With them nothing is said but that it is well; without, what is lost and what to set."""
+    async with mosquitto(folder) as broker:
+        found = await hotline("doctor", "--json", config=station(folder, broker.url).config)
+        found.has("look", f"{folder}/mosquitto.conf: persistence is false")
+    (folder / "shipped").mkdir()
+    async with shipped_mosquitto(folder / "shipped") as broker:
+        config = station(folder / "shipped", broker.url).config
+        found = await hotline("doctor", "--json", config=config)
+        found.has("ok", "mosquitto.conf: it writes down each change")
+
+
+@needs_nats
+async def test_the_streams_of_a_cluster_are_compared(folder: Path) -> None:
+    """Missing, as shipped once a gateway made them, unsafe, away: each is said, nothing is made."""
+    async with nats_server(folder) as server, program(server.url) as client:
+        config = station(folder).config
+        table = f'[nats]\nservers = ["{server.url}"]\nreplicas = 1\n'
+        config.write_text(config.read_text() + table)
+        found = await hotline("doctor", "--json", config=config)
+        found.has("ok", f"{server.url} accepts us")
+        found.has("look", "stream HOTLINE_NOTICE is not there yet")
+        assert not await client.jetstream().streams_info()
+        async with running(server.url, desk=MemoryDesk()):
+            pass
+        found = await hotline("doctor", "--json", config=config)
+        found.has("ok", "stream HOTLINE_NOTICE is as shipped, 1 copy, 0 messages")
+        found.has("ok", "consumer gateway-NORTH-submit is as shipped")
+        manager = client.jetstream()
+        await manager.delete_stream("HOTLINE_STATE")
+        await manager.add_stream(
+            name="HOTLINE_STATE", subjects=["hotline.v1.*.state.*"], storage="memory"
+        )
+        found = await hotline("doctor", "--json", config=config)
+        assert found.code == 1
+        found.has("fault", 'stream HOTLINE_STATE: storage is "memory"')
+    found = await hotline("doctor", "--json", config=config)
+    found.has("fault", "cannot be reached")
 
 
 @needs_mosquitto

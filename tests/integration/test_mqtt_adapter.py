@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -13,75 +13,23 @@ import cbor2
 import pytest
 
 from gateway.core.effects import RejectCode
-from gateway.core.events import Principal, QueueUp, Rights
-from gateway.errors import QueueUnavailableError
+from gateway.core.events import QueueUp, Rights
 from gateway.model import DeliveryState, Operation, Precedence, Role
-from gateway.queues.base import QueueEvent
-from gateway.queues.mqtt import MqttAdapter, MqttOptions
 from gateway.queues.mqtt_connection import Limits
 from tests.integration.desk_double import MemoryDesk, status
 from tests.integration.mosquitto import DEADLINE_S, Mosquitto, mosquitto, needs_mosquitto
+from tests.integration.mqtt_running import Adapter, principal, running, until
 
 pytestmark = needs_mosquitto
 
 NOTICE = {"to": "SOUTH", "kind": "NOTIFY", "operation": "TEST", "text": "hello"}
 TOPIC = "hotline/v1/NORTH"
-ALL_RIGHTS = Rights(frozenset(Operation), Precedence.FLASH, answer=True)
-
-
-def principal(rights: Rights = ALL_RIGHTS) -> Principal:
-    return Principal("mqtt", "broker", Role.AUTOMATIC, rights)
-
-
-class Adapter:
-    """A running adapter; `end` waits for its outage."""
-
-    def __init__(self, task: asyncio.Task[None], events: list[QueueEvent]) -> None:
-        self.task = task
-        self.events = events
-
-    async def end(self) -> QueueUnavailableError:
-        async with asyncio.timeout(DEADLINE_S):
-            with pytest.raises(QueueUnavailableError) as caught:
-                await self.task
-        return caught.value
-
-
-@asynccontextmanager
-async def running(url: str, desk: MemoryDesk, **options: Any) -> AsyncIterator[Adapter]:
-    """An adapter that is connected; stopped as the daemon stops it, if it still runs."""
-    who = options.pop("principal", principal())
-    adapter = MqttAdapter(MqttOptions(url, "NORTH", who, **options), desk, desk.store)
-    events: list[QueueEvent] = []
-    up = asyncio.Event()
-
-    def emit(event: QueueEvent) -> None:
-        events.append(event)
-        up.set()
-
-    task: asyncio.Task[None] = asyncio.create_task(adapter.run(emit))
-    waiting = asyncio.create_task(up.wait())
-    try:
-        await asyncio.wait([task, waiting], timeout=DEADLINE_S, return_when=asyncio.FIRST_COMPLETED)
-        yield Adapter(task, events)
-    finally:
-        waiting.cancel()
-        if not task.done():
-            task.cancel()
-            with pytest.raises(asyncio.CancelledError):
-                await task
 
 
 @pytest.fixture
 async def broker(tmp_path: Path) -> AsyncIterator[Mosquitto]:
     async with mosquitto(tmp_path) as one:
         yield one
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(DEADLINE_S):
-        while not condition():
-            await asyncio.sleep(0.01)
 
 
 async def test_a_submission_is_accepted_and_its_state_published(broker: Mosquitto) -> None:

@@ -6,18 +6,31 @@ import os
 import tomllib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from importlib import resources
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from gateway.config.settings import MqttSettings
-from gateway.doctor import clock, daemon, disk, disturbance, gpio, installation, keys, ports
+from gateway.config.settings import MqttSettings, NatsSettings
+from gateway.doctor import (
+    clock,
+    daemon,
+    disk,
+    disturbance,
+    gpio,
+    installation,
+    keys,
+    mosquitto,
+    nats,
+    ports,
+)
 from gateway.doctor.broker import Welcome, connect_packet, judge_welcome, parse_connack
 from gateway.doctor.finding import NOTHING_TO_DO, Finding, Mark
 from gateway.doctor.machine import Machine
 from gateway.queues.mqtt_socket import Broker
+from gateway.queues.streams import stream_config
 from gateway.store.folder import BALLAST_SIZE
 
 ROOT = Path(__file__).parents[2]
@@ -396,6 +409,60 @@ def test_broker_settings() -> None:
     check(judge("mqtt://broker.example:1883"), LOOK, "in clear")
     check(judge("mqtt://broker.example:1883"), LOOK, "anyone without a user")
     check(judge("unix:///run/broker.sock"), OK, "accepts no user")
+
+
+def test_mosquitto_settings(tmp_path: Path) -> None:
+    """The shipped file has no finding, Debian's own has each; the broker at our port is meant."""
+    shipped = (resources.files("gateway.queues.mosquitto") / "hotline.conf").read_text()
+    pretend = Pretend(tmp_path)
+
+    def judge(url: str = "mqtt://localhost:1883", *, is_near: bool = True) -> list[Finding]:
+        broker = Broker.parse(url)
+        return mosquitto.examine_mosquitto(pretend.machine, broker, is_near=is_near)
+
+    check(judge(), LOOK, "/etc/mosquitto/mosquitto.conf cannot be read")
+    check(judge(is_near=False), LOOK, "cannot be seen from here")
+    pretend.file(
+        "/etc/mosquitto/mosquitto.conf", "persistence true\ninclude_dir /etc/mosquitto/conf.d"
+    )
+    found = judge()
+    assert [it.mark for it in found] == [LOOK, LOOK]
+    check(found, LOOK, "autosave_on_changes is false")
+    check(found, LOOK, "autosave_interval is 1800")
+    pretend.file("/etc/mosquitto/conf.d/hotline.conf", shipped)
+    assert [it.mark for it in judge()] == [OK]
+    pretend.file("/etc/mosquitto/conf.d/zz.conf", "persistent_client_expiration 1d")
+    check(judge(), LOOK, "persistent_client_expiration is 1d")
+    pretend.process(7, "mosquitto").file("/proc/7/cmdline", "mosquitto\0-c\0/srv/other.conf\0")
+    pretend.file("/srv/other.conf", "listener 1884\nmax_queued_messages 0")
+    check(judge("mqtt://localhost:1884"), LOOK, "/srv/other.conf: max_queued_messages is 0")
+    check(judge("mqtt://localhost:1884"), LOOK, "/srv/other.conf: persistence is false")
+
+
+def test_nats_findings() -> None:
+    """An unsafe stream is a fault; another bound, a copy behind and an old server want a look."""
+    plain = stream_config("HOTLINE_NOTICE", 3)
+    replicas = [{"name": "hq-2", "current": True}, {"name": "hq-3", "current": True}]
+    answer = {"config": plain, "cluster": {"replicas": replicas}, "state": {"messages": 7}}
+
+    def judge(**changes: Any) -> list[Finding]:
+        return list(nats.judge_stream("HOTLINE_NOTICE", answer | changes, 3))
+
+    assert [it.mark for it in judge()] == [OK]
+    check(judge(), OK, "3 copies, 7 messages")
+    check(judge(config=plain | {"storage": "memory"}), FAULT, 'storage is "memory"')
+    check(judge(config=plain | {"num_replicas": 1}), FAULT, "num_replicas is 1 instead of 3")
+    check(judge(config=plain | {"max_bytes": 1000}), LOOK, "max_bytes is 1000")
+    check(judge(cluster={"replicas": [{"name": "hq-3", "offline": True}]}), LOOK, "copy on hq-3")
+
+    def server(version: str, *servers: str) -> list[Finding]:
+        return list(nats.judge_server(NatsSettings(servers=servers), servers[0], version))
+
+    three = ("tls://a:4222", "tls://b:4222", "tls://c:4222")
+    assert [it.mark for it in server("2.10.27", *three)] == [OK]
+    check(server("2.9.10", *three), LOOK, "knows no sync_interval always")
+    check(server("2.10.27", "nats://a:4222"), LOOK, "in clear")
+    check(server("2.10.27", three[0]), LOOK, "3 replicas, and 1 of their servers")
 
 
 def test_connect_and_connack() -> None:

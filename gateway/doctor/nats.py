@@ -1,0 +1,129 @@
+"""A visit at the NATS cluster: connect as the gateway does, ask for streams and consumers, leave.
+
+It makes nothing and takes no message. What differs from the shipped definitions is a finding.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+from nats.js.errors import APIError
+
+from gateway.config.files import FileProblemError
+from gateway.config.settings import NatsSettings
+from gateway.doctor.finding import Finding, fault, look, ok
+from gateway.errors import ConfigError, FieldError, QueueUnavailableError
+from gateway.queues.nats_connection import NOT_FOUND, NatsConnection, ServerRing
+from gateway.queues.streams import (
+    REQUEST_NAMES,
+    REQUESTS,
+    STREAMS,
+    Difference,
+    consumer_differences,
+    gateway_consumer,
+    stream_config,
+    stream_differences,
+)
+from gateway.runtime.adapters import nats_access
+
+TOPIC: Final = "nats"
+VISIT_S: Final = 40.0
+SYNC_VERSION: Final = (2, 10)
+"""The first that knows `sync_interval: always`."""
+_LOCAL: Final = ("//localhost:", "//127.0.0.1:", "//[::1]:")
+
+Document = Mapping[str, Any]
+
+
+async def examine_nats(nats: NatsSettings, station: str) -> list[Finding]:
+    """Within 40 s; servers that are away are a finding."""
+    try:
+        access = nats_access(nats, station)
+    except (ConfigError, FieldError, FileProblemError) as error:
+        return [fault(TOPIC, str(error), "correct [nats] in the configuration")]
+    connection = NatsConnection(access, ServerRing(access), name=f"hotline-doctor-{station}")
+    try:
+        await connection.open()
+        return [
+            *judge_server(nats, connection.server, connection.version),
+            *[it for name in STREAMS for it in await _stream(connection, name, nats.replicas)],
+            *[it for name in REQUEST_NAMES for it in await _consumer(connection, station, name)],
+        ]
+    except QueueUnavailableError as error:
+        remedy = "start the servers, or correct servers, user and files in [nats]"
+        return [fault(TOPIC, str(error), remedy)]
+    finally:
+        await connection.close()
+
+
+async def _stream(connection: NatsConnection, name: str, replicas: int) -> list[Finding]:
+    try:
+        answer = await connection.ask(f"STREAM.INFO.{name}")
+    except APIError as error:
+        return [_missing(f"stream {name}", f"nats stream add --config {name}.json", error)]
+    return list(judge_stream(name, answer, replicas))
+
+
+async def _consumer(connection: NatsConnection, station: str, request: str) -> list[Finding]:
+    wanted = gateway_consumer(station, request)
+    name = wanted["durable_name"]
+    try:
+        answer = await connection.ask(f"CONSUMER.INFO.{REQUESTS}.{name}")
+    except APIError as error:
+        return [_missing(f"consumer {name}", "start the gateway, which makes it", error)]
+    differences = list(consumer_differences(answer["config"], wanted))
+    remedy = f"nats consumer rm {REQUESTS} {name}; the gateway makes it anew"
+    return [_difference(f"consumer {name}", it, remedy) for it in differences] or [
+        ok(TOPIC, f"consumer {name} is as shipped, {answer.get('num_pending', 0)} wait for us")
+    ]
+
+
+def judge_server(nats: NatsSettings, server: str, version: str) -> Iterator[Finding]:
+    """Who answers, and what its version and address mean."""
+    yield ok(TOPIC, f"{server} accepts us, nats-server {version}")
+    numbers = tuple(int(it) for it in version.split(".")[:2] if it.isdecimal())
+    if numbers < SYNC_VERSION:
+        text = f"nats-server {version} knows no sync_interval always: servers that lose power"
+        remedy = "take 2.10 or newer with gateway/queues/jetstream/nats-server.conf"
+        yield look(TOPIC, f"{text} together lose two minutes of what they acknowledged", remedy)
+    if not nats.is_tls and any(not any(it in one for it in _LOCAL) for one in nats.servers):
+        remedy = "use tls:// with ca_file for every server"
+        yield look(TOPIC, "notices and password go to another machine in clear", remedy)
+    if nats.replicas > len(nats.servers):
+        text = f"{nats.replicas} replicas, and {len(nats.servers)} of their servers are named"
+        remedy = "name them all in servers: else losing the one named loses the cluster"
+        yield look(TOPIC, text, remedy)
+
+
+def judge_stream(name: str, answer: Document, replicas: int) -> Iterator[Finding]:
+    """A stream against its shipped definition, and where its copies are."""
+    differences = list(stream_differences(answer["config"], stream_config(name, replicas)))
+    for difference in differences:
+        yield _difference(f"stream {name}", difference, f"nats stream edit --config {name}.json")
+    cluster = answer.get("cluster") or {}
+    behind = [
+        str(it.get("name"))
+        for it in cluster.get("replicas") or ()
+        if it.get("offline") or not it.get("current")
+    ]
+    if behind:
+        text = f"stream {name}: the copy on {', '.join(behind)} is behind or away"
+        yield look(TOPIC, text, "start that server; one more that fails stops the stream")
+    if not differences and not behind:
+        count = (answer.get("state") or {}).get("messages", 0)
+        copies = "1 copy" if replicas == 1 else f"{replicas} copies"
+        yield ok(TOPIC, f"stream {name} is as shipped, {copies}, {count} messages")
+
+
+def _difference(what: str, difference: Difference, remedy: str) -> Finding:
+    text = f"{what}: {difference}"
+    if difference.is_unsafe:
+        return fault(TOPIC, text, remedy)
+    return look(TOPIC, text, remedy)
+
+
+def _missing(what: str, remedy: str, error: APIError) -> Finding:
+    if error.code == NOT_FOUND:
+        return look(TOPIC, f"{what} is not there yet", remedy)
+    return fault(TOPIC, f"{what} cannot be read: {str(error.description)[:120]}", remedy)

@@ -1,0 +1,1 @@
+"""The contract for programs that take notices (README.md), and an example for each broker."""

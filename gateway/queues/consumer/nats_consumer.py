@@ -1,0 +1,49 @@
+"""A program that takes the notices of all stations from NATS JetStream, each once.
+
+    python nats_consumer.py SERVER,SERVER,SERVER FILE
+
+It needs `nats-py`, the stream and the durable consumer `headquarters` (consumer-program.json), and
+nothing of the gateway; README.md beside it has the rules that it keeps.
+"""
+
+import asyncio
+import json
+import sqlite3
+import sys
+
+from nats.aio.client import Client
+from nats.errors import Error
+
+TABLES = """PRAGMA synchronous = FULL;
+CREATE TABLE IF NOT EXISTS ledger (station TEXT, id TEXT, PRIMARY KEY (station, id));
+CREATE TABLE IF NOT EXISTS work (station TEXT, notice TEXT);"""
+
+
+def take(database: sqlite3.Connection, subject: str, text: str) -> None:
+    key = (subject.split(".")[2], json.loads(text)["id"])
+    if database.execute("INSERT OR IGNORE INTO ledger VALUES (?, ?)", key).rowcount:
+        database.execute("INSERT INTO work VALUES (?, ?)", (key[0], text))
+
+
+async def main(servers: str, file: str) -> None:
+    database = sqlite3.connect(file)
+    database.executescript(TABLES)
+    client = Client()
+    await client.connect(
+        servers.split(","), max_reconnect_attempts=-1, reconnect_time_wait=1, ping_interval=5
+    )
+    pull = await client.jetstream().pull_subscribe_bind("headquarters", "HOTLINE_NOTICE")
+    while True:
+        try:
+            messages = await pull.fetch(100, timeout=5)
+            with database:  # rules 1 and 2: the ids and the work about them in one transaction
+                for message in messages:
+                    take(database, message.subject, message.data.decode())
+            for message in messages:
+                await message.ack()  # rule 3
+        except (Error, OSError, TimeoutError):
+            await asyncio.sleep(0.2)  # nothing is there, or no server: nats-py finds another
+
+
+if __name__ == "__main__":
+    asyncio.run(main(*sys.argv[1:3]))

@@ -16,7 +16,7 @@ from gateway.errors import DecodeError
 from gateway.logbook.chain import GENESIS, next_hash
 from gateway.logbook.examine import Cards, Line, Part, Seen
 from gateway.logbook.head import SignedHead, decode_head, is_head_of
-from gateway.logbook.segment import Damage
+from gateway.logbook.segment import Damage, is_torn
 from gateway.model import ActId, Epoch, Previous, Serial, Station
 
 FINDING_COUNT_MAX: Final = 100
@@ -104,6 +104,15 @@ class Book:
         self.find(Finding(code, self.owner, entry, sentence, act_id, until=until))
 
 
+@dataclass(slots=True)
+class _Again:
+    """A run of entries that stand in the book once more, alike."""
+
+    file: str
+    start: int
+    next: int
+
+
 class BookAudit:
     """Joins the parts of one book."""
 
@@ -111,6 +120,9 @@ class BookAudit:
         self._book = Book(label)
         self._previous: bytes | None = GENESIS
         self._damage: list[tuple[str, Damage]] = []
+        self._again: _Again | None = None
+        self._begun: list[bytes] = []
+        """Records from the last damage or repetition on: a torn write began like one of them."""
         self._former_heads: list[tuple[int, bytes]] = []
 
     def add(self, part: Part, *, file: str) -> None:
@@ -124,7 +136,9 @@ class BookAudit:
     def finish(self, cards: Cards, head: SignedHead | None = None) -> Book:
         """The whole book. `head` is the signed head that lies beside it."""
         book = self._book
-        self._flush_damage(has_gap=False)
+        # At the end nobody knows what was begun there, or how far it would have gone.
+        self._judge_again(is_end=True)
+        self._judge_damage(is_explained=True)
         if head is not None:
             self._head(cards, head)
         if book.owner is None:
@@ -149,11 +163,14 @@ class BookAudit:
     def _entry(self, seen: Seen, file: str) -> None:
         book = self._book
         expected = book.count + 1
+        if seen.record and (self._damage or self._again or seen.number < expected):
+            self._begun.append(seen.record)
         if seen.number < expected:
-            self._flush_damage(has_gap=False)
-            self._again(seen, file)
+            self._stands_again(seen, file)
             return
-        self._flush_damage(has_gap=seen.number > expected)
+        self._judge_again()
+        self._judge_damage(has_gap=seen.number > expected, is_explained=not seen.record)
+        self._begun.clear()
         if seen.number > expected:
             last = seen.number - 1
             what = "is" if last == expected else f"to {last} are"
@@ -176,12 +193,18 @@ class BookAudit:
         if seen.head is not None:
             self._former_heads.append((seen.number, seen.head))
 
-    def _again(self, seen: Seen, file: str) -> None:
-        """A full disk may have cut a batch that was written once more; else someone put it here."""
+    def _stands_again(self, seen: Seen, file: str) -> None:
+        """An entry that the book has, or should have had before."""
         book = self._book
         known = book.hashes[seen.number - 1]
         if known == seen.hash:
-            book.notes.append(f"{file}: entry {seen.number} stands twice, alike: a full disk")
+            again = self._again
+            if again is not None and seen.number == again.next:
+                again.next += 1
+                return
+            if again is not None and seen.number != again.start:
+                self._judge_again()
+            self._again = _Again(file, seen.number, seen.number + 1)
         elif known is None:
             book.accuse("order", seen.number, f"stands behind entry {book.count}")
             book.hashes[seen.number - 1] = seen.hash
@@ -189,6 +212,26 @@ class BookAudit:
                 self._line(seen.number, seen.line)
         else:
             book.accuse("twice", seen.number, "stands there twice, differently")
+
+    def _judge_again(self, *, is_end: bool = False) -> None:
+        """A full disk cuts a batch, which is then written once more, up to where it had come and
+        on from there; what else stands there alike was put there.
+        """
+        again, self._again = self._again, None
+        if again is None:
+            return
+        book = self._book
+        last = again.next - 1
+        what = "stands" if last == again.start else f"and those up to {last} stand"
+        if is_end or last == book.count:
+            book.notes.append(f"{again.file}: entry {again.start} {what} twice, alike: a full disk")
+        else:
+            book.accuse(
+                "twice",
+                again.start,
+                f"{what} again behind entry {book.count}, alike, where no full disk leaves them:"
+                " someone put them there",
+            )
 
     def _line(self, number: int, line: Line) -> None:
         book = self._book
@@ -203,13 +246,24 @@ class BookAudit:
         acts = book.lines[originator, line.to]
         acts.setdefault(line.act_id, []).append((number, line))
 
-    def _flush_damage(self, *, has_gap: bool) -> None:
-        """Damage that cost no entry is no finding; the missing entries are one already."""
+    def _judge_damage(self, *, has_gap: bool = False, is_explained: bool = False) -> None:
+        """Damage is no finding where the entries that it cost are one, or where a full disk left
+        it: then it is the beginning of what follows.
+        """
+        book = self._book
         for file, damage in self._damage:
-            cost = "entries are missing there" if has_gap else "no entry is missing before the next"
-            self._book.notes.append(
-                f"{file}: {damage.size} octets at {damage.offset} are no entry; {cost}"
-            )
+            what = f"{damage.size} octets at {damage.offset} are no entry"
+            if has_gap:
+                book.notes.append(f"{file}: {what}; entries are missing there")
+            elif is_explained or is_torn(damage.octets, self._begun):
+                book.notes.append(f"{file}: {what}; no entry is missing before the next")
+            else:
+                book.accuse(
+                    "octets",
+                    book.count + 1,
+                    f"follows {what}, nor a begun one ({file}): someone put them there, or a"
+                    " failing card",
+                )
         self._damage.clear()
 
     def _head(self, cards: Cards, head: SignedHead) -> None:

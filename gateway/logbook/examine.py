@@ -21,7 +21,7 @@ from gateway.logbook.entry import (
     STATION_FIELD,
     Entry,
 )
-from gateway.logbook.segment import Damage, Record, read_items
+from gateway.logbook.segment import Damage, Record, encode_record, read_items
 from gateway.model import ActId, Station
 from gateway.security.cards import Card
 from gateway.security.signature import verify_act
@@ -59,6 +59,10 @@ class Seen(NamedTuple):
     problem: str | None
     station: int | None
     """Whose book it is, if the entry tells."""
+    record: bytes
+    """As it stands in the file, if it comes behind damage or behind what stood there before, or is
+    the first of a stretch; else empty.
+    """
     head: bytes | None
     """The signed head that the book contradicted at a start, if the entry tells of that."""
 
@@ -77,16 +81,21 @@ def examine(octets: bytes, offset: int, cards: Cards) -> Part:
     """Read and check the stretch of a book that begins at `offset` of its file."""
     items: list[Seen | Damage] = []
     last: Record | None = None
+    highest, is_plain = 0, False
     for found in read_items(octets, offset=offset):
         if isinstance(found, Damage):
             items.append(found)
-        else:
-            items.append(_see(found.record, found.entry, last, cards))
-            last = found.record
+            is_plain = False
+            continue
+        record = found.record
+        is_plain = is_plain and record.number > highest
+        items.append(_see(record, found.entry, last, cards, is_kept=not is_plain))
+        is_plain = record.number > highest
+        highest, last = max(highest, record.number), record
     return Part(items)
 
 
-def _see(record: Record, entry: Entry, last: Record | None, cards: Cards) -> Seen:
+def _see(record: Record, entry: Entry, last: Record | None, cards: Cards, *, is_kept: bool) -> Seen:
     follows = None
     if last is not None and last.number == record.number - 1:
         follows = next_hash(last.hash, record.octets) == record.hash
@@ -100,7 +109,8 @@ def _see(record: Record, entry: Entry, last: Record | None, cards: Cards) -> See
         value = entry.field(HEAD_FIELD)
         head = value if isinstance(value, bytes) else None
     octets = record.octets if follows is None else b""
-    return Seen(record.number, octets, record.hash, follows, line, problem, station, head)
+    kept = encode_record(record.octets, record.hash, record.next_offset) if is_kept else b""
+    return Seen(record.number, octets, record.hash, follows, line, problem, station, kept, head)
 
 
 def _line(entry: Entry, cards: Cards) -> tuple[Line | None, str | None]:

@@ -8,7 +8,7 @@ An exported book is such a sequence too. Pure; the store owns the files.
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
@@ -20,6 +20,7 @@ _START: Final = bytes((_ARRAY_OF_3,))
 _UINT, _BYTES = 0, 2
 _HASH_SIZE: Final = 32
 RECORD_SIZE_MAX: Final = 1 + 3 + ENTRY_SIZE_MAX + 2 + _HASH_SIZE + 9
+TORN_SIZE_MAX: Final = 16 * RECORD_SIZE_MAX
 BLOCK_SIZE: Final = 512 * 1024
 """Octets of a book that `blocks` hands on at once, about; less than twice as many."""
 
@@ -57,6 +58,8 @@ class Damage:
 
     offset: int
     size: int
+    octets: bytes
+    """What they are, if a full disk can have left so many: `TORN_SIZE_MAX`; else empty."""
 
 
 class Found(NamedTuple):
@@ -84,12 +87,35 @@ def read_items(octets: bytes, *, offset: int = 0) -> Iterator[Found | Damage]:
             at += 1
             continue
         if at > end:
-            yield Damage(offset + end, at - end)
+            yield _damage(octets[end:at], offset + end)
         yield Found(Record(entry.number, octets_of_entry, entry_hash, next_offset), entry)
         # Damage to the last number may have swallowed the start of the next record.
         at, end = after if octets[after : after + 1] in (b"", _START) else tail, after
     if end < len(octets):
-        yield Damage(offset + end, len(octets) - end)
+        yield _damage(octets[end:], offset + end)
+
+
+def _damage(octets: bytes, offset: int) -> Damage:
+    return Damage(offset, len(octets), octets if len(octets) <= TORN_SIZE_MAX else b"")
+
+
+def is_torn(octets: bytes, records: Sequence[bytes]) -> bool:
+    """Whether they are the beginnings of some of these records, one behind the other: what writes
+    that a full disk cut short have left.
+    """
+    at = 0
+    while at < len(octets):
+        begun = max((_same_size(octets[at:], record) for record in records), default=0)
+        if not begun:
+            return False
+        at += begun
+    return bool(octets)
+
+
+def _same_size(one: bytes, other: bytes) -> int:
+    """How many octets they begin with alike."""
+    pairs = enumerate(zip(one, other, strict=False))
+    return next((at for at, (a, b) in pairs if a != b), min(len(one), len(other)))
 
 
 def blocks(chunks: Iterable[bytes]) -> Iterator[tuple[int, bytes]]:

@@ -347,8 +347,43 @@ def test_a_batch_written_twice_by_a_full_disk_is_innocent(made: Line) -> None:
     again = audit_file(octets, made)
     assert again.findings == []
     assert again.count == len(book)
-    assert any("stands twice, alike" in note for note in again.notes)
+    assert any("301 and those up to 302 stand twice, alike" in note for note in again.notes)
     assert any("no entry is missing" in note for note in again.notes)
+
+
+def test_a_disk_that_is_full_for_long_leaves_innocent_pieces(made: Line) -> None:
+    """Three writes of one batch cut at other places, the first between two entries."""
+    book = made.books[NORTH]
+    records = [file_of([record]) for record in book[300:304]]
+    pieces = [*records[:2], records[0], records[1][:70], records[0][:9], records[0][:40], *records]
+    again = audit_file(file_of(book[:300]) + b"".join(pieces) + file_of(book[304:]), made)
+    assert again.findings == []
+    assert again.count == len(book)
+
+
+@pytest.mark.parametrize(("start", "end"), [(9, 10), (890, 899), (0, 900), (899, 900)])
+def test_entries_copied_to_another_place_are_found(made: Line, start: int, end: int) -> None:
+    """One that stands behind others than those of its batch was put there; of the last entry, and
+    of all up to it, a full disk may be the cause.
+    """
+    book = made.books[NORTH]
+    copied = audit_file(file_of(book[:900] + book[start:end] + book[900:]), made)
+    if end == 900:
+        assert (copied.findings, len(copied.notes)) == ([], 1)
+        return
+    (first,) = copied.findings
+    assert (first.code, first.party, first.entry) == ("twice", NORTH, start + 1)
+    assert "again behind entry 900" in first.sentence
+
+
+@pytest.mark.parametrize("stray", [b"twenty-two octets more", bytes(30), b"\x83", bytes(80_000)])
+def test_octets_put_between_entries_are_found(made: Line, stray: bytes) -> None:
+    """No torn write begins like them."""
+    book = made.books[NORTH]
+    octets = file_of(book[:300]) + stray + b"\x00" + file_of(book[300:])
+    (first,) = audit_file(octets, made).findings
+    assert (first.code, first.party, first.entry) == ("octets", NORTH, 301)
+    assert f"{len(stray) + 1} octets at {len(file_of(book[:300]))}" in first.sentence
 
 
 def test_damage_is_named_with_its_place(made: Line) -> None:

@@ -171,6 +171,12 @@ async def log(office: Office, request: Request, _peer: Peer) -> Response:
     return Response(HTTPStatus.OK, {"entries": entries, "next": after}, {})
 
 
+async def log_head(office: Office, _request: Request, _peer: Peer) -> Response:
+    """`GET /v1/log/head`"""
+    head = await office.store.signed_head()
+    return Response(HTTPStatus.OK, {"head": None if head is None else head.hex()}, {})
+
+
 async def clear_alarm(office: Office, peer: Peer, name: str) -> Response:
     """`POST /v1/alarms/{name}/clear`"""
     outcome = await office.desk.clear(peer.principal, name)
@@ -189,6 +195,7 @@ PLAIN: Final[Mapping[str, Mapping[str, Handler]]] = {
     "/v1/outbox": {"GET": outbox},
     "/v1/status": {"GET": status},
     "/v1/log": {"GET": log},
+    "/v1/log/head": {"GET": log_head},
 }
 OF_NOTICE: Final[Mapping[str, Mapping[str, NoticeHandler]]] = {
     "": {"GET": notice},

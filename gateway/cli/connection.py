@@ -109,6 +109,11 @@ class Gateway:
         entries = self._client.get("/v1/log", after=after, limit=limit).get("entries")
         return entries if isinstance(entries, list) else []
 
+    def log_head(self) -> bytes | None:
+        """The signed head of the log book."""
+        head = self._client.get("/v1/log/head").get("head")
+        return bytes.fromhex(head) if isinstance(head, str) else None
+
     def last_log_number(self) -> int:
         """The number of the newest entry, 0 for none. Numbers have no holes: search by halves."""
         low, high = 0, 1

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
 from typing import Final
 
 import click
@@ -12,11 +14,14 @@ from gateway.cli.connection import Gateway, connect
 from gateway.cli.log_export import export
 from gateway.cli.log_verify import verify
 from gateway.cli.options import Common, api_options
-from gateway.cli.output import print_json, print_table
+from gateway.cli.output import print_json, print_table, say
 from gateway.cli.text import DTG_UNKNOWN
 from gateway.cli.view import Document
 
 PAGE: Final = 500
+COLUMNS: Final = ("NUMBER", "DTG", "KIND", "EVENT", "ACT", "FIELDS")
+WIDTHS: Final = (6, 14, 7, 16, 13, 0)
+"""Of most; a longer cell moves the rest of its line."""
 
 
 @click.group("log", invoke_without_command=True)
@@ -27,10 +32,22 @@ PAGE: Final = 500
     "-n", "--limit", type=click.IntRange(1, 100_000), default=50, show_default=True, help="At most."
 )
 @click.option("-f", "--follow", is_flag=True, help="Go on and show each entry as it is written.")
+@click.option(
+    "--event", "events", multiple=True, metavar="EVENT", help="Only these: state, link_up; repeat."
+)
+@click.option("--act", metavar="ID", help="Only entries of this act, and those that name it.")
+@click.option("--kind", type=click.Choice(["line", "station"]), help="Acts, or all the rest.")
 @api_options
 @click.pass_context
 def command(
-    ctx: click.Context, common: Common, after: int | None, limit: int, follow: bool
+    ctx: click.Context,
+    common: Common,
+    after: int | None,
+    limit: int,
+    follow: bool,
+    events: tuple[str, ...],
+    act: str | None,
+    kind: str | None,
 ) -> None:
     """List entries of the log book: the last ones, or those after a number.
 
@@ -38,51 +55,96 @@ def command(
     technician's log is in the journal.)
     """
     if ctx.invoked_subcommand is None:
-        _list(common, after, limit, follow=follow)
+        _list(common, after, limit, _Filter(frozenset(events), act, kind), follow=follow)
 
 
 command.add_command(verify)
 command.add_command(export)
 
 
-def _list(common: Common, after: int | None, limit: int, *, follow: bool) -> None:
+@dataclass(frozen=True, slots=True)
+class _Filter:
+    """Which entries are asked for; empty and None: all."""
+
+    events: frozenset[str]
+    act: str | None
+    kind: str | None
+
+    def takes(self, entry: Document) -> bool:
+        return (
+            (not self.events or entry.get("event") in self.events)
+            and (self.kind is None or entry.get("kind") == self.kind)
+            and (self.act is None or self.act in _acts(entry))
+        )
+
+
+def _acts(entry: Document) -> list[object]:
+    return [entry.get("act"), *(entry.get("fields") or {}).values()]
+
+
+def _list(common: Common, after: int | None, limit: int, wanted: _Filter, *, follow: bool) -> None:
     with connect(common) as gateway:
+        last = gateway.last_log_number()
         if after is None:
-            after = max(0, gateway.last_log_number() - limit)
-        entries = list(_take(gateway, after, limit))
-        _print(common, entries, lines=follow)
+            entries = _last(gateway, last, limit, wanted)
+        else:
+            entries = list(islice(_take(gateway, after, wanted), limit))
+            if len(entries) == limit:
+                last = int(entries[-1]["number"])
         if not follow:
+            _print(common, entries)
             return
-        last = int(entries[-1]["number"]) if entries else after
+        if not common.json:
+            say(_in_columns(COLUMNS))
+        _print_lines(common, entries)
         # Whatever is recorded goes with a change that the stream tells of.
         for _ in gateway.stream():
-            for entry in _take(gateway, last, PAGE):
-                _print(common, [entry], lines=True, head=False)
+            for entry in _take(gateway, last, _Filter(frozenset(), None, None)):
                 last = int(entry["number"])
+                if wanted.takes(entry):
+                    _print_lines(common, [entry])
             sys.stdout.flush()
 
 
-def _take(gateway: Gateway, after: int, limit: int) -> Iterator[Document]:
-    while limit > 0:
-        entries = gateway.log(after, min(limit, PAGE))
-        if not entries:
-            return
-        yield from entries
-        limit -= len(entries)
+def _take(
+    gateway: Gateway, after: int, wanted: _Filter, *, until: int = sys.maxsize
+) -> Iterator[Document]:
+    """Wanted entries behind a number, up to another or to the end of the book."""
+    while after < until and (entries := gateway.log(after, min(PAGE, until - after))):
+        yield from filter(wanted.takes, entries)
         after = int(entries[-1]["number"])
 
 
-def _print(common: Common, entries: list[Document], *, lines: bool, head: bool = True) -> None:
-    if common.json and not lines:
+def _last(gateway: Gateway, last: int, limit: int, wanted: _Filter) -> list[Document]:
+    """The last wanted entries up to number `last`, oldest first."""
+    found: list[Document] = []
+    while last > 0 and len(found) < limit:
+        before = max(0, last - PAGE)
+        found = [*_take(gateway, before, wanted, until=last), *found]
+        last = before
+    return found[-limit:]
+
+
+def _print(common: Common, entries: list[Document]) -> None:
+    if common.json:
         print_json({"entries": entries})
-    elif common.json:
-        for entry in entries:
-            print_json(entry)
     else:
         rows = [_row(entry) for entry in entries]
-        columns = ("NUMBER", "DTG", "KIND", "EVENT", "ACT", "FIELDS")
-        if head or rows:
-            print_table(columns, rows, empty="The log book has no entry there.")
+        print_table(COLUMNS, rows, empty="The log book has no such entry.")
+
+
+def _print_lines(common: Common, entries: Iterable[Document]) -> None:
+    """As they come: in columns that do not wait for the widest."""
+    for entry in entries:
+        if common.json:
+            print_json(entry)
+        else:
+            say(_in_columns(_row(entry)))
+
+
+def _in_columns(cells: Sequence[str]) -> str:
+    padded = [f"{cell:<{width}}" for cell, width in zip(cells, WIDTHS, strict=True)]
+    return "  ".join(padded).rstrip()
 
 
 def _row(entry: Document) -> tuple[str, ...]:

@@ -76,23 +76,26 @@ def export(
         raise CommandError(ExitCode.USAGE, "cbor is not for a screen; name a file with --output")
     names = {station: known[0] for station, known in read_cards(cards).items()}
     count = 0
-    with _opened(output) as file, _records(common, source) as records:
+    with _opened(output) as file, _book(common, source) as (head, records):
         for record in records:
             count += 1
             file.write(_WRITERS[form](record, names, language))
-    if source is not None and output is not None and form == "cbor":
-        _copy_head(source, output)
+    if head is not None and output is not None and form == "cbor":
+        # `log verify` looks for it under this name.
+        output.with_name(f"{output.name}.head").write_bytes(head)
     if output is not None:
         warn(f"{count} entries written to {output}")
 
 
 @contextmanager
-def _records(common: Common, source: Path | None) -> Iterator[Iterator[Record]]:
+def _book(common: Common, source: Path | None) -> Iterator[tuple[bytes | None, Iterator[Record]]]:
+    """(signed head, records). The head comes first: entries may be written meanwhile."""
     if source is not None:
-        yield _from_files(source)
+        head = find_book(source).head
+        yield head.read_bytes() if head.exists() else None, _from_files(source)
         return
     with connect(common) as gateway:
-        yield _from_gateway(gateway)
+        yield gateway.log_head(), _from_gateway(gateway)
 
 
 def _from_files(source: Path) -> Iterator[Record]:
@@ -146,13 +149,6 @@ def _opened(output: Path | None) -> Iterator[IO[bytes]]:
     except BaseException:
         output.unlink(missing_ok=True)
         raise
-
-
-def _copy_head(source: Path, output: Path) -> None:
-    """The signed head goes with the book: `log verify` looks for it under this name."""
-    head = find_book(source).head
-    if head.exists():
-        output.with_name(f"{output.name}.head").write_bytes(head.read_bytes())
 
 
 def _cbor(record: Record, _cards: dict[Station, Card], _language: str) -> bytes:

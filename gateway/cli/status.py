@@ -71,6 +71,7 @@ def _print_line(line: Document, status: Document) -> None:
     print_fields(
         [
             ("far gateway", gateway_text(line.get("far_gateway"))),
+            *secret_fields(line.get("far_gateway"), far),
             ("far watch", watch_text(status)),
             ("fault", fault_text(line.get("fault"))),
             *(("declared", declared_text(declared)) for declared in line.get("declared") or ()),
@@ -105,6 +106,8 @@ def path_text(link: Document) -> str:
 
 def gateway_text(peer: Document | None) -> str:
     """Does the far gateway answer, and does it take what we send?"""
+    if peer is not None and peer.get("revoked"):
+        return "ITS CARD IS REVOKED: nothing of it is taken, nothing goes to it"
     if peer is None or peer.get("heard_ms_ago") is None:
         return f"nothing heard yet{_freshness(peer)}"
     answers = "HEARD, BUT HAS NOT SHOWN THAT IT HEARS US"
@@ -120,6 +123,16 @@ def _freshness(peer: Document | None) -> str:
     if peer is None or peer.get("freshness_proven", True):
         return ""
     return "; FRESHNESS UNPROVEN: what comes may be a recording until it answers our challenge"
+
+
+def secret_fields(peer: Document | None, far: str) -> list[tuple[str, str]]:
+    """How far the rotation of the line's secret is; nothing where none goes on."""
+    if peer is None or not peer.get("former_secret"):
+        return []
+    if peer.get("rotating"):
+        return [("secret", f"ROTATING: {far} has not used the new one yet; both are taken")]
+    done = f"generation {peer.get('generation')} on both sides"
+    return [("secret", f"{done}; `hotline key rotate {far} --finish` erases the former one")]
 
 
 def watch_text(status: Document) -> str:

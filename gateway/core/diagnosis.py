@@ -48,6 +48,10 @@ def diagnose(
 
     `waiting` are our notices to this station that wait for a person there.
     """
+    if peer is not None and peer.is_revoked:
+        return Diagnosis(
+            Place.NOWHERE, "its card is revoked here: this line is shut until a new one is trusted"
+        )
     broken = [link for link in links if not link.device_up]
     if broken and len(broken) == len(links):
         return Diagnosis(Place.OUR_DEVICE, f"no device of ours works: {_why(broken)}")

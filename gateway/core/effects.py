@@ -228,9 +228,13 @@ class PeerStatus:
     """Of the secret under which we send."""
     rotating: bool = False
     """A newer secret lies here, and the far station has not used it yet."""
+    has_former: bool = False
+    """The former secret lies here still."""
     declared: tuple[Declared, ...] = ()
     is_full: bool = False
     """It has all the notices open here that it may: only FLASH of it is taken now."""
+    is_revoked: bool = False
+    """Its card was revoked here: nothing is taken from it and nothing goes to it."""
 
 
 @dataclass(frozen=True, slots=True)

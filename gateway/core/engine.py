@@ -349,13 +349,13 @@ class Engine:
 
     def _link_changed(self, event: LinkUp | LinkDown, draft: Draft) -> None:
         line = self._line(event.link)
-        if line.session.is_revoked:
-            return  # a link that is never up carries nothing
         draft.status_changed = True
         if isinstance(event, LinkUp):
             draft.observe(Level.INFO, "link_up", link=event.link, detail=event.traits.detail)
             self._log("link_up", ("link", event.link), ("detail", event.traits.detail), draft=draft)
             line.link_up(event.link, event.traits, draft)
+            if line.session.is_revoked:
+                return
             # A device that came back is no sign of life of the far gateway: long silent, it is so
             # at once, and not only after another limit.
             self._judge_far(line, draft)

@@ -150,6 +150,8 @@ class Line:
         lane.health.device_up(traits)
         lane.governor.limit(traits.duty_share)
         lane.governor.resume(draft.now.instant, traits.airtime_spent_ms)
+        if self.session.is_revoked:
+            return  # its device works, and carries nothing
         self._prober.begin(lane, draft)
         self.dispatcher.dispatch(draft)
         self._pump(lane, draft)

@@ -157,6 +157,11 @@ class Session:
         """Whether frames of this generation may be opened."""
         return self._accepted(generation) is not None
 
+    @property
+    def has_former(self) -> bool:
+        """The secret before the newest was not erased yet."""
+        return self._keys.former is not None
+
     def retire_former(self) -> None:
         """The peer uses the newest generation: the one before it is refused from now."""
         self.takes_former = False

@@ -97,6 +97,8 @@ def _peer(peer: PeerStatus, links: list[LinkStatus], instant: Instant | None) ->
         "freshness_proven": peer.fresh,
         "generation": peer.generation,
         "rotating": peer.rotating,
+        "former_secret": peer.has_former,
+        "revoked": peer.is_revoked,
         "answers": peer.confirmed and any(link.state in _USABLE for link in links),
         "busy": peer.busy,
         "full": peer.is_full,

@@ -332,8 +332,10 @@ class Watch:
             fresh=not line.session.needs_challenge,
             generation=line.session.generation,
             rotating=line.session.takes_former,
+            has_former=line.session.has_former,
             declared=self._declared(line.peer, now),
             is_full=line.standing.is_full,
+            is_revoked=line.session.is_revoked,
         )
 
     def _declared(self, peer: Station, now: Instant) -> tuple[Declared, ...]:

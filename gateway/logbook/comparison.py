@@ -105,7 +105,7 @@ def _not_in_author(
     # Where nothing proves that the author said it, the reader's book is accused already.
     if not line.is_proven or not found.has_room():
         return
-    place = _place_of(author, act_id)
+    place = _place_of(author, reader, act_id)
     found.findings.append(
         Finding(
             "missing_act",
@@ -119,8 +119,9 @@ def _not_in_author(
     )
 
 
-def _place_of(author: Book, act_id: ActId) -> int:
+def _place_of(author: Book, reader: Book, act_id: ActId) -> int:
     """The entry behind the last own act that came before this one: there it should stand."""
+    route = next(route for route, acts in reader.lines.items() if act_id in acts)
     before = [
         entries[0][0]
         for (originator, _), acts in author.lines.items()
@@ -129,7 +130,7 @@ def _place_of(author: Book, act_id: ActId) -> int:
         and other.epoch == act_id.epoch
         and other.serial < act_id.serial
     ]
-    return max(before, default=0) + 1
+    return max(before, default=_neighbour(act_id, reader.lines[route], author.lines[route])) + 1
 
 
 def _judge_both(
@@ -187,7 +188,18 @@ def _place_in_reader(author: Book, reader: Book, act_id: ActId) -> int:
         for other, entries in heard.items()
         if other.epoch == act_id.epoch and other.serial < act_id.serial
     ]
-    return max(before, default=0) + 1
+    said = author.lines[author.owner, reader.owner]
+    return max(before, default=_neighbour(act_id, said, heard)) + 1
+
+
+def _neighbour(act_id: ActId, there: Acts, here: Acts) -> int:
+    """The entry here of the last act that stands before this one there; 0: there is none. For the
+    first act of an epoch, and where a whole epoch is missing.
+    """
+    place = there[act_id][0][0]
+    return max(
+        (here[one][0][0] for one in there if one in here and there[one][0][0] < place), default=0
+    )
 
 
 def _shown_by(owner: Station, said: Acts, *books: Book) -> dict[ActId, str]:

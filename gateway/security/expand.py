@@ -39,7 +39,6 @@ from gateway.wire.frame import Header, encode_header, parse_frame
 from gateway.wire.items import ActItem, Item, as_signature, decode_items
 from gateway.wire.limits import (
     ACT_NESTING_MAX,
-    GENERATION_HELLO,
     ITEM_COUNT_MAX,
     KEY_SIZE,
 )
@@ -183,14 +182,14 @@ def open_captured(
     candidates = tuple(incarnations) if header.incarnation is None else (header.incarnation,)
     is_own = header.sender == ring.own.station
     lines = list(ring.lines.values()) if is_own else [ring.lines.get(header.sender)]
-    is_hello = header.generation == GENERATION_HELLO
     for line in lines:
-        if line is None or not (is_hello or header.generation == line.generation):
+        roots = None if line is None else line.keys.held(header.generation)
+        if line is None or roots is None:
             continue
         recipient = line.card.station if is_own else ring.own.station
+        derive = roots.sealing if is_own else roots.opening
         for incarnation in candidates:
-            derive = line.keys.outbound if is_own else line.keys.inbound
-            key = derive(is_hello, incarnation)
+            key = derive(incarnation)
             try:
                 return open_expanded(frame, key, octets, recipient=recipient)
             except AuthenticationError:

@@ -87,6 +87,13 @@ class Store(Protocol):
 
     async def log_entries(self, after: int, *, limit: int = 1000) -> list[LogRow]: ...
 
+    async def signed_head(self) -> bytes | None:
+        """The head of what is on the medium now, as `log verify` takes it; None where nobody signs.
+
+        Raises `StoreFailedError`.
+        """
+        ...
+
     async def close(self) -> None:
         """Finish waiting commits and close; within 5 s."""
         ...

@@ -388,5 +388,9 @@ class MemoryStore:
     async def log_entries(self, after: int, *, limit: int = 1000) -> list[LogRow]:
         return self._live.log[after : after + min(limit, bounds.LIST_COUNT_MAX)]
 
+    async def signed_head(self) -> bytes | None:
+        """Nobody signs."""
+        return None
+
     async def close(self) -> None:
         """Nothing is open."""

@@ -138,6 +138,12 @@ class SqliteStore:
             entries, _ = await self._read(read)
         return entries
 
+    async def signed_head(self) -> bytes | None:
+        """Flushes the files of the book first: what is not on the medium is not signed for."""
+        database = self._opened()
+        await self._in_writer(database.sync_segments)
+        return await self._in_writer(database.segments.head)
+
     async def close(self) -> None:
         """Finish waiting commits, copy the WAL back, let go of the folder; within 5 s."""
         if self._sync_timer is not None:

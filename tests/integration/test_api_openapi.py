@@ -206,7 +206,14 @@ async def _look_at_everything(desk: MemoryDesk, caller: Caller) -> None:
     assert (await caller.call("POST", CLEAR, alarm="no-link"))[0] == 200
     assert (await caller.call("POST", CLEAR, alarm="no-link"))[0] == 404
     desk.log("link", name="radio", octets=b"\x01", count=3, nothing=None)
-    for template in ("/v1/notices", "/v1/inbox", "/v1/outbox", "/v1/log", "/v1/events"):
+    for template in (
+        "/v1/notices",
+        "/v1/inbox",
+        "/v1/outbox",
+        "/v1/log",
+        "/v1/log/head",
+        "/v1/events",
+    ):
         await caller.call("GET", template)
         await caller.call("GET", template, query="?unknown=1")
     await caller.call("GET", "/v1/status")

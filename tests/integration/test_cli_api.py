@@ -559,6 +559,39 @@ async def test_log_lists_the_last_entries_and_follows(north: Station) -> None:
     await process.wait()
 
 
+async def test_log_shows_what_is_asked_for(north: Station) -> None:
+    """By event, kind and act, also where that is far back; followed lines have one head."""
+    north.desk.log("link_up", name="radio")
+    for number in range(700):
+        north.desk.log("state", notice=f"2-7-{number}")
+
+    def numbers(ended: Ended) -> list[int]:
+        return [entry["number"] for entry in json.loads(ended.out)["entries"]]
+
+    assert numbers(await north.hotline("log", "--event", "link_up", "--json")) == [1]
+    assert numbers(await north.hotline("log", "--act", "2-7-698", "--json")) == [700]
+    assert numbers(await north.hotline("log", "--after", "9", "--act", "2-7-698", "--json")) == [
+        700
+    ]
+    assert numbers(await north.hotline("log", "--kind", "line", "--json")) == []
+    assert numbers(await north.hotline("log", "-n", "2", "--event", "state", "--json")) == [
+        700,
+        701,
+    ]
+    assert numbers(await north.hotline("log", "--after", "3", "-n", "2", "--json")) == [4, 5]
+    process = await north.start("log", "--follow", "-n", "2", "--event", "link_up")
+    assert process.stdout is not None
+    async with asyncio.timeout(DEADLINE_S):
+        lines = [await process.stdout.readline() for _ in range(2)]
+        north.desk.log("state", notice="2-7-3")
+        north.desk.log("link_up", name="cable")
+        lines.append(await process.stdout.readline())
+    process.terminate()
+    await process.wait()
+    assert [line.split()[0] for line in lines] == [b"NUMBER", b"1", b"703"]
+    assert lines[0].index(b"EVENT") == lines[1].index(b"link_up") == lines[2].index(b"link_up")
+
+
 async def test_log_export_takes_the_book_from_the_gateway(north: Station, tmp_path: Path) -> None:
     """All entries, whatever a page holds; what is exported is a sound book."""
     for number in range(1, 700):

@@ -348,6 +348,8 @@ async def test_availability_and_lines_are_retained(broker: Mosquitto) -> None:
             "freshness_proven": True,
             "generation": 1,
             "rotating": False,
+            "former_secret": False,
+            "revoked": False,
             "answers": True,
             "busy": False,
             "full": False,

@@ -775,6 +775,9 @@ async def test_the_signed_head_lies_beside_the_files(tmp_path: Path) -> None:
         flushed = decode_head(path.read_bytes())
         head = await store.commit(sent(start, start))
         assert head is not None
+        asked = await store.signed_head()
+        assert asked is not None
+        assert decode_head(asked).number == head.number
         await store.close()
         closed = decode_head(path.read_bytes())
         verify_head(card, closed)

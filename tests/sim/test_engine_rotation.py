@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 import pytest
 
 from gateway.core.effects import AlarmCode, PeerStatus, RejectCode
 from gateway.core.events import Event, FrameReceived
 from gateway.core.policy import Policy
+from gateway.core.status_document import status_document
 from gateway.logbook.comparison import compare
-from gateway.model import ActId, AnswerCode, LinkName, Station
+from gateway.model import ActId, AnswerCode, Instant, LinkName, Station
 from gateway.security.cards import Card
 from gateway.security.keys import KeyRing, Line, derive_line_keys, make_card, new_station_keys
 from gateway.sim.world import Post, Witness, World
@@ -348,6 +350,12 @@ def test_nothing_is_taken_from_a_revoked_card() -> None:
     post.keys = KeyRing(good.own, good.card, {Station(2): revoked})
     restart(world, 1)
     assert AlarmCode.REVOKED in alarms(world, 1)
+    assert post.status is not None
+    document: Any = status_document(post.status, {}, instant=Instant(0))
+    (shown,) = document["lines"]
+    assert all(link["device_up"] for link in shown["links"])
+    assert shown["far_gateway"]["revoked"]
+    assert "revoked" in shown["fault"]["text"]
     token = world.submit(draft("to the thief"))
     assert post.rejected[token].code is RejectCode.FORBIDDEN
     tap = world.witness = Tap(2)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gateway.cli.status import declared_text, gateway_text, pending_text
+from gateway.cli.status import declared_text, gateway_text, pending_text, secret_fields
 
 
 def test_what_was_declared_is_told_apart_from_what_is_measured() -> None:
@@ -31,5 +31,16 @@ def test_busy_full_and_a_forecast_are_told_in_words() -> None:
     assert "KEEPS NOTHING NEW NOW" in gateway_text(peer)
     assert "TOO MANY OF ITS NOTICES ARE OPEN HERE" in gateway_text(peer)
     assert "TOO MANY" not in gateway_text({**peer, "full": False})
+    assert "REVOKED" in gateway_text({**peer, "revoked": True})
+
+
+def test_a_rotation_says_what_it_waits_for() -> None:
+    """While the far station has not used the new secret, and once the former one may go."""
+    assert secret_fields({"generation": 2, "former_secret": False}, "SOUTH") == []
+    peer = {"generation": 1, "former_secret": True, "rotating": True}
+    [(_, waits)] = secret_fields(peer, "SOUTH")
+    assert "SOUTH has not used the new one" in waits
+    [(_, done)] = secret_fields({**peer, "generation": 2, "rotating": False}, "SOUTH")
+    assert "`hotline key rotate SOUTH --finish`" in done
     assert pending_text({"state": "HELD", "goes_in_s": 600}).startswith("HELD, goes in about 10 m")
     assert pending_text({"state": "HELD", "goes_in_s": None}) == "HELD"

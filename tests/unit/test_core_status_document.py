@@ -106,6 +106,8 @@ def test_the_status_in_full() -> None:
                     "freshness_proven": True,
                     "generation": 1,
                     "rotating": False,
+                    "former_secret": False,
+                    "revoked": False,
                     "answers": True,
                     "busy": False,
                     "full": False,

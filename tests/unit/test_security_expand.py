@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from gateway.errors import AuthenticationError, DecodeError
@@ -14,7 +16,7 @@ from gateway.security.expand import (
     expand_frame,
     open_captured,
 )
-from gateway.security.keys import FrameKey
+from gateway.security.keys import FrameKey, KeyRing, Line
 from gateway.security.seal import seal_frame
 from gateway.wire.canonical import dump
 from gateway.wire.diagnostic import annotate_act, annotate_item, diagnose
@@ -90,6 +92,20 @@ def test_a_frame_without_incarnation_needs_one() -> None:
     assert opened.plaintext == BEAT
     assert opened.recipient == SOUTH
     assert opened.acts == ()
+
+
+def test_frames_of_both_generations_open_in_a_rotation() -> None:
+    """The former secret opens what was sent under it for as long as it lies here."""
+    line = RING.lines[SOUTH]
+    former = replace(line.keys.newest, generation=GENERATION - 1)
+    keys = replace(line.keys, former=former)
+    ring = KeyRing(RING.own, RING.card, {SOUTH: Line(line.card, keys, GENERATION)})
+    older = Header(NORTH, GENERATION - 1, 8)
+    octets = seal_frame(former.sealing(INCARNATION), older, BEAT, recipient=SOUTH)
+    for frame in (octets, FRAME):
+        assert open_captured(ring, frame, incarnations=[INCARNATION]).plaintext == BEAT
+    with pytest.raises(AuthenticationError, match=f"generation {GENERATION - 1}"):
+        open_captured(RING, octets, incarnations=[INCARNATION])
 
 
 @pytest.mark.parametrize(

@@ -44,6 +44,7 @@ from gateway.runtime.adapters import make_adapters
 from gateway.runtime.clock import Clock, KernelSources
 from gateway.runtime.desk import RuntimeDesk
 from gateway.runtime.inbox import Inbox
+from gateway.runtime.link_news import LinkNews
 from gateway.runtime.loop import EngineLoop, Outlets
 from gateway.runtime.pulse import Pulse
 from gateway.runtime.queue_supervisor import QueueSupervisor
@@ -82,7 +83,7 @@ def run_daemon(settings: Settings, *, notifier: SystemdNotifier | None = None) -
     """Run until SIGTERM or SIGINT and give the exit code. Raises `ConfigError` and, for a store
     that cannot even be opened, `StoreRefusedError`.
 
-    Another `notifier` than systemd's is told too when the gateway is ready.
+    Another `notifier` than systemd's is told too when the gateway is ready, and how links are.
     """
     keep_memory_private()
     keys = load_keyring(settings)
@@ -111,6 +112,7 @@ class Daemon:
             station: line.card.name for station, line in keys.lines.items()
         }
         self._status_line = ""
+        self._news = LinkNews(self._name_of)
 
     async def run(self) -> int:
         """Everything from the lock of the state folder to the last close; gives the exit code."""
@@ -287,10 +289,15 @@ class Daemon:
 
     def _show(self, status: Status, indicators: Indicators) -> None:
         indicators.show(status)
-        line = status_line(status, lambda station: self._names.get(station, str(station)))
+        line = status_line(status, self._name_of)
         if line != self._status_line:
             self._status_line = line
             self._notifier.status(line)
+        for sentence in self._news.of(status):
+            self._notifier.news(sentence)
+
+    def _name_of(self, station: Station) -> str:
+        return self._names.get(station, str(station))
 
     def _observe(self, level: Level, event: str, **fields: str) -> None:
         self._log.observe(Observe(level, event, fields))

@@ -39,6 +39,9 @@ class SystemdNotifier:
         """One line for `systemctl status`, at most 512 characters."""
         self._send("STATUS=" + text.replace("\n", " ")[:STATUS_SIZE_MAX])
 
+    def news(self, sentence: str) -> None:
+        """What changed on a link or line: nothing for systemd, whose journal has the local log."""
+
     def _send(self, word: str) -> None:
         if not self._address:
             return

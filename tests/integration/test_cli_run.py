@@ -1,4 +1,4 @@
-"""`hotline run` as a process: a missing port, a second daemon, an orderly stop."""
+"""`hotline run` as a process: a missing port, a second daemon, what it says, an orderly stop."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import os
 import pty
 import select
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -111,14 +112,36 @@ def test_a_gateway_runs_without_its_cable_and_alone(
     daemon.send_signal(signal.SIGTERM)
     assert daemon.wait(DEADLINE_S) == 0
     assert daemon.stderr is not None
-    assert daemon.stderr.read() == b""
+    assert daemon.stderr.read().decode().splitlines() == said(config)
     gone = hotline(config, "outbox")
     assert gone.returncode == 4
     assert "the gateway does not run" in gone.stderr
 
 
-def test_a_person_at_a_terminal_is_told_once_that_it_is_ready(config: Path) -> None:
-    """One line with station, socket and log; without a terminal nothing is printed."""
+def said(config: Path) -> list[str]:
+    """What a start says whose cable is not there."""
+    folder = config.parent
+    return [
+        f"station NORTH is ready; socket {folder}/run/api.sock, log in {folder}/state/log; "
+        "Ctrl-C stops it",
+        f"link cable: our device DOES NOT WORK: {folder}/no-cable is not there; plug the device in "
+        "or correct `port`",
+    ]
+
+
+def read_lines(descriptor: int, count: int) -> list[str]:
+    """The next lines of what a gateway says, as they come."""
+    octets = b""
+    limit = time.monotonic() + DEADLINE_S
+    while octets.count(b"\n") < count:
+        ready, _, _ = select.select([descriptor], [], [], limit - time.monotonic())
+        assert ready, f"only {octets!r} was printed"
+        octets += os.read(descriptor, 4096)
+    return octets.decode().splitlines()
+
+
+def test_a_person_at_a_terminal_is_told_what_does_not_work_and_what_does(config: Path) -> None:
+    """Ready, then the cable that is missing; one line more when it is plugged in, and no other."""
     ours, theirs = pty.openpty()
     with subprocess.Popen(
         [sys.executable, "-m", "gateway.cli.main", "run"],
@@ -129,19 +152,53 @@ def test_a_person_at_a_terminal_is_told_once_that_it_is_ready(config: Path) -> N
         stderr=theirs,
     ) as process:
         os.close(theirs)
+        far_end, cable = pty.openpty()
         try:
-            ready, _, _ = select.select([ours], [], [], DEADLINE_S)
-            assert ready, "nothing was printed"
-            shown = os.read(ours, 4096).decode()
+            assert read_lines(ours, 2) == said(config)
+            (config.parent / "no-cable").symlink_to(os.ttyname(cable))
+            assert read_lines(ours, 1) == [
+                f"link cable: our device works: {config.parent}/no-cable at 9600 bit/s"
+            ]
         finally:
             process.send_signal(signal.SIGTERM)
             assert process.wait(DEADLINE_S) == 0
-            os.close(ours)
-    folder = config.parent
-    assert shown == (
-        f"station NORTH is ready; socket {folder}/run/api.sock, log in {folder}/state/log; "
-        "Ctrl-C stops it\r\n"
-    )
+            for descriptor in (ours, far_end, cable):
+                os.close(descriptor)
+
+
+def test_a_reader_that_went_away_ends_no_gateway(config: Path) -> None:
+    """`hotline run 2>&1 | head -1` goes on; what nobody reads is dropped."""
+    with running(config) as process:
+        assert process.stderr is not None
+        process.stderr.close()
+        far_end, cable = pty.openpty()
+        (config.parent / "no-cable").symlink_to(os.ttyname(cable))
+        limit = time.monotonic() + DEADLINE_S
+        while "DOES NOT WORK" in (status := hotline(config, "status")).stdout:
+            assert time.monotonic() < limit, status.stdout
+        assert (status.returncode, process.poll()) == (0, None)
+        os.close(far_end)
+        os.close(cable)
+
+
+def test_systemd_reads_the_log_and_hears_nothing_besides(config: Path, tmp_path: Path) -> None:
+    """With NOTIFY_SOCKET standard error stays empty: the journal has the local log."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
+        systemd.settimeout(DEADLINE_S)
+        systemd.bind(str(tmp_path / "notify"))
+        process = subprocess.Popen(
+            [sys.executable, "-m", "gateway.cli.main", "run"],
+            cwd=ROOT,
+            env={**environment(config), "NOTIFY_SOCKET": str(tmp_path / "notify")},
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        try:
+            while systemd.recv(4096) != b"READY=1":
+                pass
+        finally:
+            process.send_signal(signal.SIGTERM)
+            assert process.communicate(timeout=DEADLINE_S)[1] == ""
 
 
 def test_a_radio_is_run_at_another_port(config: Path, tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from gateway.cli.exits import CommandError, ExitCode
+from gateway.cli.number_type import FiniteRange, IntegerRange
 from gateway.cli.options import Common, plain_options
 from gateway.cli.output import is_terminal, print_json, print_table, say, warn
 
@@ -31,8 +32,8 @@ if TYPE_CHECKING:
     help="TOML: what is sent when, what fails when.  [default: the one that ships with us]",
 )
 @click.option("--seed", type=int, help="Of losses and radio contention.  [default: a new one]")
-@click.option("--loss", type=click.FloatRange(0, 0.9), help="Share of frames lost, each way.")
-@click.option("--baud", type=click.IntRange(300, 1_000_000), help="Bit rate of the cable.")
+@click.option("--loss", type=FiniteRange(0, 0.9), help="Share of frames lost, each way.")
+@click.option("--baud", type=IntegerRange(300, 1_000_000), help="Bit rate of the cable.")
 @click.option("--preset", help="Modem preset of the radios, such as SHORT_FAST or LONG_FAST.")
 @click.option("--mqtt", "mqtt_url", metavar="URL", help="Submit through this MQTT broker.")
 @click.option("--keep", is_flag=True, help="Leave the folder with stores, logs and frames.")

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 import click
 
 from gateway.cli.connection import Document, Gateway, connect
+from gateway.cli.number_type import IntegerRange
 from gateway.cli.options import Common, api_options, language_option
 from gateway.cli.output import is_terminal, print_json, say, warn
 from gateway.cli.view import print_notice, print_notices, state_line
@@ -17,7 +18,7 @@ from gateway.cli.view import print_notice, print_notices, state_line
 @click.option("-f", "--follow", is_flag=True, help="Go on and show each notice as it comes.")
 @click.option("-o", "--open", "open_only", is_flag=True, help="Only those that are still open.")
 @click.option(
-    "-n", "--limit", type=click.IntRange(1, 1000), default=50, show_default=True, help="At most."
+    "-n", "--limit", type=IntegerRange(1, 1000), default=50, show_default=True, help="At most."
 )
 @click.option(
     "--displayed/--not-displayed",

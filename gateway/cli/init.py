@@ -16,6 +16,7 @@ from gateway.cli.handover import VALID_H
 from gateway.cli.key import make_station
 from gateway.cli.keyfiles import KEY_FILE_DEFAULT, PUBLIC_MODE, write_new
 from gateway.cli.line import accept, invite
+from gateway.cli.number_type import IntegerRange
 from gateway.cli.options import Common, file_options
 from gateway.cli.output import can_ask, print_block, print_fields, print_json, say, warn
 from gateway.cli.ports_found import FoundPort, found_ports, has_header
@@ -62,14 +63,14 @@ class _Wish:
 
 
 @click.command("init")
-@click.option("--station", type=click.IntRange(1, 255), help="Number, unique on its lines.")
+@click.option("--station", type=IntegerRange(1, 255), help="Number, unique on its lines.")
 @click.option("--name", help="Name of the station: 1 to 12 of A-Z, 0-9 and -.")
 @click.option("--party", help="Whom it speaks for, at most 40 octets.")
 @click.option("--language", default="en", show_default=True, help="What its watch reads.")
 @click.option("--radio", metavar="PORT|none", help="Device of the radio, or tcp://HOST:4403.")
 @click.option("--far-node", metavar="!NUMBER", help="Number of the far station's radio.")
 @click.option("--cable", metavar="PORT|none", help="Device of the cable.")
-@click.option("--bit-rate", type=click.IntRange(50, 4_000_000), default=BIT_RATE, show_default=True)
+@click.option("--bit-rate", type=IntegerRange(50, 4_000_000), default=BIT_RATE, show_default=True)
 @click.option(
     "--lamps",
     type=click.Choice(["lgpio", "mock", NONE]),
@@ -205,7 +206,7 @@ def _completed(wish: _Wish, old: Card | None, ports: list[FoundPort], *, asks: b
             say("found here")
             print_fields([(f"  {port.kind}", f"{port.path}  {port.text}") for port in ports])
         number = wish.station or click.prompt(
-            "Number of this station, 1 to 255", type=click.IntRange(1, 255), err=True
+            "Number of this station, 1 to 255", type=IntegerRange(1, 255), err=True
         )
         name = wish.name or click.prompt("Its name (A-Z, 0-9 and -)", err=True)
         party = wish.party or click.prompt("The party it speaks for", err=True)

@@ -15,6 +15,7 @@ from gateway.cli.keyfiles import (
     configured_key_file,
     write_new,
 )
+from gateway.cli.number_type import IntegerRange
 from gateway.cli.options import Common, file_options
 from gateway.cli.output import print_json, say, warn
 from gateway.cli.renewal import revoke, rotate
@@ -46,7 +47,7 @@ def command(_common: Common) -> None:
 @command.command("new")
 @click.option(
     "--station",
-    type=click.IntRange(1, 255),
+    type=IntegerRange(1, 255),
     required=True,
     help="Number of the station, unique on its lines.",
 )

@@ -30,6 +30,7 @@ from gateway.cli.keyfiles import (
     write_new,
 )
 from gateway.cli.lines import read_secrets, write_secrets
+from gateway.cli.number_type import IntegerRange
 from gateway.cli.options import Common, file_options
 from gateway.cli.output import print_json, say, warn
 from gateway.cli.renewal import take_renewal
@@ -63,7 +64,7 @@ def command(_common: Common) -> None:
 @way_options
 @click.option(
     "--valid",
-    type=click.IntRange(1, 8760),
+    type=IntegerRange(1, 8760),
     default=VALID_H,
     show_default=True,
     help="Hours in which it may be taken.",

@@ -13,6 +13,7 @@ import click
 from gateway.cli.connection import Gateway, connect
 from gateway.cli.log_export import export
 from gateway.cli.log_verify import verify
+from gateway.cli.number_type import IntegerRange
 from gateway.cli.options import Common, api_options
 from gateway.cli.output import print_json, print_table, say
 from gateway.cli.text import DTG_UNKNOWN
@@ -26,10 +27,10 @@ WIDTHS: Final = (6, 14, 7, 16, 13, 0)
 
 @click.group("log", invoke_without_command=True)
 @click.option(
-    "--after", type=click.IntRange(min=0), help="Only entries behind this number, oldest first."
+    "--after", type=IntegerRange(min=0), help="Only entries behind this number, oldest first."
 )
 @click.option(
-    "-n", "--limit", type=click.IntRange(1, 100_000), default=50, show_default=True, help="At most."
+    "-n", "--limit", type=IntegerRange(1, 100_000), default=50, show_default=True, help="At most."
 )
 @click.option("-f", "--follow", is_flag=True, help="Go on and show each entry as it is written.")
 @click.option(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from gateway.cli.connection import connect
+from gateway.cli.number_type import IntegerRange
 from gateway.cli.options import Common, api_options, language_option
 from gateway.cli.output import print_json
 from gateway.cli.view import print_notices
@@ -13,7 +14,7 @@ from gateway.cli.view import print_notices
 @click.command("outbox")
 @click.option("-o", "--open", "open_only", is_flag=True, help="Only those that are still open.")
 @click.option(
-    "-n", "--limit", type=click.IntRange(1, 1000), default=50, show_default=True, help="At most."
+    "-n", "--limit", type=IntegerRange(1, 1000), default=50, show_default=True, help="At most."
 )
 @language_option
 @api_options

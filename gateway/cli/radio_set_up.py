@@ -12,6 +12,7 @@ import click
 
 from gateway.cli.exits import CommandError, ExitCode
 from gateway.cli.keyfiles import read_text_file
+from gateway.cli.number_type import IntegerRange
 from gateway.cli.options import Common, file_options
 from gateway.cli.output import can_ask, print_json, print_table, say, warn
 from gateway.cli.port_type import PortType
@@ -74,7 +75,7 @@ class _Task:
 )
 @click.option(
     "--hop-limit",
-    type=click.IntRange(1, HOP_COUNT_MAX),
+    type=IntegerRange(1, HOP_COUNT_MAX),
     help="How often a frame may be relayed.",
 )
 @click.option("--channel", help="Name of the primary channel; the same at both ends.")

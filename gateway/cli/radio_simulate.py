@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 from gateway.cli.exits import CommandError, ExitCode
+from gateway.cli.number_type import FiniteRange, IntegerRange
 from gateway.cli.options import Common, plain_options
 from gateway.cli.output import print_json, print_table, say
 
@@ -20,12 +21,12 @@ if TYPE_CHECKING:
 
 
 @click.command("simulate")
-@click.option("--count", type=click.IntRange(1, 8), default=2, show_default=True, help="Radios.")
+@click.option("--count", type=IntegerRange(1, 8), default=2, show_default=True, help="Radios.")
 @click.option("--preset", default="LONG_FAST", show_default=True, help="Modem preset of all.")
 @click.option("--region", default="EU_868", show_default=True, help="Sets the duty cycle.")
 @click.option(
     "--loss",
-    type=click.FloatRange(0, 0.9),
+    type=FiniteRange(0, 0.9),
     default=0.0,
     show_default=True,
     help="Share of receptions lost.",

@@ -21,6 +21,7 @@ from gateway.cli.handover import (
 )
 from gateway.cli.keyfiles import configured_key_file
 from gateway.cli.lines import ConfiguredLine, configured_lines, line_to, write_secrets
+from gateway.cli.number_type import IntegerRange
 from gateway.cli.options import Common, file_options
 from gateway.cli.output import can_ask, print_json, say
 
@@ -35,7 +36,7 @@ RESTART: Final = "Restart the gateway to take it: systemctl restart hotline-gate
 @way_options
 @click.option(
     "--valid",
-    type=click.IntRange(1, 8760),
+    type=IntegerRange(1, 8760),
     default=VALID_H,
     show_default=True,
     help="Hours in which it may be taken.",

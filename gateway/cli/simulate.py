@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from gateway.cli.exits import CommandError, ExitCode
+from gateway.cli.number_type import FiniteRange, IntegerRange
 from gateway.cli.options import Common, plain_options
 from gateway.cli.output import print_json, say, warn
 
@@ -40,19 +41,19 @@ class Order:
 
 
 @click.command("simulate")
-@click.option("--seed", type=click.IntRange(0), help="One history.  [default: a new one]")
+@click.option("--seed", type=IntegerRange(0), help="One history.  [default: a new one]")
 @click.option("--seeds", metavar="A-B", help="All histories from A to B, on every processor.")
 @click.option(
     "--hours",
-    type=click.FloatRange(0.01, 10_000),
+    type=FiniteRange(0.01, 10_000),
     default=HOURS_DEFAULT,
     show_default=True,
     help="Virtual time with faults; the healing comes on top.",
 )
-@click.option("--loss", type=click.FloatRange(0, 0.9), help="Share of frames lost on every link.")
+@click.option("--loss", type=FiniteRange(0, 0.9), help="Share of frames lost on every link.")
 @click.option(
     "--duty-share",
-    type=click.FloatRange(0.001, 1),
+    type=FiniteRange(0.001, 1),
     help="Duty cycle of every radio's region (0.01: 1 %), instead of the profile's.",
 )
 @click.option(

@@ -20,6 +20,7 @@ from gateway.cli.keyfiles import (
     read_text_file,
     write_new,
 )
+from gateway.cli.number_type import IntegerRange
 from gateway.cli.options import Common, file_options
 from gateway.cli.output import print_json, say, warn
 from gateway.cli.stanza import append, stanza_text
@@ -75,7 +76,7 @@ class _Wish:
 @click.option("--words", help="The 8 words that the far side read to you: compared here.")
 @click.option("-y", "--yes", is_flag=True, help="The words were compared already: do not ask.")
 @click.option("--replace", is_flag=True, help="Replace a card and a secret of the same name.")
-@click.option("--generation", type=click.IntRange(1, 255), default=1, show_default=True)
+@click.option("--generation", type=IntegerRange(1, 255), default=1, show_default=True)
 @click.option("--radio", nargs=2, metavar="PORT NODE", help="A Meshtastic link, for the stanza.")
 @click.option("--cable", nargs=2, metavar="PORT RATE", help="A serial link, for the stanza.")
 @click.option("--add", is_flag=True, help="Append the stanza to the configuration file.")

@@ -121,12 +121,9 @@ def test_a_gateway_runs_without_its_cable_and_alone(
 def said(config: Path) -> list[str]:
     """What a start says whose cable is not there."""
     folder = config.parent
-    return [
-        f"station NORTH is ready; socket {folder}/run/api.sock, log in {folder}/state/log; "
-        "Ctrl-C stops it",
-        f"link cable: our device DOES NOT WORK: {folder}/no-cable is not there; plug the device in "
-        "or correct `port`",
-    ]
+    ready = f"station NORTH is ready; socket {folder}/run/api.sock, log in {folder}/state/log"
+    lost = f"{folder}/no-cable is not there; plug the device in or correct `port`"
+    return [f"{ready}; Ctrl-C stops it", f"link cable: our device DOES NOT WORK: {lost}"]
 
 
 def read_lines(descriptor: int, count: int) -> list[str]:

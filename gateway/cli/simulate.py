@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 import secrets
 import shlex
-import sys
-from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Final
 
 import click
 
 from gateway.cli.exits import CommandError, ExitCode
+from gateway.cli.histories import Order, run_histories
 from gateway.cli.number_type import FiniteRange, IntegerRange
 from gateway.cli.options import Common, plain_options
 from gateway.cli.output import print_json, say, warn
@@ -25,19 +21,6 @@ if TYPE_CHECKING:
 HOURS_DEFAULT: Final = 24.0
 SEED_COUNT_MAX: Final = 1_000_000
 _SHOWN_COUNT: Final = 12
-_TOLD_EVERY: Final = 20
-"""Seeds between two lines of progress."""
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Order:
-    """What is simulated, as plain values that another process understands."""
-
-    profile: str
-    hours: float
-    loss: float | None
-    only: tuple[int, ...] | None = None
-    duty_share: float | None = None
 
 
 @click.command("simulate")
@@ -63,7 +46,9 @@ class Order:
     show_default=True,
     help="Links and faults; `--profile list` tells all.",
 )
-@click.option("--only", metavar="PLACES", help="Perform these actions of the plan only (0-3,7).")
+@click.option(
+    "--only", metavar="PLACES", help="Perform these actions of the plan only (0-3,7), with --seed."
+)
 @click.option("--plan", "show_plan", is_flag=True, help="Print the plan, and run nothing.")
 @click.option("--no-shrink", is_flag=True, help="Do not look for a smaller plan that fails.")
 @plain_options
@@ -93,31 +78,53 @@ def command(
     if profile not in PROFILES:
         names = ", ".join(PROFILES)
         raise click.BadParameter(f"{profile!r} is none of {names}", param_hint="--profile")
-    order = Order(profile, hours, loss, _places(only), duty_share)
     chosen = _seeds(seed, seeds)
+    order = Order(profile, hours, loss, duty_share=duty_share)
+    if only is not None:
+        order = dataclasses.replace(order, only=_places(only, chosen, seed is not None, order))
     if show_plan:
-        _print_plan(chosen[0], order)
+        for one in chosen:
+            _print_plan(common, one, order, is_alone=len(chosen) == 1)
         return
-    failed = 0
-    with _progress(chosen, order) as step:
-        for count, result in enumerate(_results(chosen, order, step), 1):
-            failed += bool(result.violations)
-            _report(common, result, order, shrinks=not no_shrink)
-            if count % _TOLD_EVERY == 0 and count < len(chosen) and not sys.stderr.isatty():
-                warn(f"{count} of {len(chosen)} seeds, {failed} with violations")
+    failed = _run(common, chosen, order, shrinks=not no_shrink)
     if len(chosen) > 1:
         warn(f"{len(chosen)} seeds, {failed} with violations")
     if failed:
         raise CommandError(ExitCode.FAILED, f"{failed} of {len(chosen)} histories broke a promise")
 
 
-def _places(only: str | None) -> tuple[int, ...] | None:
-    from gateway.sim.shrink import parse_ranges
+def _run(common: Common, chosen: range, order: Order, *, shrinks: bool) -> int:
+    """Print each history's outcome in the order of seeds; how many broke a promise."""
+    from gateway.cli.progress import progress
 
+    count = failed = 0
+
+    def tell(share: float, hours: str) -> None:
+        seeds = f"{count} of {len(chosen)} seeds told, {failed} with violations; "
+        bar.tell(share, (seeds if len(chosen) > 1 else "") + hours)
+
+    name = f"seed {chosen[0]}" if len(chosen) == 1 else f"seeds {chosen[0]}-{chosen[-1]}"
+    with progress(f"{name}, {order.profile}") as bar:
+        for result in run_histories(chosen, order, tell):
+            count += 1
+            failed += bool(result.violations)
+            with bar.aside():
+                _report(common, result, order, shrinks=shrinks)
+    return failed
+
+
+def _places(only: str, chosen: range, is_given: bool, order: Order) -> tuple[int, ...]:
+    """The places of `--only` in the plan of the one seed. A place is of one plan and no other."""
+    from gateway.sim.shrink import parse_ranges
+    from gateway.sim.speed import plan_of
+
+    if not is_given:
+        raise click.UsageError("--only names places in the plan of one seed; give its --seed")
+    plan = plan_of(chosen[0], order.profile, order.hours)
     try:
-        return None if only is None else parse_ranges(only)
+        return parse_ranges(only, len(plan))
     except ValueError as error:
-        raise click.BadParameter("give places such as 0-3,7", param_hint="--only") from error
+        raise click.BadParameter(str(error), param_hint="--only") from error
 
 
 def _seeds(seed: int | None, seeds: str | None) -> range:
@@ -133,40 +140,6 @@ def _seeds(seed: int | None, seeds: str | None) -> range:
     if len(chosen) > SEED_COUNT_MAX:
         raise click.BadParameter(f"at most {SEED_COUNT_MAX} seeds", param_hint="--seeds")
     return chosen
-
-
-# Running
-
-
-def run_one(seed: int, order: Order) -> Result:
-    """One history, with its speed by the processor's clock; runs in any process."""
-    from gateway.sim.speed import simulate_timed
-
-    return simulate_timed(
-        seed, order.profile, order.hours, order.loss, order.only, order.duty_share
-    )
-
-
-def _progress(chosen: range, order: Order) -> AbstractContextManager[Callable[[], None]]:
-    """What to call after each seed: a progress bar on a terminal; elsewhere lines must do."""
-    if not sys.stderr.isatty():
-        return nullcontext(lambda: None)
-    from gateway.cli.progress import progress_bar
-
-    return progress_bar(f"{order.profile}, {order.hours:g} h", len(chosen))
-
-
-def _results(chosen: range, order: Order, step: Callable[[], None]) -> Iterator[Result]:
-    """Each result as soon as it is there; the order of seeds is kept only with one processor."""
-    if len(chosen) == 1:
-        yield run_one(chosen[0], order)
-        step()
-        return
-    with ProcessPoolExecutor(max_workers=os.cpu_count()) as pool:
-        waiting = {pool.submit(run_one, seed, order) for seed in chosen}
-        for future in as_completed(waiting):
-            step()
-            yield future.result()
 
 
 # Telling
@@ -243,10 +216,20 @@ def _shrink(result: Result, order: Order) -> None:
     warn(f"  repeat it: {_repeat(result.seed, dataclasses.replace(order, only=small))}")
 
 
-def _print_plan(seed: int, order: Order) -> None:
+def _print_plan(common: Common, seed: int, order: Order, *, is_alone: bool) -> None:
     from gateway.sim.plan import sentence
     from gateway.sim.speed import plan_of
 
-    for place, action in enumerate(plan_of(seed, order.profile, order.hours)):
-        if order.only is None or place in order.only:
-            say(f"{place:>4} {sentence(action)}")
+    actions = [
+        (place, sentence(action))
+        for place, action in enumerate(plan_of(seed, order.profile, order.hours))
+        if order.only is None or place in order.only
+    ]
+    if common.json:
+        rows = [{"place": place, "action": told.strip()} for place, told in actions]
+        print_json({"seed": seed, "profile": order.profile, "actions": rows})
+        return
+    if not is_alone:
+        say(f"seed {seed}: {len(actions)} actions")
+    for place, told in actions:
+        say(f"{place:>4} {told}")

@@ -163,6 +163,11 @@ class Clock:
         return TimeQuality.MANUAL if self._is_manual else TimeQuality.NONE
 
 
+def elapsed_s() -> float:
+    """Seconds of the boot clock; for telling people now and then how far a long command is."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
 def processor_s() -> float:
     """Processor time that this process has used; for figures of speed, which others then share."""
     return time.process_time()

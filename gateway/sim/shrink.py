@@ -83,12 +83,23 @@ def as_ranges(places: Sequence[int]) -> str:
     return ",".join(told) or "none"
 
 
-def parse_ranges(text: str) -> tuple[int, ...]:
-    """Read the text form. Raises `ValueError`."""
+def parse_ranges(text: str, count: int) -> tuple[int, ...]:
+    """Read the text form for a plan of `count` actions; in order, each place once.
+
+    Raises `ValueError` with a sentence of what is wrong and what is possible.
+    """
     if text == "none":
         return ()
-    places: list[int] = []
+    places: set[int] = set()
     for part in text.split(","):
-        low, _, high = part.partition("-")
-        places.extend(range(int(low), int(high or low) + 1))
-    return tuple(places)
+        low, dash, high = (word.strip() for word in part.partition("-"))
+        last = high if dash else low
+        if not (low.isdecimal() and last.isdecimal()):
+            raise ValueError(f"{part!r} is no place; give places such as 0-3,7, or none")
+        if int(low) > int(last):
+            raise ValueError(f"{part} runs backwards; write {last}-{low}")
+        if int(last) >= count:
+            possible = f"0 to {count - 1}" if count else "none"
+            raise ValueError(f"the plan has no place {last}; it has {possible}")
+        places.update(range(int(low), int(last) + 1))
+    return tuple(sorted(places))

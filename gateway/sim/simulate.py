@@ -89,8 +89,8 @@ class Options:
     only: tuple[int, ...] | None = None
     """Places of the plan that are performed; None: all."""
     policy: Policy = field(default_factory=Policy)
-    progress: Callable[[float], None] | None = None
-    """Hears the simulated hours; may raise `StoppedError`."""
+    progress: Callable[[float, float], None] | None = None
+    """Hears the simulated hours and how many there will be; may raise `StoppedError`."""
     stops: Callable[[str], bool] | None = None
     """Whether a violation ends the history; None: only too many do."""
 
@@ -297,11 +297,12 @@ class Run:
         )
 
     def _pass(self, duration_ms: int) -> None:
-        while duration_ms > 0:
-            self.world.run(min(_SLICE_MS, duration_ms))
-            duration_ms -= _SLICE_MS
+        left_ms = duration_ms
+        while left_ms > 0:
+            self.world.run(min(_SLICE_MS, left_ms))
+            left_ms -= _SLICE_MS
             if self.options.progress is not None:
-                self.options.progress(self.world.now_ms / HOUR_MS)
+                self.options.progress(self.world.now_ms / HOUR_MS, duration_ms / HOUR_MS)
 
     def _heal(self) -> float | None:
         """Faults stop; the time it takes until nothing is left to do."""

@@ -29,9 +29,12 @@ def simulate_timed(
     loss: float | None = None,
     only: tuple[int, ...] | None = None,
     duty_share: float | None = None,
+    progress: Callable[[float, float], None] | None = None,
 ) -> Result:
-    """One history of a named profile."""
-    options = Options(_profile(profile, duty_share), hours=hours, loss=loss, only=only)
+    """One history of a named profile; `progress` as in `Options`."""
+    options = Options(
+        _profile(profile, duty_share), hours=hours, loss=loss, only=only, progress=progress
+    )
     begin = processor_s()
     result = simulate(seed, options)
     result.speed = round(result.hours * 3_600 / max(processor_s() - begin, 1e-6), 1)
@@ -71,7 +74,7 @@ def shrink_timed(
     def is_wanted(told: str) -> bool:
         return gist(told) == wanted
 
-    def check(simulated_h: float) -> None:
+    def check(simulated_h: float, _of_h: float) -> None:
         if is_over() or simulated_h > broken_s / 3_600 + _LATER_H:
             raise StoppedError("it did not fail in time")
 

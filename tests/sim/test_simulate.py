@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -145,5 +146,24 @@ def test_a_failing_history_is_run_only_as_far_as_it_fails(monkeypatch: pytest.Mo
 def test_places_are_told_as_a_command_takes_them() -> None:
     """0-3,7 there and back."""
     assert as_ranges((0, 1, 2, 3, 7)) == "0-3,7"
-    assert parse_ranges("0-3,7") == (0, 1, 2, 3, 7)
-    assert parse_ranges(as_ranges(())) == ()
+    assert parse_ranges("0-3,7", 8) == (0, 1, 2, 3, 7)
+    assert parse_ranges("7, 2,0 - 3", 8) == (0, 1, 2, 3, 7)
+    assert parse_ranges(as_ranges(()), 0) == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("8", "the plan has no place 8; it has 0 to 7"),
+        ("0-999999999999", "the plan has no place 999999999999; it has 0 to 7"),
+        ("5-2", "5-2 runs backwards; write 2-5"),
+        ("-3", "'-3' is no place; give places such as 0-3,7, or none"),
+        ("3-", "'3-' is no place"),
+        ("", "'' is no place"),
+        ("x", "'x' is no place"),
+    ],
+)
+def test_a_place_that_the_plan_has_not_is_refused(text: str, words: str) -> None:
+    """At once, and with what is possible: an empty plan would hold and prove nothing."""
+    with pytest.raises(ValueError, match=re.escape(words)):
+        parse_ranges(text, 8)

@@ -26,6 +26,8 @@ PARTS = (
     "speed",
     "step",
     "store",
+    "hold",
+    "writing",
     "idle",
     "radio",
     "delivery",
@@ -36,7 +38,7 @@ PARTS = (
 
 @click.command("benchmark")
 @click.option("--only", multiple=True, type=click.Choice(PARTS), help="A part; may be given again.")
-@click.option("--quick", is_flag=True, help="Fewer notices and rounds: a first idea in 6 min.")
+@click.option("--quick", is_flag=True, help="Fewer notices and rounds: a first idea in 9 min.")
 @click.option("--seed", type=int, default=1, show_default=True, help="Of losses and noise.")
 @click.option(
     "--with-peers", is_flag=True, help="Measure LXMF too (pip installs it in a throw-away folder)."
@@ -47,7 +49,7 @@ def command(
 ) -> None:
     """Measure every budget on this machine and show it beside the goal and the peers' figure.
 
-    Real gateways as processes on ptys with a bit rate, in real time: about 40 min, 6 with --quick.
+    Real gateways as processes on ptys with a bit rate, in real time: about 55 min, 9 with --quick.
     Other work on the machine makes times longer. Exit code 1: a goal was missed.
     """
     from gateway.sim.benchmark.bed import Options

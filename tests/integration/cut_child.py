@@ -49,7 +49,7 @@ from tests.integration.store_records import (
 )
 
 LIFE_COUNT = 4
-COMMIT_COUNT = 22
+COMMIT_COUNT = 12
 """Transactions of a life; some hold several commits."""
 KEYS = new_station_keys(bytes(range(64)), station=OWN)
 TABLES = (
@@ -174,9 +174,9 @@ def main() -> None:
         database.commit(group)
         say(database, group)
         database.tend()
-        if rng.random() < 0.1:
+        if rng.random() < 0.2:
             database.sync_segments()
-        if rng.random() < 0.1:
+        if rng.random() < 0.2:
             database.connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
     if life % 2 == 0:
         database.close()

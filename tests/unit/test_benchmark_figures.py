@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from pathlib import Path
 from random import Random
 from typing import Any
 
@@ -17,6 +18,7 @@ from gateway.sim.benchmark.bed import Options, text_of
 from gateway.sim.benchmark.benchmark import NAMES, Part
 from gateway.sim.benchmark.figures import Figure, document, load_peers, quantile
 from gateway.sim.benchmark.peers.lxmf import measure_lxmf
+from gateway.sim.benchmark.writing import Cost, Meter
 from gateway.sim.line import Line, LineRecord
 
 HDLC = 0x7E
@@ -27,6 +29,23 @@ def test_quantile_is_a_value_that_was_seen() -> None:
     assert quantile([float(number) for number in range(20, 0, -1)], 0.95) == 19
     assert quantile([3.0], 0.5) == 3.0
     assert quantile([], 0.95) == math.inf
+
+
+def test_writes_and_flushes_are_read_from_system_calls(tmp_path: Path) -> None:
+    """What failed or was interrupted counts once, where it ended well."""
+    calls = tmp_path / "calls"
+    calls.write_text(
+        '12 pwrite64(8, ""..., 1024, 0) = 1024\n'
+        '12 pwrite64(8, ""..., 1024, 0 <unfinished ...>\n'
+        "13 fdatasync(8) = 0\n"
+        "12 <... pwrite64 resumed>) = 1024\n"
+        '12 write(9, ""..., 265) = 265\n'
+        '12 write(9, ""..., 265) = -1 ENOSPC (No space left on device)\n'
+        "12 fsync(3 <unfinished ...>\n"
+        "12 <... fsync resumed>) = 0\n"
+        "12 fdatasync(8) = -1 EIO (Input/output error)\n"
+    )
+    assert Meter(calls).read() == Cost(size=1024 + 1024 + 265, flush_count=2)
 
 
 def test_a_document_is_json_whatever_was_measured() -> None:

@@ -17,12 +17,13 @@ from gateway.sim.benchmark.footprint import measure_footprint
 from gateway.sim.benchmark.kills import measure_kills
 from gateway.sim.benchmark.noise import measure_noise
 from gateway.sim.benchmark.octets import measure_octets
-from gateway.sim.benchmark.storing import measure_step, measure_store
+from gateway.sim.benchmark.storing import measure_hold, measure_step, measure_store
 from gateway.sim.benchmark.virtual import (
     measure_idle_octets,
     measure_radio_fallback,
     measure_speed,
 )
+from gateway.sim.benchmark.writing import measure_writing
 
 Measure = Callable[[Options], Awaitable[list[Figure]]]
 
@@ -43,6 +44,8 @@ PARTS: Final = (
     Part("speed", measure_speed, True, 0.5),
     Part("step", measure_step, True, 2),
     Part("store", measure_store, True, 3),
+    Part("hold", measure_hold, True, 10),
+    Part("writing", measure_writing, True, 5),
     Part("idle", measure_idle_octets, True, 0.1),
     Part("radio", measure_radio_fallback, True, 0.1),
     Part("octets", measure_octets, False, 1.5),

@@ -24,13 +24,15 @@ from gateway.sim.bench.media import ports_of
 from gateway.sim.bench.process import BenchError, GatewayProcess
 from gateway.sim.bench.submit import ApiQueue
 from gateway.sim.benchmark.bed import Options, text_of
-from gateway.sim.benchmark.figures import Figure
+from gateway.sim.benchmark.figures import Figure, quantile
 from gateway.sim.benchmark.processes import memory_of
 from gateway.sim.benchmark.virtual import draft_of
 from gateway.sim.world import OPERATOR, UTC_START, World
 from gateway.store.sqlite import SqliteStore
 
 RATE_MIN: Final = 50
+HOLD_LATE_MAX_S: Final = 1.0
+"""A queue that grows is later than this after seconds, and for good."""
 RESTART_MAX_S: Final = 5.0
 OPEN_COUNT: Final = 100_000
 OPEN_QUICK_COUNT: Final = 10_000
@@ -137,6 +139,62 @@ async def _commit(store: SqliteStore, steps: list[Step]) -> None:
     if refused:
         raise BenchError(f"the engine refused a notice of the benchmark: {refused[0]}")
     await store.commit([write for step in steps for write in step.writes])
+
+
+async def measure_hold(options: Options) -> list[Figure]:
+    """As many notices a second as a station must hold, for ten minutes; nobody at the other end.
+
+    Each is due at its time whatever became of those before, so that a stall is counted in full.
+    """
+    seconds = 30 if options.quick else 600
+    folder = Path(tempfile.mkdtemp(prefix="hotline-bm-"))
+    try:
+        ports = {name: ports_of(folder, name) for name in STATIONS}
+        line = write_line(folder, ports, LineOptions(baud=9600, links=(CABLE,), log_level="info"))
+        process = GatewayProcess(line.stations["NORTH"])
+        await process.start()
+        waits_s = await _paced(process, RATE_MIN * seconds)
+        await process.stop()
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    late_s = quantile(waits_s, 0.99)
+    return [
+        Figure(
+            name="store-hold",
+            measure=f"{RATE_MIN} notices a second for {seconds} s through queue, engine and store",
+            ours=f"accepted {late_s:.2f} s after due (p99), {max(waits_s):.2f} s at worst",
+            goal=f"p99 <= {HOLD_LATE_MAX_S:g} s",
+            is_met=late_s <= HOLD_LATE_MAX_S,
+            values={"count": len(waits_s), "p99_s": late_s, "longest_s": max(waits_s)},
+        )
+    ]
+
+
+async def _paced(process: GatewayProcess, count: int) -> list[float]:
+    """How long after it was due each notice was accepted; all of them were."""
+    queue = ApiQueue({process.name: process})
+    time = asyncio.get_running_loop().time
+    begun_s = time()
+    numbers = iter(range(count))
+    waits_s: list[float] = []
+
+    async def client() -> None:
+        for number in numbers:
+            due_s = begun_s + number / RATE_MIN
+            await asyncio.sleep(due_s - time())
+            document = {
+                "to": "SOUTH",
+                "kind": "NOTIFY",
+                "operation": "EXERCISE",
+                "text": text_of(100, number),
+            }
+            await queue.submit(process.name, document)
+            waits_s.append(time() - due_s)
+
+    async with asyncio.TaskGroup() as group:
+        for _ in range(CLIENT_COUNT):
+            group.create_task(client())
+    return waits_s
 
 
 class TimedEngine:

@@ -12,7 +12,7 @@ from enum import Enum, auto
 from pathlib import Path
 
 from gateway.core.records import AddLogEntry, EntryKind, LogHead
-from gateway.logbook.chain import next_hash
+from gateway.logbook.chain import GENESIS, next_hash
 from gateway.logbook.entry import DIFFERS, HEAD_FIELD
 from gateway.logbook.segment import Record
 from gateway.model import Station, TimeQuality
@@ -131,14 +131,28 @@ class Opening:
     def _judge(self, records: Sequence[Record], number: int) -> _Tail:
         """Whether a file goes with the database, whose last entry is `number`."""
         before: Record | None = None
-        for record in records:
-            follows = before is None or _follows(record, before)
+        for at, record in enumerate(records):
+            if before is None:
+                follows = self._begins(record, records[at + 1 : at + 2])
+            else:
+                follows = _follows(record, before)
             if record.number <= number and not self._holds(record):
                 return _Tail.OTHER if follows else _Tail.TORN
-            if not follows:
+            if before is not None and not follows:
                 return _Tail.TORN
             before = record
         return _Tail.SAME
+
+    def _begins(self, first: Record, after: Sequence[Record]) -> bool:
+        """Whether the first record of a file is as it was written, as far as that can be proven.
+
+        What a power cut left of it may still be a record, with another hash or other octets.
+        """
+        if first.number == 1:
+            return next_hash(GENESIS, first.octets) == first.hash
+        if self._hash_of(first.number) == first.hash:
+            return False
+        return any(_follows(record, first) for record in after)
 
     def _holds(self, record: Record) -> bool:
         found = queries.log_entries(self.connection, record.number - 1, limit=1)

@@ -377,6 +377,21 @@ async def test_torn_middle_of_the_newest_file(is_ahead: bool, tmp_path: Path) ->
     ]
 
 
+@pytest.mark.parametrize("zeros", [slice(-30, None), slice(60, 90)])
+async def test_torn_first_record(zeros: slice, tmp_path: Path) -> None:
+    """What a power cut left of the only record can be read, and is no other history."""
+    await filled(tmp_path, sent(1, 1))
+    (segment,) = (tmp_path / "logbook").glob("*")
+    octets = bytearray(segment.read_bytes())
+    octets[zeros] = bytes(30)
+    segment.write_bytes(octets)
+    assert len(list(read_records(bytes(octets)))) == 1
+    store, recovered = await opened(tmp_path)
+    assert recovered.book_problem == ""
+    assert any("kept as" in note for note in store.notes)
+    await store.close()
+
+
 @pytest.mark.parametrize("count", [1, 2, 3])
 async def test_foreign_segments_are_set_aside(count: int, tmp_path: Path) -> None:
     """Segment files of another history, longer or shorter, are kept apart and not believed."""

@@ -4,24 +4,31 @@ from __future__ import annotations
 
 import base64
 import dataclasses
+import hashlib
 import zlib
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from gateway.errors import FieldError
 from gateway.security.cards import (
     Signing,
     _card_content,
+    _decode_card,
+    card_digest,
     card_text,
     fingerprint_words,
     key_file_text,
     make_card,
+    new_station_keys,
     parse_card,
     parse_key_file,
     parse_secret,
     secret_text,
 )
 from gateway.security.words import WORDS
+from gateway.wire.canonical import dump
 from tests.vectors.values import SECRET, cards, keys
 
 NORTH_KEYS, SOUTH_KEYS = keys()
@@ -170,6 +177,58 @@ def test_a_key_file_gives_keys_and_card_back() -> None:
 
 
 KEY_FILE = key_file_text(NORTH_KEYS, NORTH_CARD)
+
+
+def test_a_key_file_is_plain_toml() -> None:
+    """Whoever keeps one on paper types it in again: every line, and the letters of any party."""
+    card = make_card(NORTH_KEYS, name="NORTH", party="Éire", language="en")
+    assert key_file_text(NORTH_KEYS, card) == (
+        "# Private keys of a hotline station: who reads this file can speak for the station.\n"
+        'format = "hotline-key-1"\n'
+        "station = 1\n"
+        'name = "NORTH"\n'
+        'party = "Éire"\n'
+        'language = "en"\n'
+        'signing = "each"\n'
+        f'sign_key = "{NORTH_KEYS.sign_seed.hex()}"\n'
+        f'exchange_key = "{NORTH_KEYS.exchange_seed.hex()}"\n'
+    )
+
+
+def test_new_keys_are_the_two_halves_of_the_entropy() -> None:
+    """The first 32 octets sign, the others exchange; their public halves are on the card."""
+    keys = new_station_keys(bytes(range(64)), station=NORTH_CARD.station)
+    assert (keys.sign_seed, keys.exchange_seed) == (bytes(range(32)), bytes(range(32, 64)))
+    card = make_card(keys, name="N", party="n", language="en")
+    sign = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
+    exchange = X25519PrivateKey.from_private_bytes(bytes(range(32, 64)))
+    assert card.sign_public == sign.public_key().public_bytes_raw()
+    assert card.exchange_public == exchange.public_key().public_bytes_raw()
+    assert card.signing is Signing.EACH
+
+
+def test_a_digest_tells_every_field() -> None:
+    """16 octets of SHA-256 over what the card's key signs."""
+    content = [2, SOUTH_CARD.name, SOUTH_CARD.party, SOUTH_CARD.language, 1]
+    signed = dump([*content, SOUTH_CARD.sign_public, SOUTH_CARD.exchange_public])
+    assert card_digest(SOUTH_CARD) == hashlib.sha256(signed).digest()[:16]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"name": "A"},
+        {"name": "A-Z09AAAAAAA"},
+        {"party": "x"},
+        {"party": "x" * 40},
+        {"station": 1},
+        {"station": 255},
+    ],
+)
+def test_the_bounds_of_a_card_are_within(change: dict[str, object]) -> None:
+    """The shortest and the longest of each; such a card comes back from its text's content."""
+    card = dataclasses.replace(NORTH_CARD, **change)  # type: ignore[arg-type]
+    assert _decode_card(_card_content(card)) == card
 
 
 @pytest.mark.parametrize(

@@ -16,21 +16,33 @@ from gateway.security.expand import (
     expand_frame,
     open_captured,
 )
-from gateway.security.keys import FrameKey, KeyRing, Line
+from gateway.security.keys import (
+    FrameKey,
+    KeyRing,
+    Line,
+    derive_line_keys,
+    make_card,
+    new_station_keys,
+)
 from gateway.security.seal import seal_frame
+from gateway.security.signature import sign_act
 from gateway.wire.canonical import dump
 from gateway.wire.diagnostic import annotate_act, annotate_item, diagnose
 from gateway.wire.frame import Header
 from gateway.wire.items import ActItem, BeatItem, encode_items
+from gateway.wire.notice import encode_act
 from tests.vectors import independent
 from tests.vectors.values import (
+    FULL,
     GENERATION,
     INCARNATION,
     NORTH,
     SOUTH,
+    keys,
     rings,
 )
 
+KEYS = keys()[0]
 RING = rings()[0]
 BEAT = encode_items([BeatItem(1, is_reply=False, busy=False, entry_number=2)])
 HEADER = Header(NORTH, GENERATION, 7)
@@ -163,6 +175,53 @@ def test_comments_and_text_cannot_break_the_notation() -> None:
     assert independent.Notation(shown).read() == [{7: text}]
     with pytest.raises(TypeError, match="float is no CBOR of ours"):
         diagnose([1.5])
+
+
+def test_an_opened_frame_has_all_that_another_program_needs() -> None:
+    """Items, their notation, the acts as COSE_Sign1, recipient and AAD; of either direction."""
+    act = encode_act(FULL)
+    signature = sign_act(KEYS, act, originator=NORTH, to=SOUTH)
+    items = (ActItem(5, act, signature), BeatItem(1, is_reply=False, busy=False, entry_number=2))
+    octets = seal_frame(KEY, HEADER, encode_items(items), recipient=SOUTH)
+    for ring in rings():  # its sender's, its recipient's
+        opened = open_captured(ring, octets, incarnations=[INCARNATION])
+        assert opened.frame == expand_frame(octets)
+        assert opened.recipient == SOUTH
+        assert opened.items == items
+        assert opened.plaintext == encode_items(items)
+        assert opened.external_aad == independent.write_cbor(["hotline/1", 1, 2, GENERATION])
+        shown = independent.Notation(opened.diagnostic).read()
+        assert shown == independent.read_sequence(opened.plaintext)
+        assert opened.diagnostic.count("\n],\n[") == 1
+        assert opened.acts == (expand_act(act, signature, originator=NORTH, to=SOUTH),)
+    expanded = opened.acts[0]
+    assert compress_act(expanded.cose) == (act, signature)
+    assert expanded.external_aad == independent.write_cbor(["hotline/1", 1, 2])
+    for words in ("/ alg: Ed25519 /", "/ protected /", "/ unprotected /", "/ payload: act /"):
+        assert words in expanded.diagnostic
+    assert "/ signature /" in expanded.diagnostic
+
+
+def test_a_frame_is_tried_with_each_line_of_a_station() -> None:
+    """Of own frames the recipient is not named: the line whose key opens it has it."""
+    east_keys = new_station_keys(bytes(range(64)), station=Station(3))
+    east_card = make_card(east_keys, name="EAST", party="east", language="en")
+    line = derive_line_keys(KEYS, east_card, bytes(range(32)), GENERATION)
+    lines = {Station(3): Line(east_card, line, GENERATION), **RING.lines}
+    for order in (lines, dict(reversed(lines.items()))):
+        ring = replace(RING, lines=order)
+        assert open_captured(ring, FRAME, incarnations=[INCARNATION]).recipient == SOUTH
+    lines[Station(3)] = Line(east_card, replace(line, newest=replace(line.newest, generation=9)), 9)
+    ring = replace(RING, lines=lines)
+    assert open_captured(ring, FRAME, incarnations=[INCARNATION]).recipient == SOUTH
+
+
+def test_a_hello_opens_in_any_generation() -> None:
+    """It is sealed under the root that generations never retire; it names its incarnation."""
+    key = RING.lines[SOUTH].keys.outbound(True, INCARNATION)
+    octets = seal_frame(key, Header(NORTH, 0, 7, INCARNATION), BEAT, recipient=SOUTH)
+    for ring in rings():
+        assert open_captured(ring, octets).plaintext == BEAT
 
 
 def test_expanding_needs_no_key() -> None:

@@ -97,6 +97,41 @@ def test_a_proof_is_of_one_secret_generation_direction_and_incarnation() -> None
     assert north.mark() != other.mark() != newer.mark()
 
 
+def test_a_mark_names_a_generation_at_both_ends() -> None:
+    """HKDF of both roots, the lower first, written a second time; the same for either station."""
+    north = derive_line_keys(NORTH_KEYS, SOUTH_CARD, SECRET, 2).newest
+    south = derive_line_keys(SOUTH_KEYS, NORTH_CARD, SECRET, 2).newest
+    info = independent.write_cbor(["hotline/1", "mark", 2])
+    low, high = sorted([north.outbound, north.inbound])
+    expected = independent.hkdf_expand(independent.hkdf_extract(b"", low + high), info, 8)
+    assert north.mark() == south.mark() == expected
+
+
+def test_frames_of_hellos_and_of_the_newest_generation() -> None:
+    """HKDF-Expand of the root with the incarnation (RFC 8613 section 3.2.1), both directions."""
+    line = derive_line_keys(NORTH_KEYS, SOUTH_CARD, SECRET, 2)
+    incarnation = bytes(range(8))
+    for is_hello, roots in ((True, line.hello), (False, line.newest)):
+        sealing, opening = line.outbound(is_hello, incarnation), line.inbound(is_hello, incarnation)
+        for key, root in ((sealing, roots.outbound), (opening, roots.inbound)):
+            for use, size, octets in (("Key", 32, key.key), ("IV", 13, key.common_iv)):
+                info = independent.write_cbor(["hotline/1", incarnation, 11, use, size])
+                assert octets == independent.hkdf_expand(root, info, size)
+    assert (line.own, line.peer, line.generation) == (NORTH, SOUTH, 2)
+    assert (line.hello.generation, line.newest.generation, line.former) == (0, 2, None)
+
+
+def test_the_bounds_of_generations_are_within() -> None:
+    """1 and 255, and two neighbours of which the lower is the former."""
+    assert derive_line_keys(NORTH_KEYS, SOUTH_CARD, SECRET, 1).generation == 1
+    last = derive_line_keys(NORTH_KEYS, SOUTH_CARD, SECRET, 255, former=(254, SECRET))
+    assert last.former is not None
+    assert (last.generation, last.former.generation) == (255, 254)
+    first = derive_line_keys(NORTH_KEYS, SOUTH_CARD, SECRET, 2, former=(1, SECRET)).former
+    assert first is not None
+    assert first.generation == 1
+
+
 @pytest.mark.parametrize(
     ("change", "field"),
     [

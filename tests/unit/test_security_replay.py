@@ -50,6 +50,26 @@ def test_a_window_of_a_restarted_station_takes_nothing_older_than_its_first_fram
     assert window.is_fresh(501)
 
 
+def test_a_restart_forgets_only_what_came_before_its_first_frame() -> None:
+    """Counter 0 as the first is no reason to forget what follows, nor is a second frame."""
+    window = ReplayWindow(4, starts_anywhere=True)
+    window.accept(0)
+    window.accept(3)
+    assert [window.is_fresh(counter) for counter in range(5)] == [False, True, True, False, True]
+
+
+def test_a_window_closed_before_its_first_frame() -> None:
+    """What is closed is seen, the closed counter's neighbours are not."""
+    window = ReplayWindow(8)
+    window.close_below(5)
+    assert [window.is_fresh(counter) for counter in (3, 4, 5, 6)] == [False, False, True, True]
+    window.accept(6)
+    window.close_below(5)
+    assert window.is_fresh(5)
+    window.close_below(6)
+    assert not window.is_fresh(5)
+
+
 @given(st.integers(1, 40), st.lists(st.integers(0, 120), max_size=60), st.integers(0, 130))
 def test_nothing_below_a_closed_counter_is_fresh(width: int, before: list[int], end: int) -> None:
     """Closed below `end`: older counters are seen, the others are as they were."""

@@ -25,6 +25,39 @@ def test_a_file_says_what_was_written() -> None:
     assert (full.finished().former, full.finished().first) == (None, ONE)
 
 
+def test_a_file_is_plain_toml() -> None:
+    """Every line of it; lists that are empty are left out."""
+    head = "# Secrets of a hotline line: who reads this file may read the line, some day.\n"
+    format_line = 'format = "hotline-line-1"\n'
+    assert secrets_text(ALONE) == (
+        f'{head}{format_line}first = "{ONE.hex()}"\n[generation]\n1 = "{ONE.hex()}"\n'
+    )
+    full = ALONE.rotated(255, TWO).revoking(THREE).revoking(TWO).remembering("00").remembering("01")
+    assert secrets_text(full) == (
+        f'{head}{format_line}first = "{ONE.hex()}"\n'
+        f'revoked = ["{THREE.hex()}", "{TWO.hex()}"]\ntaken = ["00", "01"]\n'
+        f'[generation]\n1 = "{ONE.hex()}"\n255 = "{TWO.hex()}"\n'
+    )
+
+
+def test_a_file_may_be_edited_by_hand() -> None:
+    """Without its comment, with lines before it, in capitals, numbers filled up with zeros."""
+    text = f'format = "hotline-line-1"\nfirst = "{ONE.hex().upper()}"\n[generation]\n'
+    for before in ("", "\n \n", "# mine\n"):
+        assert parse_secrets(f'{before}{text}001 = "{ONE.hex()}"') == ALONE
+    for name in ("0001", "-1", "1x", "x1"):
+        with pytest.raises(FieldError, match="generation: is no number"):
+            parse_secrets(f'{text}{name} = "{ONE.hex()}"')
+
+
+def test_of_too_many_invitations_in_a_file_the_last_count() -> None:
+    """As when each was taken: the oldest are forgotten."""
+    taken = [f"{number:02x}" for number in range(MEMORY_COUNT_MAX + 2)]
+    listed = ", ".join(f'"{token}"' for token in taken)
+    text = secrets_text(ALONE).replace("[generation]", f"taken = [{listed}]\n[generation]")
+    assert parse_secrets(text).taken == tuple(taken[2:])
+
+
 def test_a_plain_secret_is_one_generation() -> None:
     """One line of digits, as `hotline key secret` writes it."""
     assert parse_secrets(ONE.hex() + "\n") == ALONE

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -65,9 +66,13 @@ from gateway.wire.submission import (
 from tests.vectors.values import FULL, NORTH, SOUTH
 
 STATIONS = {"NORTH": NORTH, "SOUTH": SOUTH}
-NOTIFY: dict[str, object] = {"to": "SOUTH", "kind": "NOTIFY", "operation": "EXERCISE", "text": "hello"}
+NOTIFY: dict[str, object] = {
+    "to": "SOUTH",
+    "kind": "NOTIFY",
+    "operation": "EXERCISE",
+    "text": "hello",
+}
 PLACE: dict[str, object] = {"latitude": 1, "longitude": 2}
-BARE = {k: v for k, v in NOTIFY.items() if k != "text"}
 HEAD = ((12 * 3) * 4 + 3) * 4
 """Of an answer; its time NONE, its precedence the highest number, OPERATION."""
 ANSWER: dict[int, object] = {0: HEAD, 1: 65538, 6: 65537, 13: 1}
@@ -77,12 +82,12 @@ BEAT = b"\x83\x25\x00\x00"
 HELLO: dict[int, object] = {0: 1, 1: 0}
 
 
-def draft(role: Role | None = None, **change: object) -> Callable[[], object]:
+def draft(role: Role | None = None, **change: Any) -> Callable[[], object]:
     document = {key: value for key, value in (NOTIFY | change).items() if value is not None}
     return lambda: draft_from_document(document, station_number=STATIONS.get, role=role)
 
 
-def phrased(code: object, *slots: object, **change: object) -> Callable[[], object]:
+def phrased(code: object, *slots: object, **change: Any) -> Callable[[], object]:
     return draft(text=None, phrase=code, slots=list(slots), **change)
 
 
@@ -142,7 +147,7 @@ CASES: list[Callable[[], object]] = [
     lambda: draft_from_document(b"", station_number=STATIONS.get),
     lambda: draft_from_document(object(), station_number=STATIONS.get),
     draft(colour="red"),
-    draft(**{"a\nb" * 20: 1}),
+    draft(None, **{"a\nb" * 20: 1}),
     draft(to=None),
     draft(kind=None),
     draft(operation=None),

@@ -155,7 +155,7 @@ def test_a_broken_row_says_why() -> None:
         verify([one]) for one in (replace(row, number=2), replace(row, octets=b"?"), other, row)
     ] == [
         BrokenEntry(1, "is missing; entry 2 stands in its place"),
-        BrokenEntry(1, "cannot be read: a string is cut"),
+        BrokenEntry(1, "cannot be read: an indefinite length or reserved head"),
         BrokenEntry(1, "says of itself that it is entry 3"),
         BrokenEntry(1, "does not follow from the entry before it: its hash differs"),
     ]

@@ -17,7 +17,7 @@ READY := .venv/.ready
 # Two workers: the tests are made for two cores, and their timings too.
 PYTEST := $(BIN)/python -m pytest -n 2 --dist worksteal -q
 
-.PHONY: help bench benchmark test soak fuzz lint format lock hw deb hooks coverage clean environment brokers
+.PHONY: help bench benchmark test soak fuzz mutants lint format lock hw deb hooks coverage clean environment brokers
 
 help: ## this list
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /make \1\t/' | expand -t 16
@@ -38,6 +38,12 @@ soak: $(READY) brokers ## the tests that take long
 fuzz: $(READY) ## what octets can do to every reader; MINUTES=n in all (10), non-zero at a finding
 	@tests/fuzz/coverage_environment.sh && how=--coverage || how=; \
 	$(BIN)/python -m tests.fuzz.program --minutes $(or $(MINUTES),10) $$how $(ARGS)
+
+mutants: ## how many changes of security, wire and logbook the tests notice; an hour (ARGS=--all: a night)
+	@[ .venv-mutants/.ready -nt tests/mutants/requirements.lock ] || { $(PYTHON) -m venv .venv-mutants && \
+		.venv-mutants/bin/pip install --quiet --require-hashes --only-binary :all: \
+			-r tests/mutants/requirements.lock && touch .venv-mutants/.ready; }
+	@.venv-mutants/bin/python tests/mutants $(ARGS)
 
 lint: $(READY) ## format, lint, types and import rules; says everything before it fails
 	@failed=; \
@@ -85,13 +91,16 @@ lock: ## write requirements.lock anew from pyproject.toml (uv in a throw-away en
 			pyproject.toml -o systemd/deb/requirements.lock && \
 		"$$folder/venv/bin/uv" pip compile --quiet --universal --generate-hashes \
 			--no-emit-index-url --no-header --python-version 3.11 --group deb \
-			-o systemd/deb/tools.lock
+			-o systemd/deb/tools.lock && \
+		"$$folder/venv/bin/uv" pip compile --quiet --universal --generate-hashes \
+			--no-emit-index-url --no-header --python-version 3.11 --extra dev --group mutants \
+			--constraint requirements.lock pyproject.toml -o tests/mutants/requirements.lock
 
 hooks: ## run the fast part of `make lint` before each git commit
 	@git config core.hooksPath .githooks && echo "git runs .githooks/pre-commit from now on"
 
 clean: ## remove the environment and all caches
-	rm -rf .venv .venv-hw .venv-deb .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf .venv .venv-hw .venv-deb .venv-fuzz .venv-mutants .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	rm -rf build dist ./*.egg-info .coverage .coverage.*
 	find gateway tests -name __pycache__ -type d -prune -exec rm -rf {} +
 

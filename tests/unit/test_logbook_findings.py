@@ -177,6 +177,20 @@ def audited(
     return book.finish(given, head)
 
 
+def parts_of(*parts: bytes) -> Book:
+    """What is found in a file that is read in these parts."""
+    book, offset = BookAudit("north"), 0
+    for part in parts:
+        book.add(examine(part, offset, CARDS), file="north.cborseq")
+        offset += len(part)
+    return book.finish(CARDS)
+
+
+def torn(records: Records, number: int, size: int) -> bytes:
+    """The beginning of a record, as a full disk leaves it."""
+    return file_of(records[number - 1 : number])[:size]
+
+
 def signed_head(records: Records, station: Station = NORTH, number: int = 0) -> SignedHead:
     row = records[(number or len(records)) - 1]
     return sign_head(KEYS[station], number=row.number, entry_hash=row.hash)
@@ -294,6 +308,30 @@ ONE_BOOK: dict[str, Callable[[], list[str]]] = {
     "damage that cost nothing": lambda: alone(audited(damaged(b"\x00\x83", 2, BOOK))),
     "damage that cost an entry": lambda: alone(audited(damaged(b"\x00" * 9, 2, without(BOOK, 3)))),
     "damage at the end": lambda: alone(audited(damaged(b"\x00", 6, BOOK))),
+    "damage that a full disk left": lambda: alone(audited(damaged(torn(BOOK, 3, 9), 2, BOOK))),
+    "damage that two full disks left": lambda: alone(
+        audited(damaged(torn(BOOK, 3, 9) + torn(BOOK, 3, 20), 2, BOOK))
+    ),
+    "damage like an entry further behind": lambda: alone(
+        audited(damaged(torn(BOOK, 4, 60), 2, BOOK))
+    ),
+    "damage where a part begins": lambda: alone(
+        parts_of(file_of(BOOK[:2]) + b"x", file_of(BOOK[2:]))
+    ),
+    "a batch that a full disk cut and that was written again": lambda: alone(
+        audited(file_of(BOOK[:4]) + torn(BOOK, 5, 30) + file_of(BOOK[2:]))
+    ),
+    "entries that stand again, not up to the last one": lambda: alone(
+        audited([*BOOK[:5], BOOK[2], BOOK[5]])
+    ),
+    "a run that stands again, not up to the last one": lambda: alone(
+        audited([*BOOK[:5], *BOOK[1:3], BOOK[5]])
+    ),
+    "two runs that stand again": lambda: alone(
+        audited([*BOOK[:5], BOOK[1], BOOK[3], BOOK[4], BOOK[5]])
+    ),
+    "a batch that was begun twice more": lambda: alone(audited([*BOOK[:4], *BOOK[2:4], *BOOK[2:]])),
+    "entries that stand again at the end": lambda: alone(audited([*BOOK, BOOK[2]])),
     "damage before an entry that stands twice": lambda: alone(
         audited(damaged(b"\x00", 4, [*BOOK[:4], BOOK[2], *BOOK[4:]]))
     ),

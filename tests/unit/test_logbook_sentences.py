@@ -20,11 +20,13 @@ from gateway.logbook.head import decode_head, encode_head, is_head_of, sign_head
 from gateway.logbook.segment import (
     BLOCK_SIZE,
     RECORD_SIZE_MAX,
+    TORN_SIZE_MAX,
     Damage,
     Found,
     Record,
     blocks,
     encode_record,
+    is_torn,
     read_items,
 )
 from gateway.model import UTC_MAX, ActId, Epoch, Serial, Station, UtcTime
@@ -174,7 +176,7 @@ def test_a_record_is_canonical_cbor(offset: int, size: int) -> None:
         Found(Record(1, octets, bytes(range(32)), offset), decode_entry(octets))
     ]
     for cut in (1, 2, len(record) // 2, len(record) - 1):
-        assert [*read_items(record[:cut], offset=9)] == [Damage(9, cut)]
+        assert [*read_items(record[:cut], offset=9)] == [Damage(9, cut, record[:cut])]
 
 
 @pytest.mark.parametrize(
@@ -197,10 +199,37 @@ def test_what_is_no_record_is_damage(octets: str) -> None:
     """Its place and size are told, and the record behind it is found."""
     damage = bytes.fromhex(octets)
     record = encode_record(encode_entry(SMALL), bytes(32), 5)
-    assert [*read_items(damage)] == [Damage(0, len(damage))]
+    assert [*read_items(damage)] == [Damage(0, len(damage), damage)]
     first, second = read_items(damage + record, offset=100)
-    assert first == Damage(100, len(damage))
+    assert first == Damage(100, len(damage), damage)
     assert second == Found(Record(1, encode_entry(SMALL), bytes(32), 5), SMALL)
+
+
+def test_octets_of_a_long_damage_are_not_kept() -> None:
+    """Up to what a full disk can have left they are handed on, to the octet."""
+    longest = bytes(TORN_SIZE_MAX)
+    assert [*read_items(longest)] == [Damage(0, TORN_SIZE_MAX, longest)]
+    assert [*read_items(longest + b"\x00")] == [Damage(0, TORN_SIZE_MAX + 1, b"")]
+
+
+@pytest.mark.parametrize(
+    ("octets", "expected"),
+    [
+        (b"", False),
+        (b"a", True),
+        (b"abc", True),
+        (b"abcde", True),  # all of the first, then the beginning of the second
+        (b"abde", True),  # a cut, then another
+        (b"dabde", True),
+        (b"abx", False),
+        (b"bc", False),
+        (b"xab", False),
+    ],
+)
+def test_what_a_full_disk_leaves_is_the_beginning_of_records(octets: bytes, expected: bool) -> None:
+    """Of one, or of several one behind the other; nothing else."""
+    assert is_torn(octets, [b"abc", b"def"]) is expected
+    assert not is_torn(octets, [])
 
 
 def test_an_offset_that_swallowed_a_record_gives_it_back() -> None:

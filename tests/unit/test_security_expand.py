@@ -194,7 +194,7 @@ def test_an_opened_frame_has_all_that_another_program_needs() -> None:
         assert shown == independent.read_sequence(opened.plaintext)
         assert opened.diagnostic.count("\n],\n[") == 1
         assert opened.acts == (expand_act(act, signature, originator=NORTH, to=SOUTH),)
-    expanded = opened.acts[0]
+    expanded = expand_act(act, signature, originator=NORTH, to=SOUTH)
     assert compress_act(expanded.cose) == (act, signature)
     assert expanded.external_aad == independent.write_cbor(["hotline/1", 1, 2])
     for words in ("/ alg: Ed25519 /", "/ protected /", "/ unprotected /", "/ payload: act /"):

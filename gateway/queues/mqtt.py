@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final, NoReturn
 
@@ -30,7 +31,8 @@ from gateway.store.base import Store
 QUEUE: Final = "mqtt"
 REPUBLISH_S: Final = 60.0
 REPUBLISH_BATCH: Final = 200
-"""Untaken notices looked at in a round (four rounds an interval); more take more rounds."""
+"""Untaken notices looked at in a round: four rounds an interval while nobody takes them, one after
+the other while a consumer does."""
 FEED_BATCH: Final = 20
 LINE_INTERVAL_S: Final = 1.0
 """Least time between two publications of the lines."""
@@ -75,6 +77,9 @@ class MqttAdapter:
         """A notice was published since the last look for untaken ones."""
         self._offset = 0
         """Everything up to it has the broker's PUBACK."""
+        self._taken_count = 0
+        self._took = asyncio.Event()
+        """A consumer said `taken` since the last look."""
 
     async def run(self, emit: EmitQueue) -> NoReturn:
         """Connect and serve until the broker is gone. Raises `QueueUnavailableError`."""
@@ -113,6 +118,9 @@ class MqttAdapter:
             message = await connection.next_message()
             await self._requests.deal_with(message, connection.publish)
             connection.acknowledge(message)
+            if message.topic == f"{self._prefix}/taken":
+                self._taken_count += 1
+                self._took.set()
 
     async def _publish_feed(self, connection: MqttConnection) -> NoReturn:
         change = 0
@@ -137,11 +145,24 @@ class MqttAdapter:
             position = rows[-1].offset if len(rows) == REPUBLISH_BATCH else 0
             due = [row for row in rows if row.offset <= self._offset and self._is_due(row)]
             due.sort(key=lambda row: row.precedence)
+            goal = self._taken_count + len(due)
             for start in range(0, len(due), FEED_BATCH):
                 await self._publish(connection, due[start : start + FEED_BATCH])
             if is_all_taken:
                 await self._notice_went.wait()
-            await asyncio.sleep(self._options.republish_s / 4)
+            await self._pause(goal if due else None)
+
+    async def _pause(self, goal: int | None) -> None:
+        """A quarter of the interval, or less: until a consumer has taken `goal` in all.
+
+        A consumer that was away for a day takes what waits as fast as it can, and no broker has to
+        keep it meanwhile.
+        """
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._options.republish_s / 4):
+                while goal is None or self._taken_count < goal:
+                    self._took.clear()
+                    await self._took.wait()
 
     def _is_due(self, row: Publication) -> bool:
         last = self._published.get(row.offset)

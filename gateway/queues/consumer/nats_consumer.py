@@ -14,7 +14,7 @@ import sys
 from nats.aio.client import Client
 from nats.errors import Error
 
-TABLES = """PRAGMA synchronous = FULL;
+TABLES = """PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;
 CREATE TABLE IF NOT EXISTS ledger (station TEXT, id TEXT, PRIMARY KEY (station, id));
 CREATE TABLE IF NOT EXISTS work (station TEXT, notice TEXT);"""
 

@@ -52,7 +52,7 @@ WISHES: Final[Mapping[str, Wish]] = {
     ),
     "max_queued_messages": Wish(
         "1000",
-        _between(1, 5_000),
+        _between(1, 1_000),
         "an absent client may fill its memory, and each change writes all of it anew",
     ),
     "persistent_client_expiration": Wish(

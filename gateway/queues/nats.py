@@ -112,7 +112,7 @@ class NatsAdapter:
                 try:
                     messages = await pull.fetch(REQUEST_BATCH, timeout=FETCH_S)
                 except (NatsTimeoutError, TimeoutError):
-                    continue
+                    messages = []
                 await self._deal_with_all(connection, messages)
         except (Error, OSError) as error:
             raise QueueUnavailableError(
@@ -121,8 +121,14 @@ class NatsAdapter:
 
     async def _deal_with_all(self, connection: NatsConnection, messages: list[Msg]) -> None:
         """What is not dealt with when we stop is given back: else it waits for `ack_wait`."""
+        task = asyncio.current_task()
+        assert task is not None
         dealt_with = 0
         try:
+            if task.cancelling():
+                # nats-py waits by `asyncio.wait_for`, which before Python 3.12 forgets a stop that
+                # meets a message: we would serve on, and the outage or the daemon never end.
+                raise asyncio.CancelledError
             for message in messages:
                 await self._deal_with(connection, message)
                 dealt_with += 1

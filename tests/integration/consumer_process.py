@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import signal
 import sqlite3
 import sys
 from asyncio.subprocess import DEVNULL, PIPE, Process
@@ -39,6 +40,10 @@ class Consumer:
         self._process.kill()
         await self._process.communicate()
         self._process = None
+
+    def signal(self, number: signal.Signals) -> None:
+        assert self._process is not None
+        self._process.send_signal(number)
 
     def work(self) -> Counter[tuple[str, str]]:
         """How often it did its work about a notice, by station and id."""

@@ -46,7 +46,7 @@ def free_ports(count: int) -> list[int]:
 
 
 class NatsServer:
-    """One process. `lines` go into its configuration; `host` is an address of loopback."""
+    """One process. `lines` go into its configuration; `prefix` is what starts it elsewhere."""
 
     def __init__(  # its place in a cluster
         self,
@@ -56,16 +56,21 @@ class NatsServer:
         *lines: str,
         cluster_port: int | None = None,
         routes: Sequence[str] = (),
+        host: str = "127.0.0.1",
+        cluster_host: str = "127.0.0.1",
+        prefix: Sequence[str] = (),
     ) -> None:
         self.folder = folder
         self.name = name
         self.port = port
-        self.url = f"nats://127.0.0.1:{port}"
+        self.host = host
+        self.url = f"nats://{host}:{port}"
+        self._prefix = prefix
         self._process: Process | None = None
         sync = ["  sync_interval: always"] if server_version() >= (2, 10) else []
         config = [
             f"server_name: {name}",
-            f"listen: 127.0.0.1:{port}",
+            f"listen: {host}:{port}",
             "jetstream {",
             f'  store_dir: "{folder / name}"',
             "  max_file_store: 32GiB",
@@ -77,7 +82,7 @@ class NatsServer:
             config += [
                 "cluster {",
                 "  name: hotline",
-                f"  listen: 127.0.0.1:{cluster_port}",
+                f"  listen: {cluster_host}:{cluster_port}",
                 f"  routes: [ {', '.join(routes)} ]",
                 "}",
             ]
@@ -89,13 +94,15 @@ class NatsServer:
         path = self.folder / f"{self.name}.conf"
         path.write_text(self._config)
         self._process = await asyncio.create_subprocess_exec(
-            PROGRAM, "-c", path, "-l", self.folder / f"{self.name}.log", stdout=DEVNULL
+            *self._prefix,
+            *(PROGRAM, "-c", str(path), "-l", str(self.folder / f"{self.name}.log")),
+            stdout=DEVNULL,
         )
         async with asyncio.timeout(DEADLINE_S):
             while True:
                 assert self._process.returncode is None, "nats-server ended at its start"
                 with suppress(OSError):
-                    _, writer = await asyncio.open_connection("127.0.0.1", self.port)
+                    _, writer = await asyncio.open_connection(self.host, self.port)
                     writer.close()
                     await writer.wait_closed()
                     return

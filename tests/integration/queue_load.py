@@ -19,6 +19,8 @@ from tests.integration.desk_double import MemoryDesk
 
 NOTICE_S = 0.02
 """Between two notices that come in: 50 a second."""
+WAITING_COUNT_MAX = 200
+"""Untaken notices at which no more come: kills shall meet a queue that works, not a backlog."""
 REQUEST_S = 0.2
 REPEAT_S = 0.5
 
@@ -27,18 +29,26 @@ Submit = Callable[[str], Awaitable[None]]
 
 
 class LoadedDesk(MemoryDesk):
-    """Counts what consumers take, and keeps what came in and what was asked."""
+    """Counts what consumers take, repeats apart; keeps what came in and what was asked."""
 
     def __init__(self, station: str = "NORTH") -> None:
         super().__init__()
         self.station = station
-        self.taken_count = 0
+        self._taken: set[ActId] = set()
         self.came: list[tuple[str, str]] = []
         self.asked: list[str] = []
 
     async def taken(self, principal: Principal, notice_id: ActId) -> None:
         await super().taken(principal, notice_id)
-        self.taken_count += 1
+        self._taken.add(notice_id)
+
+    @property
+    def taken_count(self) -> int:
+        return len(self._taken)
+
+    @property
+    def waiting_count(self) -> int:
+        return len(self.came) - len(self._taken)
 
     def come(self, text: str = "hello") -> None:
         """One notice of the far station."""
@@ -62,7 +72,8 @@ async def load(desk: LoadedDesk, submit: Submit) -> AsyncIterator[None]:
 
     async def bring() -> None:
         while not is_over.is_set():
-            desk.come()
+            if desk.waiting_count < WAITING_COUNT_MAX:
+                desk.come()
             await asyncio.sleep(NOTICE_S)
 
     async def ask() -> None:

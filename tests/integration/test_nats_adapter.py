@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +17,11 @@ from gateway.core.effects import RejectCode
 from gateway.core.events import QueueUp, Rights
 from gateway.errors import QueueUnavailableError
 from gateway.model import DeliveryState, Operation, Precedence, Role
+from gateway.queues.nats import NatsAdapter
 from gateway.queues.nats_connection import Access, NatsConnection, ServerRing
 from tests.integration.desk_double import MemoryDesk, status
 from tests.integration.nats_cluster import NatsServer, nats_server, needs_nats, program
-from tests.integration.nats_running import Listener, running, until
+from tests.integration.nats_running import Listener, options_of, running, until
 
 pytestmark = needs_nats
 
@@ -385,3 +387,37 @@ async def test_what_is_no_nats_is_an_outage() -> None:
         with pytest.raises(QueueUnavailableError, match="INFO"):
             await connection.open()
     assert bytes(heard) == b""
+
+
+class LateFetch:
+    """A pull whose wait ends with a result where it was told to stop, as nats-py's may."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def jetstream(self) -> LateFetch:
+        return self
+
+    async def pull_subscribe_bind(self, **_: object) -> LateFetch:
+        return self
+
+    async def fetch(self, *_: object, **__: object) -> list[object]:
+        self.count += 1
+        with suppress(asyncio.CancelledError):
+            await asyncio.Event().wait()
+        return []
+
+
+async def test_a_stop_that_nats_py_forgets_is_a_stop() -> None:
+    """Else requests are served on for ever, and the outage that stopped them never ends."""
+    desk, pull = MemoryDesk(), LateFetch()
+    options = options_of("nats://127.0.0.1:9")
+    adapter = NatsAdapter(options, ServerRing(options.access), desk, desk.store)
+    connection = NatsConnection(options.access, ServerRing(options.access), name="test")
+    connection._client = pull  # type: ignore[assignment]
+    serving = asyncio.create_task(adapter._serve_requests(connection, "durable"))
+    await until(lambda: pull.count)
+    serving.cancel()
+    await asyncio.wait([serving], timeout=10)
+    assert serving.cancelled()
+    assert pull.count == 1

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
-import shutil
-import tempfile
 from asyncio.subprocess import DEVNULL, PIPE
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 from random import Random
@@ -28,18 +26,6 @@ from tests.integration.nats_cluster import Cluster, nats_cluster, needs_nats, pr
 from tests.integration.nats_running import options_of
 from tests.integration.queue_load import LoadedDesk, Submit, load, supervised
 from tests.integration.test_queue_consumers import consumer_info, make_program_consumer
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Iterator[Path]:
-    """In memory where the machine has that: a kill takes nothing from the kernel; disks vary."""
-    if not (memory := Path("/dev/shm")).is_dir():
-        yield tmp_path
-        return
-    path = Path(tempfile.mkdtemp(prefix="hotline-test-", dir=memory))
-    yield path
-    shutil.rmtree(path)
-
 
 NOTICE = {"to": "SOUTH", "kind": "NOTIFY", "operation": "TEST", "text": "hello"}
 CONSUMER_KILL_EACH = 7
@@ -156,26 +142,26 @@ async def kill_servers(folder: Path, kills: int, *names: str) -> None:
 
 
 @needs_mosquitto
-async def test_mosquitto_is_killed_under_load(folder: Path) -> None:
+async def test_mosquitto_is_killed_under_load(memory_folder: Path) -> None:
     """Three kills with the shipped settings."""
-    await kill_mosquitto(folder, 3)
+    await kill_mosquitto(memory_folder, 3)
 
 
 @needs_mosquitto
 @pytest.mark.soak
-async def test_mosquitto_is_killed_a_hundred_times(folder: Path) -> None:
+async def test_mosquitto_is_killed_a_hundred_times(memory_folder: Path) -> None:
     """The same a hundred times, the consumer with it each seventh time."""
-    await kill_mosquitto(folder, 100)
+    await kill_mosquitto(memory_folder, 100)
 
 
 @needs_nats
-async def test_a_server_of_the_cluster_is_killed_under_load(folder: Path) -> None:
+async def test_a_server_of_the_cluster_is_killed_under_load(memory_folder: Path) -> None:
     """One kill of one of three."""
-    await kill_servers(folder, 1, "NORTH")
+    await kill_servers(memory_folder, 1, "NORTH")
 
 
 @needs_nats
 @pytest.mark.soak
-async def test_a_server_of_the_cluster_is_killed_a_hundred_times(folder: Path) -> None:
+async def test_a_server_of_the_cluster_is_killed_a_hundred_times(memory_folder: Path) -> None:
     """The same a hundred times, with three stations."""
-    await kill_servers(folder, 100, "NORTH", "WEST", "EAST")
+    await kill_servers(memory_folder, 100, "NORTH", "WEST", "EAST")

@@ -1,0 +1,90 @@
+"""A cluster on three machines whose network parts: 0 lost, 0 doubled at the example consumer."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import pytest
+from nats.aio.client import Client
+
+from gateway.queues.streams import NOTICES, STREAMS
+from tests.integration.consumer_process import consuming, until_all_taken
+from tests.integration.namespaces import Machines, machines, needs_namespaces
+from tests.integration.nats_cluster import Cluster, NatsServer, needs_nats, program
+from tests.integration.queue_load import LoadedDesk, load, supervised
+from tests.integration.test_queue_consumers import consumer_info, make_program_consumer
+from tests.integration.test_queue_kills import judge, nats_adapters, nats_submit
+
+PARTED_S = 60
+
+
+def cluster_on(network: Machines, folder: Path) -> Cluster:
+    routes = [f"nats-route://{network.address('cluster', number)}:6222" for number in (1, 2, 3)]
+    return Cluster(
+        [
+            NatsServer(
+                folder,
+                f"hq-{number}",
+                4222,
+                cluster_port=6222,
+                routes=routes,
+                host=network.address("clients", number),
+                cluster_host=network.address("cluster", number),
+                prefix=network.prefix(number),
+            )
+            for number in (1, 2, 3)
+        ]
+    )
+
+
+async def leader(client: Client) -> int:
+    """The number of the machine that leads the stream of notices."""
+    answer = await client.request(f"$JS.API.STREAM.INFO.{NOTICES}", timeout=5)
+    return int(json.loads(answer.data)["cluster"]["leader"].removeprefix("hq-"))
+
+
+@needs_nats
+@needs_namespaces
+@pytest.mark.soak
+@pytest.mark.parametrize("nets", [("cluster",), ("cluster", "clients")], ids="+".join)
+async def test_a_cluster_is_parted_for_a_minute(tmp_path: Path, nets: tuple[str, ...]) -> None:
+    """The leader is alone for 60 s, reached by its clients or not; the other two go on."""
+    desks = [LoadedDesk(name) for name in ("NORTH", "WEST", "EAST")]
+    with machines(3) as network:
+        async with AsyncExitStack() as stack:
+            cluster = cluster_on(network, tmp_path)
+            for server in cluster.servers:
+                stack.push_async_callback(server.kill)
+            await cluster.start()
+            for desk in desks:
+                await stack.enter_async_context(supervised("nats", nats_adapters(cluster, desk)))
+            client = await stack.enter_async_context(program(*cluster.urls))
+            await cluster.until_current(*STREAMS)
+            await make_program_consumer(client)
+            consumer = await stack.enter_async_context(
+                consuming(tmp_path / "ledger", "nats_consumer.py", ",".join(cluster.urls))
+            )
+            async with AsyncExitStack() as loads:
+                for desk in desks:
+                    await loads.enter_async_context(load(desk, nats_submit(client, desk.station)))
+                for desk in desks:
+                    await desk.until_more(10)
+                alone = await leader(client)
+                for net in nets:
+                    network.cut(net, alone)
+                parted = asyncio.create_task(asyncio.sleep(PARTED_S))
+                for desk in desks:
+                    await desk.until_more(10)
+                await parted
+                for net in nets:
+                    network.mend(net, alone)
+                await cluster.until_current(*STREAMS)
+            for desk in desks:
+                await until_all_taken(desk)
+            async with asyncio.timeout(120):
+                while await consumer_info(client) != (0, 0):
+                    await asyncio.sleep(0.1)
+            judge(consumer, *desks)

@@ -1,0 +1,151 @@
+"""A consumer that is away or slow: everything is there when it is back, each once."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from bisect import bisect_right
+from collections import Counter
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import pytest
+
+from gateway.core.records import Publication, Topic
+from gateway.store.memory import MemoryStore
+from tests.integration.consumer_process import Consumer, consuming, until_all_taken
+from tests.integration.mosquitto import needs_mosquitto, shipped_mosquitto
+from tests.integration.mqtt_running import running as mqtt_running
+from tests.integration.nats_cluster import nats_server, needs_nats, program
+from tests.integration.nats_running import running as nats_running
+from tests.integration.queue_load import LoadedDesk
+from tests.integration.test_queue_consumers import consumer_info, make_program_consumer
+
+BROKER_KEEPS = 100
+"""`max_queued_messages` of the shipped settings."""
+DAY_COUNT = 100_000
+ACK_WAIT_S = 30
+
+
+class LargeStore(MemoryStore):
+    """Finds an offset among 100 000 at once, as the store on the disk does by its index."""
+
+    _offsets: tuple[int, ...] = ()
+
+    async def publications(
+        self,
+        after: int,
+        *,
+        limit: int = 100,
+        topic: Topic | None = None,
+        untaken_only: bool = False,
+    ) -> list[Publication]:
+        live = self._live.publications
+        if len(self._offsets) != len(live):
+            self._offsets = tuple(sorted(live))
+        found: list[Publication] = []
+        for offset in self._offsets[bisect_right(self._offsets, after) :]:
+            one = live[offset]
+            if topic not in (None, one.topic) or (untaken_only and not self._is_untaken(one)):
+                continue
+            found.append(one)
+            if len(found) >= limit:
+                break
+        return found
+
+
+def loaded_desk() -> LoadedDesk:
+    desk = LoadedDesk()
+    desk.store = LargeStore()
+    return desk
+
+
+def judge(consumer: Consumer, desk: LoadedDesk) -> None:
+    assert consumer.work() == Counter(desk.came)
+
+
+async def absent_over_mqtt(folder: Path, count: int, *, deadline_s: float) -> None:
+    """The consumer has its session and goes; so many come; it is started again."""
+    desk = loaded_desk()
+    async with (
+        shipped_mosquitto(folder) as broker,
+        consuming(
+            folder / "ledger", "mqtt_consumer.py", "127.0.0.1", str(broker.port), "NORTH"
+        ) as consumer,
+        mqtt_running(broker.url, desk, republish_s=8),
+    ):
+        desk.come()
+        await until_all_taken(desk)
+        await consumer.kill()
+        for _ in range(count):
+            desk.come()
+        async with asyncio.timeout(deadline_s):
+            while await desk.store.cursor("mqtt") < desk._offset:
+                await asyncio.sleep(0.05)
+        await consumer.start()
+        await until_all_taken(desk, deadline_s=deadline_s)
+        judge(consumer, desk)
+
+
+async def absent_over_nats(folder: Path, count: int, *, deadline_s: float) -> None:
+    """The stream takes them all at once, and the consumer when it comes."""
+    desk = loaded_desk()
+    async with nats_server(folder) as server, AsyncExitStack() as stack:
+        await stack.enter_async_context(nats_running(server.url, desk=desk))
+        client = await stack.enter_async_context(program(server.url))
+        await make_program_consumer(client)
+        for _ in range(count):
+            desk.come()
+        await until_all_taken(desk, deadline_s=deadline_s)
+        consumer = await stack.enter_async_context(
+            consuming(folder / "ledger", "nats_consumer.py", server.url)
+        )
+        async with asyncio.timeout(deadline_s):
+            while await consumer_info(client) != (0, 0):
+                await asyncio.sleep(0.1)
+        judge(consumer, desk)
+
+
+@needs_mosquitto
+async def test_more_than_the_broker_keeps(memory_folder: Path) -> None:
+    """What Mosquitto dropped at its bound comes from the outbox, one batch after another."""
+    await absent_over_mqtt(memory_folder, 3 * BROKER_KEEPS, deadline_s=60)
+
+
+@needs_mosquitto
+@pytest.mark.soak
+async def test_a_day_away_from_mosquitto(memory_folder: Path) -> None:
+    """100 000 notices wait in the outbox."""
+    await absent_over_mqtt(memory_folder, DAY_COUNT, deadline_s=3000)
+
+
+@needs_nats
+@pytest.mark.soak
+async def test_a_day_away_from_the_stream(memory_folder: Path) -> None:
+    """100 000 notices wait in the stream."""
+    await absent_over_nats(memory_folder, DAY_COUNT, deadline_s=1200)
+
+
+@needs_nats
+@pytest.mark.soak
+async def test_a_consumer_that_stops_half_way(memory_folder: Path) -> None:
+    """Frozen for longer than the stream waits: what it held comes again, and is known."""
+    desk = loaded_desk()
+    async with nats_server(memory_folder) as server, AsyncExitStack() as stack:
+        await stack.enter_async_context(nats_running(server.url, desk=desk))
+        client = await stack.enter_async_context(program(server.url))
+        await make_program_consumer(client)
+        consumer = await stack.enter_async_context(
+            consuming(memory_folder / "ledger", "nats_consumer.py", server.url)
+        )
+        for _ in range(3_000):
+            desk.come()
+        while (await consumer_info(client))[1] == 0:
+            await asyncio.sleep(0.001)
+        consumer.signal(signal.SIGSTOP)
+        await asyncio.sleep(ACK_WAIT_S + 5)
+        consumer.signal(signal.SIGCONT)
+        async with asyncio.timeout(120):
+            while await consumer_info(client) != (0, 0) or desk.waiting_count:
+                await asyncio.sleep(0.1)
+        judge(consumer, desk)

@@ -28,6 +28,7 @@ PARTS = (
     "store",
     "hold",
     "writing",
+    "stations",
     "idle",
     "radio",
     "delivery",

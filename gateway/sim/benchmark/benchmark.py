@@ -6,6 +6,7 @@ import asyncio
 import os
 from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import Final
 
 from gateway.sim.bench.process import BenchError
@@ -39,6 +40,14 @@ class Part:
     """About, without `--quick`, on two cores."""
 
 
+async def _measure_stations(options: Options) -> list[Figure]:
+    if find_spec("nats") is None:
+        raise BenchError("many stations need nats-py: pip install 'hotline-gateway[nats]'")
+    from gateway.sim.benchmark.stations import measure_stations
+
+    return await measure_stations(options)
+
+
 PARTS: Final = (
     Part("footprint", measure_footprint, True, 2),
     Part("speed", measure_speed, True, 0.5),
@@ -48,6 +57,7 @@ PARTS: Final = (
     Part("writing", measure_writing, True, 5),
     Part("idle", measure_idle_octets, True, 0.1),
     Part("radio", measure_radio_fallback, True, 0.1),
+    Part("stations", _measure_stations, True, 4),
     Part("octets", measure_octets, False, 1.5),
     Part("delivery", measure_delivery, False, 21),
     Part("fallback", measure_fallback, False, 8),

@@ -1,0 +1,341 @@
+"""Which of a station's two gateways may transmit: the one that holds the claim, for as long.
+
+The two share one entry that is changed by compare-and-set only (`Claim`, with its revision). A
+claim by *lease* is renewed, and good until `lease_ms` after the last renewal that the cluster took
+was *asked for*, by the holder's own clock; the other takes it no earlier than `lease_wait_ms` after
+it first saw that renewal, by its own. So no common clock is needed. A claim by *hand* has no end:
+losing the cluster never silences a gateway that a person made the active one.
+
+Absent: how the entry is kept, and what follows from being the active one (`runtime`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from gateway.model import Instant, Word
+
+LEASE_MS: Final = 15_000
+RECALL_MS: Final = 5_000
+"""After a start, one that was promoted by hand asks the cluster this long, then goes on alone."""
+
+
+class Hold(Word):
+    """By what right a gateway is the active one."""
+
+    NONE = "none"
+    LEASE = "lease"
+    HAND = "hand"
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """The entry that both gateways see. Each new holder has a higher term; NONE: given back."""
+
+    term: int
+    name: str
+    """Of the gateway, unique in its station."""
+    run: str
+    """Drawn anew at each start of the process, so that a copied card is no second holder."""
+    hold: Hold
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """Look the entry up: `read` or nothing comes of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Put:
+    """Replace the entry where its revision is still this one (0: there is none)."""
+
+    claim: Claim
+    revision: int
+
+
+Order = Read | Put
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """What must outlive a restart: whether a person made this one the active one, and when."""
+
+    by_hand: bool = False
+    term: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Obstacle:
+    """Why a promotion is refused: what, and what to do."""
+
+    problem: str
+    remedy: str
+
+
+class Tenure:
+    """One gateway's side of it. All instants are of its own clock."""
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        run: str,
+        memory: Memory,
+        now: Instant,
+        by_lease: bool,
+        lease_ms: int = LEASE_MS,
+    ) -> None:
+        """`by_lease`: take the claim without a person when nobody holds it."""
+        self._name = name
+        self._run = run
+        self._by_lease = by_lease
+        self._lease_ms = lease_ms
+        self._claim: Claim | None = None
+        self._revision = 0
+        self._read_at: Instant | None = None
+        """When the entry was last seen; None: never in this run."""
+        self._others_until = now
+        """Until then a lease of the other may be good."""
+        self._hold = Hold.NONE
+        self._from = now
+        self._until = now
+        self._term = memory.term
+        self._wants_hand = memory.by_hand
+        self._recall_until = Instant(now + RECALL_MS) if memory.by_hand else None
+        self._gives_back = False
+        self._is_resting = False
+        """A person made it stand by: it takes nothing by itself until the other was active."""
+        self._in_step = False
+        self._is_stale = True
+        self._next_at = now
+        self.number = 0
+        """Rises with each time this one becomes the active one; orders of an older one are void."""
+
+    # What it says.
+
+    @property
+    def hold(self) -> Hold:
+        return self._hold
+
+    @property
+    def term(self) -> int:
+        """Of the latest claim that this gateway knows or has."""
+        return max(self._term, self._claim.term if self._claim else 0)
+
+    def memory(self, now: Instant) -> Memory:
+        """To be kept before anything is transmitted."""
+        is_by_hand = self._hold is Hold.HAND and self.may_transmit(now)
+        return Memory(by_hand=is_by_hand or self._recall_until is not None, term=self._term)
+
+    @property
+    def owes_word(self) -> bool:
+        """Whether it stands by and could not say so at the cluster yet."""
+        return self._gives_back
+
+    @property
+    def other(self) -> Claim | None:
+        """The claim of the other gateway, as last seen; None: it holds none."""
+        claim = self._claim
+        if claim is None or claim.hold is Hold.NONE or self._is_ours(claim):
+            return None
+        return claim
+
+    @property
+    def lease_wait_ms(self) -> int:
+        """A quarter more than the lease, for clocks that run apart, and what is under way."""
+        return self._lease_ms + self._lease_ms // 4
+
+    def may_transmit(self, now: Instant) -> bool:
+        """Whether a frame may be handed to a device at this instant."""
+        match self._hold:
+            case Hold.HAND:
+                return now >= self._from
+            case Hold.LEASE:
+                return self._from <= now < self._until
+            case _:
+                return False
+
+    def is_seen(self, now: Instant) -> bool:
+        """Whether the cluster showed the entry lately."""
+        return self._read_at is not None and now - self._read_at < self._lease_ms
+
+    def next_deadline(self, now: Instant) -> Instant:
+        """When `order` shall be asked again at the latest."""
+        due = [self._next_at]
+        if self._hold is Hold.LEASE:
+            due.append(self._until)
+        if self._recall_until is not None:
+            due.append(self._recall_until)
+        if self._hold is not Hold.NONE and now < self._from:
+            due.append(self._from)
+        if self._by_lease and self._hold is Hold.NONE and now < self._others_until:
+            due.append(self._others_until)
+        return min(due)
+
+    # What a person says.
+
+    def promote(self, *, other_is_off: bool, now: Instant) -> Obstacle | None:
+        """Make this one the active one. `other_is_off`: a person has seen to that."""
+        if self._hold is Hold.HAND:
+            return None
+        if not self.is_seen(now):
+            if not other_is_off:
+                return Obstacle(
+                    "the cluster cannot be asked whether the other gateway is active",
+                    "make sure that the other one is off, and say so (--other-is-off)",
+                )
+            self._begin(Hold.HAND, Instant(now), self.term + 1)
+            self._seek_hand(now)
+            return None
+        other = self.other
+        if other is not None and other.hold is Hold.HAND and not other_is_off:
+            return Obstacle(
+                f"gateway {other.name} was promoted by hand, and goes on without the cluster",
+                "make that one stand by first, or see that it is off and say so (--other-is-off)",
+            )
+        if other_is_off:
+            self._others_until = now
+        self._seek_hand(now)
+        return None
+
+    def stand_by(self, now: Instant) -> None:
+        """Stop being the active one at once, and let the other take it."""
+        self._gives_back = self._hold is not Hold.NONE or self._wants_hand
+        self._end()
+        self._is_resting = True
+        self._next_at = now
+
+    # What the cluster says.
+
+    def set_in_step(self, is_in_step: bool) -> None:
+        """Whether this gateway's store has all that the cluster has: else it takes no lease."""
+        self._in_step = is_in_step
+
+    def read(self, claim: Claim | None, revision: int, now: Instant) -> None:
+        """The entry as it is now."""
+        self._read_at, self._is_stale = now, False
+        if revision == self._revision and claim == self._claim:
+            return
+        self._claim, self._revision = claim, revision
+        self._next_at = now
+        if claim is None or self._is_ours(claim):
+            return
+        if claim.hold is Hold.HAND and claim.name == self._name and not self._is_by_hand():
+            # Of a run of ours that was made to stand by and could not say so here. Should it be a
+            # copy of our card after all, that one has the time to claim again.
+            self._gives_back = True
+            self._others_until = Instant(now + self.lease_wait_ms)
+            return
+        if claim.hold is not Hold.NONE:
+            self._is_resting = self._gives_back = False
+        if claim.hold is Hold.LEASE:
+            self._others_until = Instant(now + self.lease_wait_ms)
+        elif claim.hold is Hold.NONE:
+            self._others_until = now
+        if self._hold is Hold.LEASE:
+            self._end()
+        elif self._hold is Hold.HAND or self._wants_hand:
+            self._meet(claim)
+
+    def _meet(self, claim: Claim) -> None:
+        """One that was promoted by hand sees another's claim: the later word of a person counts."""
+        is_later = claim.term > self._term if self._hold is Hold.NONE else claim.term >= self._term
+        is_recalled = self._recall_until is not None and claim.hold is Hold.LEASE
+        if is_later and (claim.hold is Hold.HAND or is_recalled):
+            if self._hold is Hold.HAND or self._recall_until is not None:
+                self._end()
+            return
+        self._wants_hand = True
+
+    def put(self, done: Put, revision: int, *, asked_at: Instant, now: Instant) -> None:
+        """The cluster took our claim; it was asked at `asked_at`."""
+        claim = done.claim
+        self._claim, self._revision, self._read_at = claim, revision, now
+        self._is_stale = False
+        self._next_at = Instant(now + self._lease_ms // 4)
+        if claim.hold is Hold.NONE:
+            self._gives_back = False
+        elif claim.hold is Hold.HAND:
+            if not self._wants_hand:
+                self._gives_back = True  # a person changed his mind meanwhile
+                self._next_at = now
+                return
+            self._wants_hand, self._recall_until = False, None
+            if self._hold is not Hold.NONE:
+                self._hold, self._term = Hold.HAND, claim.term
+            else:
+                self._begin(Hold.HAND, max(now, self._others_until), claim.term)
+        elif self._hold is Hold.LEASE and claim.term == self._term:
+            self._until = Instant(asked_at + self._lease_ms)
+        elif self._hold is Hold.NONE and not self._is_resting:
+            self._until = Instant(asked_at + self._lease_ms)
+            self._begin(Hold.LEASE, now, claim.term)
+
+    def refused(self, now: Instant) -> None:
+        """The entry had another revision: it must be looked up before anything else."""
+        self._is_stale = True
+        self._next_at = now
+
+    def order(self, now: Instant) -> Order | None:
+        """What to ask of the cluster now; None: nothing before `next_deadline`."""
+        self.pass_time(now)
+        if now < self._next_at:
+            return None
+        self._next_at = Instant(now + self._lease_ms // 4)
+        if self._is_stale:
+            return Read()
+        return self._wanted(now) or Read()
+
+    def _wanted(self, now: Instant) -> Put | None:
+        if self._wants_hand:
+            return self._put(Hold.HAND, self.term + 1)
+        claim = self._claim
+        if self._gives_back:
+            if claim is not None and claim.name == self._name and claim.hold is not Hold.NONE:
+                return self._put(Hold.NONE, claim.term)
+            self._gives_back = False
+        if self._hold is Hold.LEASE:
+            return self._put(Hold.LEASE, self._term)
+        if self._hold is Hold.NONE and self._may_take(now):
+            return self._put(Hold.LEASE, self.term + 1)
+        return None
+
+    def _may_take(self, now: Instant) -> bool:
+        if not self._by_lease or not self._in_step or self._is_resting:
+            return False
+        claim = self._claim
+        if claim is not None and claim.hold is Hold.HAND and not self._is_ours(claim):
+            return False
+        return now >= self._others_until
+
+    def _put(self, hold: Hold, term: int) -> Put:
+        return Put(Claim(term, self._name, self._run, hold), self._revision)
+
+    def pass_time(self, now: Instant) -> None:
+        """End a lease that was not renewed, and a wait for the cluster. Harmless when early."""
+        if self._hold is Hold.LEASE and now >= self._until:
+            self._end()
+        if self._recall_until is not None and now >= self._recall_until:
+            self._recall_until = None
+            self._begin(Hold.HAND, now, self.term + 1)
+        if now >= self._others_until and self._hold is Hold.NONE and self._may_take(now):
+            self._next_at = min(self._next_at, now)
+
+    def _seek_hand(self, now: Instant) -> None:
+        self._wants_hand, self._is_resting, self._gives_back = True, False, False
+        self._next_at = now
+
+    def _begin(self, hold: Hold, start: Instant, term: int) -> None:
+        self._hold, self._from, self._term = hold, start, term
+        self.number += 1
+
+    def _end(self) -> None:
+        self._hold, self._wants_hand, self._recall_until = Hold.NONE, False, None
+        self.number += 1
+
+    def _is_by_hand(self) -> bool:
+        return self._hold is Hold.HAND or self._wants_hand
+
+    def _is_ours(self, claim: Claim) -> bool:
+        return claim.name == self._name and claim.run == self._run

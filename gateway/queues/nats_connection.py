@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+from base64 import b64decode
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, NoReturn
@@ -31,6 +32,7 @@ PING_S: Final = 5
 PING_COUNT: Final = 2
 """A server that leaves two pings unanswered is gone."""
 NOT_FOUND: Final = 404
+WRONG_LAST_SEQUENCE: Final = 10071
 
 _NOT_US: Final = "refuses who we are; check user, password_file and nkey_file"
 
@@ -188,6 +190,40 @@ class NatsConnection:
             )
         if answer.get("stream") != stream:
             raise self._unavailable(f"has {subject} in another stream; it belongs to {stream}")
+
+    async def append(self, stream: str, subject: str, payload: bytes, *, after: int) -> int | None:
+        """Publish where `after` is the last sequence of `subject` (0: none); gives the new one.
+
+        None: something else was published there first. Raises `QueueUnavailableError`.
+        """
+        headers = {
+            "Nats-Expected-Stream": stream,
+            "Nats-Expected-Last-Subject-Sequence": str(after),
+        }
+        answer = await self._request(subject, payload, headers)
+        if isinstance(problem := answer.get("error"), dict):
+            if problem.get("err_code") == WRONG_LAST_SEQUENCE:
+                return None
+            raise self._unavailable(
+                f"refuses {subject}: {str(problem.get('description'))[:120]}; look at stream "
+                f"{stream} (hotline doctor)"
+            )
+        if answer.get("stream") != stream:
+            raise self._unavailable(f"has {subject} in another stream; it belongs to {stream}")
+        return int(answer["seq"])
+
+    async def stored(self, stream: str, **wanted: object) -> tuple[int, bytes] | None:
+        """A message by `seq`, `next_by_subj` or `last_by_subj`, of the stream's leader: its
+        sequence and payload. None: there is none. Raises `QueueUnavailableError`.
+        """
+        try:
+            answer = await self.ask(f"STREAM.MSG.GET.{stream}", wanted)
+        except APIError as error:
+            if error.code == NOT_FOUND:
+                return None
+            raise self._refused(f"message of {stream}", error) from error
+        message = answer["message"]
+        return int(message["seq"]), b64decode(message.get("data", ""))
 
     async def say(self, subject: str, payload: bytes, headers: Headers) -> None:
         """Publish to whoever listens now. Raises `QueueUnavailableError`."""

@@ -23,6 +23,7 @@ from gateway.store import recovery, soundness
 from gateway.store.connection import SCHEMA_VERSION
 from gateway.store.database import FILE_NAME
 from gateway.store.folder import FolderLock, folder_error, set_aside, sync_folder
+from gateway.store.segments import Segments
 
 CHECKSUM_SUFFIX: Final = ".sha256"
 _MODE: Final = 0o600
@@ -135,6 +136,30 @@ def restore(path: Path, folder: Path, *, station: Station) -> tuple[Backup, Path
     return backup, kept
 
 
+def copy_database(folder: Path, target: Path) -> None:
+    """Copy the database of a state folder at one commit, beside its gateway, for the other one of
+    the station: it goes on from there, so nothing marks it as old.
+
+    Raises `OSError` or `sqlite3.Error`.
+    """
+    os.close(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, _MODE))
+    _copy(folder / FILE_NAME, target, is_backup=False)
+
+
+def install_copy(path: Path, folder: Path) -> Path | None:
+    """Put such a copy in place of the database, and set the log book's files aside with it: they
+    may tell what the copy does not hold. Gives where the old database is kept.
+
+    Raises `OSError`, `StoreLockedError`, or what `folder_error` makes of the folder.
+    """
+    lock = FolderLock(folder)
+    try:
+        Segments(folder / "logbook").abandon()
+        return _put_in_place(path, folder)
+    finally:
+        lock.release()
+
+
 def _put_in_place(path: Path, folder: Path) -> Path | None:
     """Copy first, so that a full disk or a power cut leaves the old database where it is."""
     database, new = folder / FILE_NAME, folder / f"{FILE_NAME}.restoring"
@@ -159,15 +184,16 @@ def _put_in_place(path: Path, folder: Path) -> Path | None:
     return kept
 
 
-def _copy(source: Path, target: Path) -> None:
+def _copy(source: Path, target: Path, *, is_backup: bool = True) -> None:
     with closing(sqlite3.connect(source, isolation_level=None, timeout=5)) as connection:
         connection.execute("PRAGMA query_only = ON")
         with closing(sqlite3.connect(target, isolation_level=None)) as copy:
             # In one step: a snapshot of the WAL, which the gateway's commits pass by.
             connection.backup(copy)
             copy.execute("PRAGMA journal_mode = DELETE").fetchone()
-            head = recovery.log_head(copy)
-            recovery.put_meta(copy, recovery.RESTORED, 0 if head is None else head.number)
+            if is_backup:
+                head = recovery.log_head(copy)
+                recovery.put_meta(copy, recovery.RESTORED, 0 if head is None else head.number)
     descriptor = os.open(target, os.O_RDONLY | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)

@@ -90,6 +90,10 @@ class SqliteStore:
     async def commit(self, writes: Sequence[Write]) -> LogHead | None:
         return await self._commit(tuple(writes))
 
+    async def commit_all(self, writes: Sequence[StoreWrite]) -> LogHead | None:
+        """As `commit`, with the store's own writes among them."""
+        return await self._commit(tuple(writes))
+
     async def put_cursor(self, queue: str, offset: int) -> None:
         await self._commit((PutCursor(queue, offset),))
 

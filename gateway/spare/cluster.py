@@ -1,0 +1,91 @@
+"""What the two gateways of a station share at the cluster: the claim, the commits, the base.
+
+The claim is an entry of a key-value bucket, changed by compare-and-set. Commits are appended to a
+stream where nobody else has appended since: a gateway that was overtaken finds that out there too.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+
+from gateway.core.tenure import Claim, Hold
+from gateway.errors import DecodeError, QueueUnavailableError
+from gateway.queues.nats_connection import NatsConnection
+from gateway.spare.batch import Parcel, decode_parcel, encode_parcel
+
+CLAIMS: Final = "KV_HOTLINE_SPARE"
+COMMITS: Final = "HOTLINE_SPARE"
+BASES: Final = "HOTLINE_SPARE_BASE"
+STREAMS: Final = (CLAIMS, COMMITS, BASES)
+
+
+class SpareCluster:
+    """One station's part of it, on one connection. Every method may raise
+    `QueueUnavailableError`.
+    """
+
+    def __init__(self, connection: NatsConnection, station: str) -> None:
+        self.connection = connection
+        self._claim_subject = f"$KV.HOTLINE_SPARE.{station}"
+        self._commit_subject = f"hotline.v1.{station}.spare"
+        self.base_subject = f"hotline.v1.{station}.spare-base"
+
+    async def prepare(self) -> None:
+        """Make what is missing; an unsafe stream is refused."""
+        for stream in STREAMS:
+            await self.connection.prepare_stream(stream)
+
+    # The claim.
+
+    async def claim(self) -> tuple[Claim | None, int]:
+        """The entry and its revision, as the bucket's leader has it; 0: there is none."""
+        found = await self.connection.stored(CLAIMS, last_by_subj=self._claim_subject)
+        if found is None:
+            return None, 0
+        revision, octets = found
+        try:
+            return msgspec.json.decode(octets, type=Claim), revision
+        except msgspec.MsgspecError as error:
+            raise QueueUnavailableError(
+                f"{self._claim_subject} holds no claim of a gateway ({error}); see who wrote it"
+            ) from error
+
+    async def put_claim(self, claim: Claim, revision: int) -> int | None:
+        """The new revision; None: the entry is not at `revision` any more."""
+        payload = msgspec.json.encode(claim)
+        return await self.connection.append(CLAIMS, self._claim_subject, payload, after=revision)
+
+    # The commits.
+
+    async def append(self, parcel: Parcel, *, after: int) -> int | None:
+        """The place of the parcel; None: another was appended after `after`."""
+        payload = encode_parcel(parcel)
+        return await self.connection.append(COMMITS, self._commit_subject, payload, after=after)
+
+    async def last(self) -> tuple[int, Parcel] | None:
+        """The newest parcel and its place."""
+        found = await self.connection.stored(COMMITS, last_by_subj=self._commit_subject)
+        return None if found is None else (found[0], _parcel(found[1]))
+
+    async def next(self, after: int) -> tuple[int, Parcel] | None:
+        """The first parcel behind the place `after`."""
+        found = await self.connection.stored(
+            COMMITS, seq=after + 1, next_by_subj=self._commit_subject
+        )
+        return None if found is None else (found[0], _parcel(found[1]))
+
+
+def held(claim: Claim | None) -> bool:
+    """Whether somebody holds it."""
+    return claim is not None and claim.hold is not Hold.NONE
+
+
+def _parcel(octets: bytes) -> Parcel:
+    try:
+        return decode_parcel(octets)
+    except DecodeError as error:
+        raise QueueUnavailableError(
+            f"stream {COMMITS} holds {error}; both gateways of a station need one version"
+        ) from error

@@ -1,0 +1,76 @@
+"""The store of the gateway that stands by: takes over each commit of the active one, in order.
+
+It never guesses. What does not continue its own last commit, or leads to another head of the log
+book, leaves it out of step until it has the whole store of the active one (`base`).
+"""
+
+from __future__ import annotations
+
+from gateway.spare.batch import Batch, Parcel
+from gateway.spare.cluster import SpareCluster
+from gateway.spare.copying_store import Place
+from gateway.store.sqlite import SqliteStore
+
+
+class Follower:
+    """Follows with one store until it is out of step."""
+
+    def __init__(self, store: SqliteStore, place: Place) -> None:
+        self._store = store
+        self.place = place
+        self._scanned = place.place
+        """Up to where in the stream parcels were looked at."""
+        self.end = 0
+        """Where the stream ended when last looked at."""
+        self.problem = ""
+        """Why this store cannot go on with the active one's commits; empty: it can."""
+
+    async def catch_up(self, cluster: SpareCluster) -> bool:
+        """Take over what there is; whether this store has all of it then.
+
+        Raises `QueueUnavailableError` and the store's errors.
+        """
+        while not self.problem:
+            found = await cluster.next(self._scanned)
+            if found is None:
+                break
+            place, parcel = found
+            await self._take(place, parcel)
+            self._scanned = self.end = place
+        last = await cluster.last()
+        if self.problem:
+            return False
+        self.end = 0 if last is None else last[0]
+        if self.end > self._scanned:
+            return False  # more has come meanwhile
+        newest = 0 if last is None else last[1].batches[-1].number
+        if last is None and self.place.number == 0:
+            return True
+        if last is None or newest != self.place.number or last[1].mark != self.place.mark:
+            self.problem = "this store holds commits that the cluster does not have"
+            return False
+        return True
+
+    async def _take(self, place: int, parcel: Parcel) -> None:
+        for batch in parcel.batches:
+            if batch.number <= self.place.number:
+                if batch.number == self.place.number and parcel.mark != self.place.mark:
+                    self.problem = f"commit {batch.number} of the active gateway is another one"
+                    return
+                continue
+            if (batch.previous, batch.previous_mark) != (self.place.number, self.place.mark):
+                self.problem = (
+                    f"commit {batch.number} follows {batch.previous}, and this store has "
+                    f"{self.place.number}"
+                )
+                return
+            await self._apply(place, parcel.mark, batch)
+            if self.problem:
+                return
+
+    async def _apply(self, place: int, mark: int, batch: Batch) -> None:
+        here = Place(batch.number, mark, place)
+        head = await self._store.commit_all((*batch.writes, *here.cursors()))
+        self.place = here
+        if head is not None and batch.head is not None and head != batch.head:
+            self.problem = f"at commit {batch.number} the log book here is another one"

@@ -23,6 +23,7 @@ STATUS_OF_CODE: Final[Mapping[str, HTTPStatus]] = {
     RejectCode.STORE_REFUSED.value: HTTPStatus.SERVICE_UNAVAILABLE,
     RejectCode.FULL.value: HTTPStatus.TOO_MANY_REQUESTS,
     RejectCode.STOPPING.value: HTTPStatus.SERVICE_UNAVAILABLE,
+    RejectCode.STANDBY.value: HTTPStatus.SERVICE_UNAVAILABLE,
 }
 """HTTP status of each `RejectCode`. Codes of a `FieldError` not named here are 400."""
 _FIELD_STATUS: Final[Mapping[str, HTTPStatus]] = {

@@ -22,6 +22,7 @@ from gateway.api.documents import (
 )
 from gateway.api.peer import Peer
 from gateway.api.problem import RETRY_AFTER_S, ProblemError, problem_of_field, problem_of_rejection
+from gateway.api.spare import Spare, read_wish
 from gateway.core.effects import RejectRequest, Status
 from gateway.core.records import Direction
 from gateway.core.status_document import line_stations, status_document
@@ -54,6 +55,8 @@ class Office:
     limits: ApiLimits
     panel: Callable[[Status], Mapping[str, object]] | None = None
     """Adds the lamps to the status, where the runtime has some."""
+    spare: Spare | None = None
+    """Where the station has two gateways."""
 
     def status_document(self, status: Status) -> dict[str, object]:
         stations = {status.station, *line_stations(status)}
@@ -62,6 +65,8 @@ class Office:
         document = status_document(status, names, instant=self.clock().instant)
         if self.panel is not None:
             document |= self.panel(status)
+        if self.spare is not None:
+            document["spare"] = self.spare.document()
         return document
 
 
@@ -75,14 +80,17 @@ async def submit(office: Office, request: Request, peer: Peer) -> Response:
     if isinstance(outcome, RejectRequest):
         raise problem_of_rejection(outcome)
     notice_id = str(outcome.notice_id)
+    accepted: dict[str, object] = {
+        "id": notice_id,
+        "request_id": request_id,
+        "state": outcome.state.value,
+        "repeated": outcome.repeated,
+    }
+    if office.spare is not None:
+        accepted["unreplicated"] = office.spare.is_unreplicated
     return Response(
         HTTPStatus.OK if outcome.repeated else HTTPStatus.CREATED,
-        {
-            "id": notice_id,
-            "request_id": request_id,
-            "state": outcome.state.value,
-            "repeated": outcome.repeated,
-        },
+        accepted,
         {"Location": f"/v1/notices/{notice_id}"},
     )
 
@@ -177,6 +185,46 @@ async def log_head(office: Office, _request: Request, _peer: Peer) -> Response:
     return Response(HTTPStatus.OK, {"head": None if head is None else head.hex()}, {})
 
 
+async def spare(office: Office, _request: Request, _peer: Peer) -> Response:
+    """`GET /v1/spare`"""
+    return Response(HTTPStatus.OK, _spare(office).document(), {})
+
+
+async def say_spare(office: Office, request: Request, peer: Peer) -> Response:
+    """`POST /v1/spare`"""
+    control = _spare(office)
+    if not peer.is_known or not peer.principal.rights.answer:
+        raise ProblemError(
+            HTTPStatus.FORBIDDEN,
+            "forbidden",
+            "user",
+            f"{peer.principal.user} may not change which gateway is active",
+            "do it as one who may answer, as root or as the gateway's user",
+        )
+    wish = read_wish(_json(request))
+    if wish.is_promotion:
+        obstacle = await control.promote(other_is_off=wish.other_is_off)
+        if obstacle is not None:
+            raise ProblemError(
+                HTTPStatus.CONFLICT, "conflict", "role", obstacle.problem, obstacle.remedy
+            )
+    else:
+        await control.stand_by()
+    return Response(HTTPStatus.ACCEPTED, control.document(), {})
+
+
+def _spare(office: Office) -> Spare:
+    if office.spare is None:
+        raise ProblemError(
+            HTTPStatus.NOT_FOUND,
+            "no_spare",
+            "spare",
+            "this station has one gateway",
+            "add a table [spare] to the configuration of both, if it has two",
+        )
+    return office.spare
+
+
 async def clear_alarm(office: Office, peer: Peer, name: str) -> Response:
     """`POST /v1/alarms/{name}/clear`"""
     outcome = await office.desk.clear(peer.principal, name)
@@ -196,6 +244,7 @@ PLAIN: Final[Mapping[str, Mapping[str, Handler]]] = {
     "/v1/status": {"GET": status},
     "/v1/log": {"GET": log},
     "/v1/log/head": {"GET": log_head},
+    "/v1/spare": {"GET": spare, "POST": say_spare},
 }
 OF_NOTICE: Final[Mapping[str, Mapping[str, NoticeHandler]]] = {
     "": {"GET": notice},

@@ -21,6 +21,7 @@ from gateway.api.feed import read_feed, stream_events
 from gateway.api.peer import Peer, Users
 from gateway.api.problem import ProblemError
 from gateway.api.routes import Clock, Office, handle, too_many
+from gateway.api.spare import Spare
 from gateway.core.effects import Status
 from gateway.core.events import Principal
 from gateway.errors import ConfigError
@@ -56,9 +57,10 @@ class ApiServer:
         group: str | None = None,
         limits: ApiLimits | None = None,
         panel: Panel | None = None,
+        spare: Spare | None = None,
     ) -> None:
         self._limits = limits or ApiLimits()
-        self._office = Office(desk, store, clock, boot_id, self._limits, panel)
+        self._office = Office(desk, store, clock, boot_id, self._limits, panel, spare)
         self._path = socket_path
         self._group = group
         self._users = Users(users)

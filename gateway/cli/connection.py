@@ -96,6 +96,12 @@ class Gateway:
     def clear_alarm(self, name: str) -> Document:
         return self._client.post(f"/v1/alarms/{name}/clear")
 
+    def spare(self) -> Document:
+        return self._client.get("/v1/spare")
+
+    def say_spare(self, role: str, *, other_is_off: bool = False) -> Document:
+        return self._client.post("/v1/spare", {"role": role, "other_is_off": other_is_off})
+
     def displayed(self, notice_id: str) -> None:
         """Tell that a person saw it. A user who may only look tells nothing: no failure."""
         try:

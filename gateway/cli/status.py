@@ -10,6 +10,7 @@ import click
 from gateway.cli.connection import connect
 from gateway.cli.options import Common, api_options
 from gateway.cli.output import print_fields, print_json, print_table, say
+from gateway.cli.spare_text import spare_text
 from gateway.cli.text import RECEIPT_IS_NOT_CONSENT, duration, milliseconds, precedence_letter
 from gateway.cli.view import Document, state_text
 from gateway.model import LineState
@@ -201,5 +202,7 @@ def _problems(document: Document) -> Iterator[str]:
             yield f"      seen to? `hotline alarm clear {alarm.get('name')}`"
     if document.get("store_refused"):
         yield "STORE REFUSED: the disk cannot be written; nothing is accepted until it can"
+    if spare := document.get("spare"):
+        yield spare_text(spare)
     if document.get("stopping"):
         yield "STOPPING: the gateway was asked to stop; nothing is accepted"

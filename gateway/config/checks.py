@@ -20,6 +20,7 @@ from gateway.config.settings import (
     MeshtasticLinkSettings,
     MqttSettings,
     NatsSettings,
+    SpareSettings,
     StationSettings,
 )
 from gateway.core.policy import Policy
@@ -44,6 +45,7 @@ def check_fields(fields: Fields) -> list[Problem]:
         *_check_api(fields.get("api")),
         *_check_mqtt(fields.get("mqtt")),
         *_check_nats(fields.get("nats"), fields.get("mqtt")),
+        *_check_spare(fields.get("spare"), fields.get("nats")),
         *_check_policy(fields.get("policy") or {}),
     ]
 
@@ -179,6 +181,15 @@ def _check_mqtt(mqtt: MqttSettings | None) -> Iterator[Problem]:
     elif parts.scheme != "unix" and not parts.hostname:
         yield Problem(where, "names no host", 'write it as "mqtt://host:1883"')
     yield from _check_identity("[mqtt]", mqtt, "mqtts", is_tls=mqtt.url.startswith("mqtts:"))
+
+
+def _check_spare(spare: SpareSettings | None, nats: NatsSettings | None) -> Iterator[Problem]:
+    if spare is not None and spare.takeover == "lease" and nats is None:
+        yield Problem(
+            "[spare] takeover",
+            "is lease, and there is no cluster that could keep it",
+            'add a table [nats], or write "hand"',
+        )
 
 
 def _check_nats(nats: NatsSettings | None, mqtt: MqttSettings | None) -> Iterator[Problem]:

@@ -317,6 +317,25 @@ class NatsSettings(Granted, frozen=True, kw_only=True):
         return self.servers[0].startswith("tls:")
 
 
+class SpareSettings(Table, frozen=True, kw_only=True):
+    """This gateway is one of the two of its station: `hotline promote`, `hotline standby`."""
+
+    name: Annotated[
+        str,
+        Meta(
+            pattern=r"^[a-z][a-z0-9-]{0,15}\Z",
+            description="write a name that the other gateway of this station does not have: 1 to"
+            " 16 of a-z, 0-9 and -, a letter first",
+        ),
+    ]
+    takeover: Annotated[
+        Literal["hand", "lease"],
+        Meta(description='write "hand" (a person promotes) or "lease" (the cluster decides)'),
+    ] = "hand"
+    lease_s: Annotated[int, Meta(ge=5, le=120, description="write seconds, 5 to 120")] = 15
+    """Of both gateways: how long the active one may go without the cluster, by lease."""
+
+
 class PinSettings(Table, frozen=True, kw_only=True):
     """BCM numbers; the defaults are those of hw/pins.toml."""
 
@@ -376,6 +395,7 @@ class Settings(Table, frozen=True, kw_only=True):
     mqtt: MqttSettings | None = None
     nats: NatsSettings | None = None
     """One of the two: a notice is taken once, by one consumer."""
+    spare: SpareSettings | None = None
     log: LogSettings = field(default_factory=LogSettings)
     policy: Annotated[
         dict[str, Any], Meta(description="make it a table [policy] of names and whole numbers")
@@ -409,8 +429,10 @@ class Settings(Table, frozen=True, kw_only=True):
     @property
     def needs_tls(self) -> bool:
         """Whether a broker is reached by TLS; nats-py loads OpenSSL in any case."""
-        return self.nats is not None or (
-            self.mqtt is not None and self.mqtt.url.startswith("mqtts:")
+        return (
+            self.nats is not None
+            or self.spare is not None
+            or (self.mqtt is not None and self.mqtt.url.startswith("mqtts:"))
         )
 
     @property

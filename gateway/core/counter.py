@@ -192,6 +192,8 @@ class Counter:
         state.ledger.add(record)
         state.ledger.keep(record, draft)
         evidence = f"accepted from {event.principal.user} by {event.principal.adapter}"
+        if state.watch.is_unreplicated:
+            evidence += ", UNREPLICATED"
         state.ledger.publish_state(record, draft, evidence=evidence, link=None)
         log_state(record, draft, evidence=evidence)
         draft.observe(

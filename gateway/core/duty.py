@@ -130,6 +130,23 @@ class Duty:
         draft.observe(Level.WARNING, "queue_down", queue=event.queue, reason=event.reason)
         self._log(draft, "queue_down", ("queue", event.queue), ("reason", event.reason))
 
+    def copy_told(self, problem: str, draft: Draft) -> None:
+        """The cluster lacks something that the other gateway would need, or has all of it again."""
+        draft.status_changed = True
+        self._state.watch.is_unreplicated = bool(problem)
+        if not problem:
+            self._state.watch.clear_alarm(AlarmCode.UNREPLICATED)
+            draft.observe(Level.INFO, "replicated")
+            self._log(draft, "replicated")
+            return
+        self._state.watch.raise_alarm(
+            AlarmCode.UNREPLICATED,
+            f"the station's other gateway does not have what is accepted here now ({problem}); if"
+            " this one is lost, that is lost with it: see to the cluster",
+        )
+        draft.observe(Level.ERROR, "unreplicated", reason=problem)
+        self._log(draft, "unreplicated", ("reason", problem))
+
     def _log(self, draft: Draft, event: str, *fields: tuple[str, str]) -> None:
         if not self._state.is_refused:
             log_station(draft, event, *fields)

@@ -71,6 +71,7 @@ class RejectCode(enum.Enum):
     STORE_REFUSED = "store_refused"
     FULL = "full"
     STOPPING = "stopping"
+    STANDBY = "standby"
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +142,7 @@ class AlarmCode(Word):
     DEVICE = "device does not work"
     GENERATION = "no common secret"
     REVOKED = "card revoked"
+    UNREPLICATED = "unreplicated"
 
 
 CLEARED_BY_HAND: Final = frozenset(

@@ -23,6 +23,7 @@ from gateway.core.events import (
     ButtonReleased,
     ClearAsked,
     ClockStepped,
+    CopyTold,
     EntropyArrived,
     Event,
     FrameAcknowledged,
@@ -197,6 +198,8 @@ class Engine:
                 self._duty.button(event, draft)
             case QueueUp() | QueueDown():
                 self._duty.queue_changed(event, draft)
+            case CopyTold(problem):
+                self._duty.copy_told(problem, draft)
             case StoreHealed():
                 self._heal(draft)
             case ClockStepped(step_s):

@@ -229,6 +229,14 @@ class QueueDown:
 
 
 @dataclass(frozen=True, slots=True)
+class CopyTold:
+    """Whether the station's other gateway can have all that is accepted here. After each change."""
+
+    problem: str
+    """Why it cannot; empty: it can."""
+
+
+@dataclass(frozen=True, slots=True)
 class StoreHealed:
     """The store can write again; leaves STORE REFUSED."""
 
@@ -274,6 +282,7 @@ Event = (
     | ButtonReleased
     | QueueUp
     | QueueDown
+    | CopyTold
     | StoreHealed
     | ClockStepped
     | LogHeadCommitted

@@ -68,6 +68,7 @@ class Watch:
     ) -> None:
         self.button = Button(policy, timers)
         self.is_store_refused = False
+        self.is_unreplicated = False
         self.is_stopping = False
         self._station = station
         self._names = names

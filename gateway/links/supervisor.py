@@ -88,14 +88,22 @@ class _WatchedOutbox:
     """The driver's side of the outbox: remembers what was taken and not yet reported."""
 
     def __init__(
-        self, outbox: PriorityOutbox, taken: dict[int, Transmit], moved: Callable[[], None]
+        self,
+        outbox: PriorityOutbox,
+        taken: dict[int, Transmit],
+        moved: Callable[[], None],
+        may_transmit: Callable[[], bool],
     ) -> None:
         self._outbox = outbox
         self._taken = taken
         self._moved = moved
+        self._may_transmit = may_transmit
 
     async def get(self) -> Transmit:
         transmit = await self._outbox.get()
+        while not self._may_transmit():
+            # Dropped, since this gateway is to end: the active one of the station says it anew.
+            transmit = await self._outbox.get()
         self._taken[transmit.transmission] = transmit
         self._moved()
         return transmit
@@ -114,8 +122,13 @@ class Supervisor:
         backoff: Backoff | None = None,
         outbox_count_max: int = OUTBOX_COUNT_MAX,
         remedies: Mapping[Rung, Callable[[], Awaitable[None]]] | None = None,
+        may_transmit: Callable[[], bool] = lambda: True,
     ) -> None:
-        """A remedy raises `LinkLostError` where it cannot be had, and has 15 s."""
+        """A remedy raises `LinkLostError` where it cannot be had, and has 15 s.
+
+        `may_transmit` is asked at the last moment, when the driver takes a frame.
+        """
+        self._may_transmit = may_transmit
         self._link = link
         self._make_driver = make_driver
         self._emit_outside = emit
@@ -173,7 +186,7 @@ class Supervisor:
         while True:
             self._moved()
             self._is_driven = True
-            outbox = _WatchedOutbox(self._outbox, self._taken, self._moved)
+            outbox = _WatchedOutbox(self._outbox, self._taken, self._moved, self._may_transmit)
             try:
                 await self._make_driver().run(self._emit, outbox)
             except LinkLostError as error:

@@ -9,23 +9,21 @@ import asyncio
 import gc
 import os
 import signal
-from base64 import b64decode
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
 from random import Random
-from typing import Any, Final, NoReturn, assert_never
+from typing import Any, Final, NoReturn
 
 from gateway import __version__
 from gateway.api.peer import refuse_unmapped_users
 from gateway.api.server import ApiServer
+from gateway.api.spare import Spare
 from gateway.config.load import load_keyring, load_policy, settings_digest
 from gateway.config.settings import (
-    LinkSettings,
-    MeshtasticLinkSettings,
-    SerialLinkSettings,
     Settings,
 )
-from gateway.core.effects import Level, Observe, Status
+from gateway.core.effects import Level, Observe, RejectCode, Status
 from gateway.core.engine import Engine
 from gateway.core.events import Principal, Stopping
 from gateway.core.policy import Policy
@@ -33,16 +31,14 @@ from gateway.core.records import LogHead, Recovered
 from gateway.errors import ConfigError, GatewayError, StoreFailedError
 from gateway.indicators.driver import Indicators
 from gateway.indicators.lamps import panel_levels
-from gateway.links.base import LinkDriver
-from gateway.links.ladder import Rung
 from gateway.links.supervisor import Supervisor
-from gateway.links.usb import reauthorise
 from gateway.logbook.head import encode_head, sign_head
 from gateway.model import LinkName, Station
 from gateway.observe.log import LocalLog, stderr_journal
 from gateway.runtime.adapters import make_adapters
 from gateway.runtime.clock import Clock, KernelSources
 from gateway.runtime.desk import RuntimeDesk
+from gateway.runtime.drivers import served
 from gateway.runtime.inbox import Inbox
 from gateway.runtime.link_news import LinkNews
 from gateway.runtime.loop import EngineLoop, Outlets
@@ -50,8 +46,9 @@ from gateway.runtime.pulse import Pulse
 from gateway.runtime.queue_supervisor import QueueSupervisor
 from gateway.runtime.sd_notify import SystemdNotifier
 from gateway.runtime.secrecy import keep_memory_private
-from gateway.runtime.status_line import status_line
+from gateway.runtime.status_line import nothing_to_show, status_line
 from gateway.security.keys import KeyRing
+from gateway.store.base import Store
 from gateway.store.sqlite import SqliteStore
 
 STOPPING_S: Final = 1.5
@@ -75,7 +72,7 @@ def _lasting() -> Iterator[None]:
         gc.enable()
 
 
-class _StopRequestedError(Exception):
+class StopRequestedError(Exception):
     """Ends the task group in order."""
 
 
@@ -90,6 +87,20 @@ def run_daemon(settings: Settings, *, notifier: SystemdNotifier | None = None) -
     policy = load_policy(settings)
     notifier = notifier or SystemdNotifier(os.environ)
     return asyncio.run(Daemon(settings, keys, policy, notifier=notifier).run())
+
+
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """What the active one of a station's two gateways has besides."""
+
+    store: Store
+    """In place of the daemon's own."""
+    may_transmit: Callable[[], bool]
+    """Asked for each frame."""
+    control: Spare
+    tasks: Sequence[Coroutine[Any, Any, Any]]
+    is_behind: bool
+    """It may lack what the other one has said."""
 
 
 class Daemon:
@@ -113,29 +124,78 @@ class Daemon:
         }
         self._status_line = ""
         self._news = LinkNews(self._name_of)
+        self._asked: asyncio.Future[str]
 
     async def run(self) -> int:
         """Everything from the lock of the state folder to the last close; gives the exit code."""
+        self._catch_signals()
+        try:
+            if self._settings.spare is None:
+                await self.with_store(self.serve)
+            else:
+                # Imported for a station of two gateways only: it brings nats-py and OpenSSL.
+                from gateway.runtime.one_of_two import OneOfTwo
+
+                await OneOfTwo(self, self._settings, self._keys.card.station, self._clock).run()
+        except Exception as error:  # noqa: BLE001 (the top of the daemon)
+            return self._ended(cause_of(error))
+        finally:
+            self._log.close()
+        raise AssertionError("the daemon ended without a reason")
+
+    async def with_store(self, serve: Callable[[SqliteStore], Awaitable[NoReturn]]) -> NoReturn:
+        """Serve with the store of the state folder, which is opened by its first `recover`."""
         station = self._settings.station
         store = SqliteStore(
             station.state_folder, station=self._keys.card.station, sign=self._sign_head
         )
         try:
-            await self._serve(store)
-        except Exception as error:  # noqa: BLE001 (the top of the daemon)
-            return self._ended(_cause(error))
+            await serve(store)
         finally:
             with suppress(StoreFailedError):
                 await store.close()
-            self._log.close()
-        raise AssertionError("the daemon ended without a reason")
 
-    async def _serve(self, store: SqliteStore) -> NoReturn:
-        """Compose and run until something raises; a stop is `_StopRequestedError`."""
+    async def stand_by(
+        self, store: SqliteStore, follow: Coroutine[Any, Any, NoReturn], control: Spare, name: str
+    ) -> NoReturn:
+        """No engine, no device, no queue: `follow` the active one, and serve the API."""
         self._make_runtime_folder()
         inbox = Inbox()
         desk = RuntimeDesk(inbox, self._names)
-        supervisors = self._make_supervisors(inbox)
+        desk.close(RejectCode.STANDBY, "this gateway stands by; the active one takes requests")
+        indicators = self._make_indicators(inbox, lambda: True)
+        status = nothing_to_show(self._keys.card.station)
+        desk.show(status)
+        indicators.show(status)
+        api = self._make_api(desk, store, indicators, control)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(follow)
+            api.open()
+            group.create_task(api.run())
+            group.create_task(indicators.run())
+            group.create_task(self._stop_when_asked(inbox, desk, is_active=False))
+            group.create_task(self._show_life())
+            self._notifier.ready()
+            self._notifier.status(f"gateway {name} stands by")
+        raise AssertionError("a task of the daemon ended without an error")
+
+    async def _show_life(self) -> NoReturn:
+        while True:
+            self._notifier.watchdog()
+            await asyncio.sleep(min(3.0, (self._notifier.watchdog_s or 9.0) / 3))
+
+    async def serve(
+        self, sqlite: SqliteStore, make_beside: Callable[[Inbox], Beside] | None = None
+    ) -> NoReturn:
+        """Compose and run until something raises; a stop is `StopRequestedError`."""
+        self._make_runtime_folder()
+        inbox = Inbox()
+        desk = RuntimeDesk(inbox, self._names)
+        beside = None if make_beside is None else make_beside(inbox)
+        store: Store = sqlite if beside is None else beside.store
+        supervisors = self._make_supervisors(
+            inbox, (lambda: True) if beside is None else beside.may_transmit
+        )
         pulse = Pulse(
             inbox=inbox,
             clock=self._clock,
@@ -143,10 +203,14 @@ class Daemon:
             observe=self._log.observe,
             stuck=lambda: [name for name, one in supervisors.items() if one.is_stuck],
         )
-        indicators = self._make_indicators(inbox, pulse)
+        indicators = self._make_indicators(inbox, pulse.is_turning)
         loop = EngineLoop(
             store=store,
-            make_engine=self._make_engine,
+            make_engine=lambda recovered: self._make_engine(
+                replace(recovered, was_restored=True)
+                if beside is not None and beside.is_behind
+                else recovered
+            ),
             clock=self._clock,
             inbox=inbox,
             desk=desk,
@@ -160,27 +224,31 @@ class Daemon:
             version=__version__,
             configuration=settings_digest(self._settings),
         )
-        with _lasting():
-            await loop.start()
-        for note in store.notes:
-            self._observe(Level.WARNING, "store_note", note=note)
-        api = self._make_api(desk, store, indicators)
-        api.open()
-        tasks: list[Coroutine[Any, Any, Any]] = [loop.run(), pulse.run(), api.run()]
-        tasks += [supervisor.run() for supervisor in supervisors.values()]
-        tasks += [indicators.run(), self._stop_when_asked(inbox, desk)]
-        tasks += [queue.run() for queue in self._make_queues(desk, store, inbox)]
         async with asyncio.TaskGroup() as group:
+            for task in (
+                beside.tasks if beside else ()
+            ):  # the first commit of a start waits for the cluster already
+                group.create_task(task)
+            with _lasting():
+                await loop.start()
+            for note in sqlite.notes:
+                self.observe(Level.WARNING, "store_note", note=note)
+            api = self._make_api(desk, store, indicators, beside.control if beside else None)
+            api.open()
+            tasks: list[Coroutine[Any, Any, Any]] = [loop.run(), pulse.run(), api.run()]
+            tasks += [supervisor.run() for supervisor in supervisors.values()]
+            tasks += [indicators.run(), self._stop_when_asked(inbox, desk)]
+            tasks += [queue.run() for queue in self._make_queues(desk, store, inbox)]
             for task in tasks:
                 group.create_task(task)
             await inbox.deliver(None)  # the first whole turn, with everything in place
             self._notifier.ready()
-            self._observe(Level.INFO, "ready", version=__version__, jitter_seed=str(self._seed))
+            self.observe(Level.INFO, "ready", version=__version__, jitter_seed=str(self._seed))
         raise AssertionError("a task of the daemon ended without an error")
 
-    async def _stop_when_asked(self, inbox: Inbox, desk: RuntimeDesk) -> NoReturn:
-        """SIGTERM or SIGINT: refuse what comes, last entry, lamps dark, then end everything."""
-        asked: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+    def _catch_signals(self) -> None:
+        """Once, so that a signal between two roles is not lost."""
+        asked = self._asked = asyncio.get_running_loop().create_future()
 
         def ask(name: str) -> None:
             if not asked.done():
@@ -188,24 +256,30 @@ class Daemon:
 
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, ask, number.name)
-        reason = await asked
+
+    async def _stop_when_asked(
+        self, inbox: Inbox, desk: RuntimeDesk, *, is_active: bool = True
+    ) -> NoReturn:
+        """SIGTERM or SIGINT: refuse what comes, last entry, lamps dark, then end everything."""
+        reason = await asyncio.shield(self._asked)
         self._notifier.stopping()
         desk.close()
-        with suppress(TimeoutError):
-            async with asyncio.timeout(STOPPING_S):
-                await inbox.deliver(Stopping(reason))
-        raise _StopRequestedError(reason)
+        if is_active:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(STOPPING_S):
+                    await inbox.deliver(Stopping(reason))
+        raise StopRequestedError(reason)
 
     def _sign_head(self, head: LogHead) -> bytes:
         return encode_head(sign_head(self._keys.own, number=head.number, entry_hash=head.hash))
 
     def _ended(self, cause: Exception) -> int:
         """Say why, and give the exit code. Raises what the command line explains to people."""
-        if isinstance(cause, _StopRequestedError):
-            self._observe(Level.INFO, "stopped", reason=str(cause))
+        if isinstance(cause, StopRequestedError):
+            self.observe(Level.INFO, "stopped", reason=str(cause))
             return 0
         if isinstance(cause, StoreFailedError):
-            self._observe(Level.ERROR, "store_failed", reason=str(cause))
+            self.observe(Level.ERROR, "store_failed", reason=str(cause))
             return EXIT_STORE_FAILED
         if not isinstance(cause, GatewayError):
             self._log.crash(cause)
@@ -228,17 +302,24 @@ class Daemon:
         gc.unfreeze()
         return Engine(recovered, self._policy, self._keys, links=self._links, rng=self._rng)
 
-    def _make_supervisors(self, inbox: Inbox) -> dict[LinkName, Supervisor]:
+    def _make_supervisors(
+        self, inbox: Inbox, may_transmit: Callable[[], bool]
+    ) -> dict[LinkName, Supervisor]:
         supervisors: dict[LinkName, Supervisor] = {}
         for link in self._settings.links:
             name = LinkName(link.name)
-            make_driver, remedies = _served(link, self._rng)
+            make_driver, remedies = served(link, self._rng)
             supervisors[name] = Supervisor(
-                name, make_driver, inbox.put, rng=self._rng, remedies=remedies
+                name,
+                make_driver,
+                inbox.put,
+                rng=self._rng,
+                remedies=remedies,
+                may_transmit=may_transmit,
             )
         return supervisors
 
-    def _make_indicators(self, inbox: Inbox, pulse: Pulse) -> Indicators:
+    def _make_indicators(self, inbox: Inbox, is_turning: Callable[[], bool]) -> Indicators:
         settings = self._settings.indicators
         return Indicators(
             factory=settings.factory,
@@ -247,13 +328,11 @@ class Daemon:
             runtime_folder=self._settings.station.runtime_folder,
             clock=self._clock.instant,
             emit=inbox.put,
-            is_turning=pulse.is_turning,
+            is_turning=is_turning,
             console=settings.console,
         )
 
-    def _make_queues(
-        self, desk: RuntimeDesk, store: SqliteStore, inbox: Inbox
-    ) -> list[QueueSupervisor]:
+    def _make_queues(self, desk: RuntimeDesk, store: Store, inbox: Inbox) -> list[QueueSupervisor]:
         """MQTT or NATS where configured; the embedded queue is the API itself."""
         adapters = make_adapters(self._settings, desk, store)
         return [
@@ -261,7 +340,13 @@ class Daemon:
             for queue, make_adapter in adapters.items()
         ]
 
-    def _make_api(self, desk: RuntimeDesk, store: SqliteStore, indicators: Indicators) -> ApiServer:
+    def _make_api(
+        self,
+        desk: RuntimeDesk,
+        store: Store,
+        indicators: Indicators,
+        control: Spare | None,
+    ) -> ApiServer:
         refuse_unmapped_users([user.name for user in self._settings.api.user])
         users = {
             user.name: Principal("api", user.name, user.role_code, user.rights)
@@ -276,6 +361,7 @@ class Daemon:
             boot_id=self._clock.boot_id(),
             group=self._settings.api.group,
             panel=lambda _status: self._panel(indicators),
+            spare=control,
         )
 
     def _panel(self, indicators: Indicators) -> dict[str, object]:
@@ -299,21 +385,21 @@ class Daemon:
     def _name_of(self, station: Station) -> str:
         return self._names.get(station, str(station))
 
-    def _observe(self, level: Level, event: str, **fields: str) -> None:
+    def observe(self, level: Level, event: str, **fields: str) -> None:
         self._log.observe(Observe(level, event, fields))
 
 
-def _cause(error: Exception) -> Exception:
+def cause_of(error: Exception) -> Exception:
     """The one error of a group that says why: the operator's before ours, a stop last."""
     if not isinstance(error, ExceptionGroup):
         return error
-    leaves = [_cause(one) for one in error.exceptions]
+    leaves = [cause_of(one) for one in error.exceptions]
     order = (ConfigError, StoreFailedError, GatewayError)
     for kind in order:
         for leaf in leaves:
             if isinstance(leaf, kind):
                 return leaf
-    faults = [leaf for leaf in leaves if not isinstance(leaf, _StopRequestedError)]
+    faults = [leaf for leaf in leaves if not isinstance(leaf, StopRequestedError)]
     return (faults or leaves)[0]
 
 
@@ -323,35 +409,6 @@ def _links_by_station(settings: Settings, keys: KeyRing) -> dict[Station, tuple[
         station: tuple(LinkName(link.name) for link in line.link)
         for station, line in zip(keys.lines, settings.line, strict=True)
     }
-
-
-def _served(
-    link: LinkSettings, rng: Random
-) -> tuple[Callable[[], LinkDriver], Mapping[Rung, Callable[[], Awaitable[None]]]]:
-    """How a link's drivers are made, and what can be done for a device that does not answer.
-
-    Only the drivers that the configuration names are imported: `meshtastic` costs 16 MB.
-    """
-    name = LinkName(link.name)
-    match link:
-        case SerialLinkSettings():
-            from gateway.links.serial import SerialDriver
-
-            remedies = {Rung.REAUTHORISE: lambda: reauthorise(link.port)}
-            return lambda: SerialDriver(name, link.port, link.bit_rate), remedies
-        case MeshtasticLinkSettings():
-            from gateway.links.meshtastic.identity import ExpectedRadio
-            from gateway.links.meshtastic.radio import MeshtasticRadio
-
-            expected = ExpectedRadio(
-                None if link.own_node is None else int(link.own_node[1:], 16),
-                None if link.own_key is None else b64decode(link.own_key),
-            )
-            far_node = int(link.node[1:], 16)
-            radio = MeshtasticRadio(name, link.port, far_node, expected=expected, rng=rng)
-            return radio.make_driver, radio.remedies
-        case _:
-            assert_never(link)
 
 
 def _discard(supervisors: Iterable[Supervisor]) -> None:

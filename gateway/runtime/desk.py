@@ -57,7 +57,8 @@ class RuntimeDesk:
         """What was heard since the status."""
         self._change = 0
         self._changed = asyncio.Event()
-        self._is_closed = False
+        self._closed: tuple[RejectCode, str] | None = None
+        """Why nothing is taken any more."""
 
     # What adapters call (queues.base.Desk).
 
@@ -142,18 +143,20 @@ class RuntimeDesk:
         woken, self._changed = self._changed, asyncio.Event()
         woken.set()
 
-    def close(self) -> None:
-        """Reject every request under way and to come: the daemon stops."""
-        self._is_closed = True
+    def close(
+        self, code: RejectCode = RejectCode.STOPPING, problem: str = "the gateway is stopping"
+    ) -> None:
+        """Reject every request under way and to come: the daemon stops, or stands by."""
+        self._closed = (code, problem)
         for token in list(self._waiting):
-            self.settle(_refusal(token, RejectCode.STOPPING, "the gateway is stopping"))
+            self.settle(_refusal(token, code, problem))
 
     async def _ask(self, event_of: Callable[[int], Event]) -> Outcome:
         """Put a request to the engine and wait for its outcome; at the bound it is rejected."""
         self._token += 1
         token = self._token
-        if self._is_closed:
-            return _refusal(token, RejectCode.STOPPING, "the gateway is stopping")
+        if self._closed is not None:
+            return _refusal(token, *self._closed)
         if len(self._waiting) >= self._request_count_max:
             count = self._request_count_max
             return _refusal(token, RejectCode.FULL, f"{count} requests are under way already")

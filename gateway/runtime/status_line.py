@@ -19,3 +19,23 @@ def status_line(status: Status, name_of: Callable[[Station], str]) -> str:
     alarms = dict.fromkeys(alarm.code.value for alarm in status.alarms)
     parts.append(f"ALARM {', '.join(alarms)}" if alarms else "no alarm")
     return "; ".join(parts)
+
+
+def nothing_to_show(station: Station) -> Status:
+    """What a gateway without an engine shows: alive, and nothing else."""
+    return Status(
+        station=station,
+        links=(),
+        peers=(),
+        pending_in=(),
+        pending_in_count=0,
+        pending_out=(),
+        pending_out_count=0,
+        alarms=(),
+        store_refused=False,
+        stopping=False,
+        buzzer_silenced=False,
+        button_refused_at=None,
+        lamp_test_until=None,
+        utc=None,
+    )

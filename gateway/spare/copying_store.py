@@ -253,5 +253,8 @@ class CopyingStore:
     async def log_entries(self, after: int, *, limit: int = 1000) -> list[LogRow]:
         return await self._store.log_entries(after, limit=limit)
 
+    async def signed_head(self) -> bytes | None:
+        return await self._store.signed_head()
+
     async def close(self) -> None:
         await self._store.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import json
 import socket
 from collections.abc import Iterator
@@ -18,6 +19,7 @@ from gateway.api.peer import Peer, Users
 from gateway.api.routes import OF_NOTICE, PLAIN, QUERIES
 from gateway.api.server import ApiServer
 from gateway.core.effects import Alarm, AlarmCode, PendingNotice, RejectCode
+from gateway.core.tenure import Obstacle
 from gateway.errors import FieldError
 from gateway.model import (
     AnswerCode,
@@ -121,6 +123,30 @@ class Caller:
         return code, document
 
 
+class TwoGateways:
+    """A spare whose other gateway was promoted by hand."""
+
+    is_unreplicated = True
+
+    def document(self) -> dict[str, object]:
+        other = {"name": "b", "held_by": "hand"}
+        return {
+            "name": "a",
+            "role": "standby",
+            "held_by": "none",
+            "term": 3,
+            "other": other,
+            "cluster": "",
+            "problem": "",
+        }
+
+    async def promote(self, *, other_is_off: bool) -> Obstacle | None:
+        return None if other_is_off else Obstacle("gateway b is active", "make it stand by")
+
+    async def stand_by(self) -> None:
+        """It does already."""
+
+
 async def test_every_response_of_the_file_is_given_by_the_server(tmp_path: Path) -> None:
     """Each declared status of each operation was caused, and its document matches its schema."""
     desk = MemoryDesk()
@@ -134,6 +160,7 @@ async def test_every_response_of_the_file_is_given_by_the_server(tmp_path: Path)
         boot_id=BOOT_ID,
         limits=ApiLimits(stream_count_max=1),
         panel=lambda _status: {"lamps": {"alive": 1}, "patterns": {"alive": "steady"}},
+        spare=TwoGateways(),
     )
     server.open()
     task = asyncio.create_task(server.run())
@@ -141,6 +168,17 @@ async def test_every_response_of_the_file_is_given_by_the_server(tmp_path: Path)
     await _submit_everything(desk, caller)
     await _look_at_everything(desk, caller)
     await _fill_the_streams(server, path, caller)
+    for wish, expected in (
+        ({"role": "active"}, 409),
+        ({"role": "active", "other_is_off": True}, 202),
+        ({"role": "standby"}, 202),
+        ({"role": "spare"}, 400),
+        ({"role": "active", "other_is_off": 1}, 400),
+        ({"role": "active", "force": True}, 400),
+        ([], 400),
+    ):
+        assert (await caller.call("POST", "/v1/spare", body=wish))[0] == expected
+    assert (await caller.call("GET", "/v1/spare"))[0] == 200
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
@@ -259,6 +297,10 @@ async def _look_as_stranger(desk: MemoryDesk, path: Path, caller: Caller) -> Non
     server._users = Strangers({})
     server.open()
     task = asyncio.create_task(server.run())
+    assert (await caller.call("GET", "/v1/spare"))[0] == 404
+    assert (await caller.call("POST", "/v1/spare", body={"role": "active"}))[0] == 404
+    server._office = dataclasses.replace(server._office, spare=TwoGateways())
+    assert (await caller.call("POST", "/v1/spare", body={"role": "active"}))[0] == 403
     for action in ("taken", "displayed"):
         template = f"/v1/notices/{{id}}/{action}"
         assert (await caller.call("POST", template, notice_id="2-3f2a-1"))[0] == 403

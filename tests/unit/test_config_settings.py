@@ -204,7 +204,10 @@ def test_all_problems_come_in_one_error(folder: Path) -> None:
         more='[log]\nlevel = "loud"\n[policy]\nrto_max_ms = true\n[extra]\n',
     )
     assert problems(path) == [
-        "'extra': is no known key; known: station, line, indicators, api, mqtt, nats, log, policy",
+        (
+            "'extra': is no known key; known: station, line, indicators, api, mqtt, nats, spare,"
+            " log, policy"
+        ),
         (
             "[station] name: 'north' does not fit; write the name on the station's card:"
             " 1 to 12 of A-Z, 0-9 and -"

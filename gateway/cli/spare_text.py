@@ -1,0 +1,25 @@
+"""One sentence on which of a station's two gateways this is. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+_BY = {"hand": "by hand", "lease": "by lease", "none": ""}
+
+
+def spare_text(spare: Mapping[str, Any]) -> str:
+    """Of the document of `GET /v1/spare`."""
+    name, problem = spare.get("name"), spare.get("problem")
+    if spare.get("role") == "active":
+        text = f"GATEWAY {name} is the active one {_BY.get(str(spare.get('held_by')), '')}".rstrip()
+        return f"{text}; UNREPLICATED: {problem}" if problem else text
+    other = spare.get("other")
+    text = f"GATEWAY {name} stands by"
+    if spare.get("held_by") != "none":
+        text = f"GATEWAY {name} is taking over"
+    elif other:
+        text += f"; {other.get('name')} is the active one {_BY.get(str(other.get('held_by')), '')}"
+    else:
+        text += "; no gateway of this station holds the claim, as far as this one knows"
+    return f"{text}; its copy is not whole: {problem}" if problem else text

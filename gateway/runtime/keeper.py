@@ -1,0 +1,229 @@
+"""Keeps this gateway's side of the claim, for as long as the daemon runs.
+
+Owns the connection to the cluster, the memory of a person's word (`spare.json`) and the clock of
+`core.tenure`, which decides. What follows from being the active one is the daemon's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Final, NoReturn
+
+import msgspec
+
+from gateway.core.effects import Level
+from gateway.core.tenure import Hold, Memory, Obstacle, Put, Tenure
+from gateway.errors import DecodeError, QueueUnavailableError
+from gateway.model import Instant
+from gateway.queues.base import first_error
+from gateway.queues.nats_connection import Access, NatsConnection, ServerRing
+from gateway.spare.cluster import SpareCluster
+from gateway.store.folder import sync_folder
+
+FILE_NAME: Final = "spare.json"
+TICK_S: Final = 1.0
+"""The longest between two looks at the clock; a transmission looks for itself."""
+AGAIN_S: Final = 0.5
+"""Between two connections."""
+RUN_SIZE: Final = 8
+
+Observe = Callable[..., None]
+
+
+class Keeper:
+    """One gateway of a station that has two."""
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        by_lease: bool,
+        lease_s: int,
+        folder: Path,
+        access: Access | None,
+        instant: Callable[[], Instant],
+        observe: Observe,
+    ) -> None:
+        """`access` None: there is no cluster, and persons alone decide. `folder` is the state's."""
+        self.name = name
+        self._folder = folder
+        self._access = access
+        self._instant = instant
+        self._observe = observe
+        self._saved = _remembered(folder, name)
+        self.was_by_hand = self._saved.by_hand
+        """It was the active one by a person's word when it last ran."""
+        self.tenure = Tenure(
+            name=name,
+            run=os.urandom(RUN_SIZE).hex(),
+            memory=self._saved,
+            now=instant(),
+            by_lease=by_lease,
+            lease_ms=1000 * lease_s,
+        )
+        self.cluster: SpareCluster | None = None
+        """While there is a connection."""
+        self.problem = "" if access is not None else "this station has no [nats]"
+        """Why there is none."""
+        self._saving = asyncio.Lock()
+        self._poked = asyncio.Event()
+        self._changed = asyncio.Event()
+        self._seen = (self.tenure.number, False)
+
+    # What the daemon asks.
+
+    def may_transmit(self, number: int) -> bool:
+        """Whether the gateway that became the active one as `number` still is."""
+        tenure = self.tenure
+        if tenure.number != number or not tenure.may_transmit(self._instant()):
+            return False
+        return tenure.hold is not Hold.HAND or self._saved.by_hand
+
+    async def changed(self, *, within_s: float) -> None:
+        """Return when the role has changed, or after `within_s`."""
+        changed = self._changed
+        try:
+            async with asyncio.timeout(within_s):
+                await changed.wait()
+        except TimeoutError:
+            return
+
+    # What a person says.
+
+    async def promote(self, *, other_is_off: bool) -> Obstacle | None:
+        """Look the claim up, where there is a cluster, and then as `Tenure.promote`."""
+        if self.cluster is not None:
+            with suppress(QueueUnavailableError):
+                claim, revision = await self.cluster.claim()
+                self.tenure.read(claim, revision, self._instant())
+        obstacle = self.tenure.promote(other_is_off=other_is_off, now=self._instant())
+        await self._settle()
+        self._poked.set()
+        return obstacle
+
+    async def stand_by(self) -> None:
+        self.tenure.stand_by(self._instant())
+        await self._settle()
+        self._poked.set()
+
+    def set_in_step(self, is_in_step: bool) -> None:
+        self.tenure.set_in_step(is_in_step)
+
+    # The work.
+
+    async def run(self) -> NoReturn:
+        """Until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._keep_time())
+            if self._access is not None:
+                group.create_task(self._keep_connected(self._access))
+        raise AssertionError("the keeper ended without an error")
+
+    async def _keep_time(self) -> NoReturn:
+        while True:
+            self.tenure.pass_time(self._instant())
+            await self._settle()
+            await asyncio.sleep(self._wait_s())
+
+    def _wait_s(self) -> float:
+        now = self._instant()
+        wait_s = (self.tenure.next_deadline(now) - now) / 1000
+        return min(max(wait_s, 0.05), TICK_S)
+
+    async def _keep_connected(self, access: Access) -> NoReturn:
+        ring = ServerRing(access)
+        while True:
+            connection = NatsConnection(
+                access, ring, name=f"hotline-spare-{access.station}-{self.name}"
+            )
+            outages: list[BaseException] = []
+            try:
+                await connection.open()
+                cluster = SpareCluster(connection, access.station)
+                await cluster.prepare()
+                self.cluster, self.problem = cluster, ""
+                self._tell_changed()
+                async with asyncio.TaskGroup() as group:
+                    group.create_task(connection.watch())
+                    group.create_task(self._follow_orders(cluster))
+            except* (QueueUnavailableError, DecodeError) as group_of_outages:
+                outages += group_of_outages.exceptions
+            finally:
+                self.cluster = None
+                await connection.close()
+            problem = str(first_error(outages))
+            if problem != self.problem:
+                self._observe(Level.WARNING, "cluster_away", reason=problem)
+                self.problem = problem
+            await asyncio.sleep(AGAIN_S)
+
+    async def _follow_orders(self, cluster: SpareCluster) -> NoReturn:
+        self.tenure.refused(self._instant())  # whatever was known is old: look first
+        while True:
+            order = self.tenure.order(self._instant())
+            if order is None:
+                self._poked.clear()
+                try:
+                    async with asyncio.timeout(self._wait_s()):
+                        await self._poked.wait()
+                except TimeoutError:
+                    pass
+                continue
+            if isinstance(order, Put):
+                asked_at = self._instant()
+                revision = await cluster.put_claim(order.claim, order.revision)
+                if revision is None:
+                    self.tenure.refused(self._instant())
+                else:
+                    self.tenure.put(order, revision, asked_at=asked_at, now=self._instant())
+            else:
+                claim, revision = await cluster.claim()
+                self.tenure.read(claim, revision, self._instant())
+            await self._settle()
+
+    async def _settle(self) -> None:
+        """Keep what must be remembered, then let the daemon look."""
+        async with self._saving:
+            memory = self.tenure.memory(self._instant())
+            if memory != self._saved:
+                await asyncio.to_thread(_remember, self._folder, self.name, memory)
+                self._saved = memory
+        seen = (self.tenure.number, self.may_transmit(self.tenure.number))
+        if seen != self._seen:
+            self._seen = seen
+            self._tell_changed()
+
+    def _tell_changed(self) -> None:
+        self._changed.set()
+        self._changed = asyncio.Event()
+
+
+def _remembered(folder: Path, name: str) -> Memory:
+    """What this gateway was; a file of another name came with a copied card and says nothing."""
+    try:
+        document = msgspec.json.decode((folder / FILE_NAME).read_bytes(), type=dict[str, object])
+        if document.get("name") != name:
+            return Memory()
+        return Memory(
+            by_hand=document.get("by_hand") is True,
+            term=msgspec.convert(document.get("term"), int),
+        )
+    except (OSError, msgspec.MsgspecError):
+        return Memory()
+
+
+def _remember(folder: Path, name: str, memory: Memory) -> None:
+    folder.mkdir(parents=True, exist_ok=True, mode=0o750)
+    path = folder / FILE_NAME
+    new = path.with_suffix(".new")
+    document = {"name": name, "by_hand": memory.by_hand, "term": memory.term}
+    with new.open("wb") as file:
+        file.write(msgspec.json.encode(document))
+        file.flush()
+        os.fsync(file.fileno())
+    new.rename(path)
+    sync_folder(folder)

@@ -1,0 +1,231 @@
+"""The gateway that stands by: follows the active one, and takes over when the claim is its own.
+
+It has no engine and opens no device, so nothing of it can transmit. Taking over means: have all
+that the cluster has, append to it so that the other can no more, and start the engine anew, with a
+new epoch and incarnation, as after any restart.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sqlite3
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, NoReturn
+
+from gateway.core.effects import Level
+from gateway.core.tenure import Hold
+from gateway.errors import DecodeError, GatewayError, QueueUnavailableError
+from gateway.runtime.keeper import Keeper, Observe
+from gateway.spare import base
+from gateway.spare.batch import Batch, Parcel
+from gateway.spare.copying_store import CopyingStore, Place
+from gateway.spare.follower import Follower
+from gateway.store.sqlite import SqliteStore
+
+FOLLOW_S: Final = 0.25
+"""Between two looks for new commits: what a takeover has to catch up is at most of this long."""
+ALONE_S: Final = 5.0
+"""By hand, the cluster is waited for this long before the takeover goes on without it."""
+BASE_S: Final = 2.0
+DRAIN_S: Final = 0.5
+MARK_SIZE: Final = 6
+BASE_NAME: Final = "spare-base.received"
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """This gateway is the active one from now on, as number `number` of its claims."""
+
+    number: int
+    place: Place
+    """Where the stream ends, and which commit the store holds."""
+    mark: int
+    next_number: int
+    is_behind: bool
+    """Promoted by hand without all that the other one may have said."""
+
+
+class PromotedError(Exception):
+    """Ends the time of standing by."""
+
+    def __init__(self, turn: Turn) -> None:
+        super().__init__("promoted")
+        self.turn = turn
+
+
+class RebasedError(Exception):
+    """The store must be replaced by the active gateway's, which lies at `path`."""
+
+    def __init__(self, path: Path, reason: str) -> None:
+        super().__init__(reason)
+        self.path = path
+
+
+class SteppedDownError(GatewayError):
+    """Another gateway of the station is the active one, or none for now."""
+
+
+class Understudy:
+    """Follows with one open store."""
+
+    def __init__(self, keeper: Keeper, store: SqliteStore, folder: Path, observe: Observe) -> None:
+        self._keeper = keeper
+        self._store = store
+        self._folder = folder
+        self._observe = observe
+        self._follower = Follower(store, Place())
+        self._is_in_step = False
+        self._asked_at: int | None = None
+        """Where in the stream our request for a base is."""
+        self.problem = "the cluster was not seen yet"
+        """Why this store lacks something; empty: it has all that the cluster has."""
+
+    async def run(self) -> NoReturn:
+        """Follow until promoted. Raises `PromotedError` or `RebasedError`, and the store's."""
+        self._follower = Follower(self._store, await Place.of(self._store))
+        while True:
+            if self._keeper.tenure.hold is not Hold.NONE:
+                await self._take_over(self._keeper.tenure.number)
+            await self._follow()
+            await self._keeper.changed(within_s=FOLLOW_S)
+
+    async def _follow(self) -> None:
+        cluster, keeper = self._keeper.cluster, self._keeper
+        if cluster is None:
+            self._set(is_in_step=False, problem=f"no cluster: {keeper.problem}")
+            return
+        try:
+            is_in_step = await self._follower.catch_up(cluster)
+            self._set(is_in_step=is_in_step, problem=self._follower.problem)
+            if self._follower.problem:
+                await self._look_for_base()
+        except QueueUnavailableError as error:
+            self._set(is_in_step=False, problem=str(error))
+
+    def _set(self, *, is_in_step: bool, problem: str) -> None:
+        if is_in_step != self._is_in_step or problem != self.problem:
+            level = Level.WARNING if problem else Level.INFO
+            self._observe(level, "standby", in_step=str(is_in_step), problem=problem)
+        self._is_in_step, self.problem = is_in_step, problem
+        self._keeper.set_in_step(is_in_step)
+
+    async def _look_for_base(self) -> None:
+        cluster = self._keeper.cluster
+        assert cluster is not None
+        if self._asked_at is None:
+            self._asked_at = await base.ask(cluster)
+        path = self._folder / BASE_NAME
+        try:
+            is_whole = await base.receive(cluster, path, after=self._asked_at)
+        except DecodeError as error:
+            self._observe(Level.ERROR, "base_damaged", problem=str(error))
+            self._asked_at = None
+            return
+        if is_whole:
+            raise RebasedError(path, self._follower.problem)
+
+    # Taking over.
+
+    async def _take_over(self, number: int) -> None:
+        """Raises `PromotedError`; returns when the claim went, or may not be used."""
+        keeper, loop = self._keeper, asyncio.get_running_loop()
+        began_at = loop.time()
+        mark = int.from_bytes(os.urandom(MARK_SIZE), "big")
+        turn: Turn | None = None
+        while keeper.tenure.number == number:
+            if turn is None:
+                turn = await self._prepare(number, mark, waited_s=loop.time() - began_at)
+            if turn is not None and keeper.may_transmit(number):
+                raise PromotedError(turn)
+            await keeper.changed(within_s=FOLLOW_S)
+
+    async def _prepare(self, number: int, mark: int, *, waited_s: float) -> Turn | None:
+        keeper, follower = self._keeper, self._follower
+        by_hand = keeper.tenure.hold is Hold.HAND
+        cluster = keeper.cluster
+        try:
+            if cluster is not None:
+                is_in_step = await follower.catch_up(cluster)
+                if is_in_step or (follower.problem and by_hand):
+                    return await self._append(number, mark, is_behind=not is_in_step)
+                if follower.problem:
+                    await keeper.stand_by()  # by lease nobody goes on with less than there is
+                    return None
+        except QueueUnavailableError as error:
+            self.problem = str(error)
+        if by_hand and waited_s >= ALONE_S:
+            place = follower.place
+            is_behind = not keeper.was_by_hand
+            return Turn(number, place, mark, place.number + 1, is_behind=is_behind)
+        return None
+
+    async def _append(self, number: int, mark: int, *, is_behind: bool) -> Turn | None:
+        """Write a commit without content at the end of the stream: who has not seen it can append
+        nothing more.
+        """
+        cluster, place = self._keeper.cluster, self._follower.place
+        if cluster is None:
+            return None
+        last = await cluster.last()
+        end = 0 if last is None else last[0]
+        if end != self._follower.end:
+            return None
+        newest = 0 if last is None else last[1].batches[-1].number
+        commit = max(place.number, newest) + 1
+        batch = Batch(commit, place.number, place.mark, ())
+        here = await cluster.append(Parcel(mark, (batch,)), after=end)
+        if here is None:
+            return None
+        place = Place(commit, mark, here)
+        await self._store.commit_all(place.cursors())
+        return Turn(number, place, mark, commit + 1, is_behind=is_behind)
+
+
+def copying(
+    keeper: Keeper, store: SqliteStore, turn: Turn, told: Callable[[str], None]
+) -> CopyingStore:
+    """The store of the active gateway."""
+    return CopyingStore(
+        store,
+        place=turn.place,
+        mark=turn.mark,
+        next_number=turn.next_number,
+        cluster=lambda: keeper.cluster,
+        may_go_alone=lambda: keeper.tenure.hold is Hold.HAND,
+        told=told,
+    )
+
+
+async def leave_when_fenced(keeper: Keeper, copied: CopyingStore, number: int) -> NoReturn:
+    """Raises `SteppedDownError` when this gateway is not the active one any more.
+
+    What is committed and not handed on yet has a moment for that, and spares the other way: a
+    whole base. Nothing is transmitted meanwhile.
+    """
+    while keeper.may_transmit(number):
+        await keeper.changed(within_s=1.0)
+    if keeper.cluster is not None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(DRAIN_S):
+                await copied.drained()
+    raise SteppedDownError("this gateway is not the active one of its station any more")
+
+
+async def serve_bases(keeper: Keeper, folder: Path, observe: Observe) -> NoReturn:
+    """Send the whole store to the other gateway when it asks for it."""
+    while True:
+        cluster = keeper.cluster
+        if cluster is not None:
+            try:
+                asked = await base.is_asked(cluster)
+                if asked is not None and await base.send(cluster, folder, after=asked):
+                    observe(Level.INFO, "base_sent")
+            except (QueueUnavailableError, DecodeError) as error:
+                observe(Level.WARNING, "base_not_sent", problem=str(error))
+            except (OSError, sqlite3.Error) as error:
+                observe(Level.ERROR, "base_not_sent", problem=str(error))
+        await asyncio.sleep(BASE_S)

@@ -107,16 +107,22 @@ def generate(work: Path) -> None:
     subprocess.run([sys.executable, "-c", code], cwd=work, check=True, stdout=subprocess.DEVNULL)
 
 
-def difference(work: Path, name: str) -> str:
-    """The lines that a mutant takes away and puts there."""
-    command = [sys.executable, "-m", "mutmut", "show", name]
-    shown = subprocess.run(command, cwd=work, capture_output=True, text=True, check=True).stdout
-    changed = [
-        line
-        for line in shown.splitlines()
-        if line[:1] in ("-", "+") and line[:3] not in ("---", "+++")
-    ]
-    return "\n".join(changed)
+def differences(work: Path, names: Sequence[str]) -> dict[str, str]:
+    """The lines that each mutant takes away and puts there."""
+    code = (
+        "import json, sys; from mutmut.mutation.diff_apply import get_diff_for_mutant as show; "
+        "print(json.dumps({name: show(name) for name in json.load(sys.stdin)}))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=work, input=json.dumps(names), stdout=subprocess.PIPE, text=True, check=True,
+    )  # fmt: skip
+    shown: dict[str, str] = json.loads(done.stdout)
+    return {name: changed_lines(text) for name, text in shown.items()}
+
+
+def changed_lines(difference: str) -> str:
+    return "\n".join([line for line in difference.splitlines()[2:] if line[:1] in ("-", "+")])
 
 
 def drawn(names: Sequence[str], seed: int, count: int | None) -> list[str]:
@@ -137,11 +143,9 @@ def examine(package: str, settings: Mapping[str, Any], options: argparse.Namespa
             mutmut(work, "run", "--max-children", "1", *open_names[start : start + options.part])
     after = exit_codes(work)
     verdicts = Verdicts(population=len(after))
-    for name in chosen:
-        if after[name] in KILLED:
-            verdicts.killed.append(name)
-        elif after[name] in SURVIVED:
-            verdicts.survived[name] = difference(work, name)
+    verdicts.killed = [name for name in chosen if after[name] in KILLED]
+    survived = [name for name in chosen if after[name] in SURVIVED]
+    verdicts.survived = differences(work, survived)
     return verdicts
 
 

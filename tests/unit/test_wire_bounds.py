@@ -248,7 +248,8 @@ def test_answers_and_requests_are_read() -> None:
     assert said == (AnswerCode.ROGER, Text("так", "uk"))
     for name in ("x", "A-z_0.9:@=~", "x" * 64):
         assert check_request_id(name) == request_id_from_document({"request_id": name}) == name
-    for nameless in ({}, {"request_id": None}, [], None):
+    nothing: list[object] = [{}, {"request_id": None}, [], None]
+    for nameless in nothing:
         assert request_id_from_document(nameless) is None
     assert str(notice_id_from_document({"id": "1-3f2a-17"})) == "1-3f2a-17"
 

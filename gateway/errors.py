@@ -43,6 +43,16 @@ class DeviceSilentError(LinkLostError):
     """The device is there but does not answer: opening it again may not be enough."""
 
 
+class LinkClosedError(LinkLostError):
+    """The far end of the connection to `port` closed it: it ended, or took another client."""
+
+    def __init__(self, port: str) -> None:
+        super().__init__(
+            f"{port} closed the connection; if it does so again, another program uses it"
+        )
+        self.port = port
+
+
 class QueueUnavailableError(GatewayError):
     """The broker is away. Nothing is lost; the adapter backs off and comes back."""
 

@@ -21,7 +21,7 @@ from typing import Final, Protocol
 
 import serial
 
-from gateway.errors import DeviceSilentError, LinkLostError
+from gateway.errors import DeviceSilentError, LinkClosedError, LinkLostError
 
 OPEN_DEADLINE_S: Final = 10.0
 CLOSE_DEADLINE_S: Final = 5.0
@@ -247,9 +247,7 @@ class TcpPort:
         except OSError as error:
             raise LinkLostError(f"{self.name} is gone: {error.strerror or error}") from error
         if not octets:
-            raise LinkLostError(
-                f"{self.name} closed the connection; if it does so again, another program uses it"
-            )
+            raise LinkClosedError(self.name)
         return octets
 
     async def write(self, octets: bytes, *, deadline_s: float) -> None:

@@ -19,6 +19,7 @@ from gateway.core.effects import Transmit
 from gateway.core.events import FrameRefused, FrameSent, LinkDown, LinkTold, LinkUp, Refusal
 from gateway.errors import DeviceSilentError, LinkLostError
 from gateway.links.base import Emit, LinkDriver, LinkEvent
+from gateway.links.diagnosis import Diagnosis
 from gateway.links.ladder import RUNG_DEADLINE_S, STABLE_S, Rung, needs_person, rung
 from gateway.model import LinkName
 
@@ -142,6 +143,7 @@ class Supervisor:
         self._told = ("", False)
         self._down_since_s: float | None = None
         self._remedies = remedies or {}
+        self._diagnosis = Diagnosis()
         self._failure_count = 0
         self._silent_count = 0
         self._is_driven = False
@@ -192,8 +194,10 @@ class Supervisor:
             except LinkLostError as error:
                 self._is_driven = False
                 self._count(error)
-                self._lose(str(error))
-                await self._help(error)
+                now_s = asyncio.get_running_loop().time()
+                fault = self._diagnosis.of(error, now_s, was_up=self._is_up)
+                self._lose(fault)
+                await self._help(error, fault)
             else:
                 raise AssertionError(f"the driver of link {self._link} ended without an error")
             await asyncio.sleep(self._backoff.delay_s(self._failure_count, self._rng))
@@ -209,17 +213,17 @@ class Supervisor:
             self._silent_count = 0
         self._silent_count += isinstance(error, DeviceSilentError)
 
-    async def _help(self, error: LinkLostError) -> None:
+    async def _help(self, error: LinkLostError, fault: str) -> None:
         """One rung of the ladder, told before it is done and when it cannot be."""
         if not isinstance(error, DeviceSilentError):
-            self._tell(str(error))
+            self._tell(fault)
             return
         step = rung(self._silent_count)
-        text = f"{error}; {step.value}"
+        text = f"{fault}; {step.value}"
         remedy = self._remedies.get(step)
         if remedy is None:
             if step in (Rung.REBOOT, Rung.REAUTHORISE):
-                text = f"{error}; {Rung.REOPEN.value}"
+                text = f"{fault}; {Rung.REOPEN.value}"
             self._tell(text)
             return
         self._tell(text)
@@ -248,6 +252,7 @@ class Supervisor:
             case LinkUp():
                 self._is_up = True
                 self._up_since_s = asyncio.get_running_loop().time()
+                self._diagnosis.served()
                 self._told = ("", False)
             case FrameSent(transmission=transmission) | FrameRefused(transmission=transmission):
                 self._taken.pop(transmission, None)

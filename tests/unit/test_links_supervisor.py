@@ -21,7 +21,7 @@ from gateway.core.events import (
     LinkUp,
     Refusal,
 )
-from gateway.errors import LinkLostError
+from gateway.errors import DeviceSilentError, LinkLostError
 from gateway.links.base import Emit, LinkEvent, Outbox
 from gateway.links.supervisor import STUCK_S, Backoff, PriorityOutbox, Supervisor
 from gateway.model import LinkName, Precedence, Station
@@ -206,6 +206,27 @@ async def test_link_down_comes_once_for_the_first_failure_and_once_for_each_up(
         "link cable: no port",
         "link cable: gone",
         "link cable: busy",
+    ]
+
+
+async def test_a_frozen_device_keeps_its_name_while_it_is_opened_again() -> None:
+    """What people read is what was found while it served, and what was tried since."""
+
+    async def freezes(emit: Emit, outbox: Outbox) -> None:
+        emit(LinkUp(CABLE, TRAITS))
+        raise DeviceSilentError("it is frozen")
+
+    async def nobody(emit: Emit, outbox: Outbox) -> None:
+        raise DeviceSilentError("no radio here; check the port")
+
+    stage = Stage(freezes, nobody, nobody, up_for_ever)
+    async with stage.running():
+        await stage.until(lambda events: sum(isinstance(each, LinkUp) for each in events) == 2)
+    assert downs(stage.events) == [LinkDown(CABLE, "it is frozen")]
+    assert [told.detail for told in tolds(stage.events)] == [
+        "it is frozen; it is opened again",
+        "it is frozen, for 0 s now, opened once in vain; it is opened again",
+        "it is frozen, for 0 s now, opened 2 times in vain; it is opened again",
     ]
 
 

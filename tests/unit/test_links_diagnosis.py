@@ -1,0 +1,47 @@
+"""What is wrong with a device, as its drivers fail one after another."""
+
+from __future__ import annotations
+
+import pytest
+
+from gateway.errors import DeviceSilentError, LinkClosedError, LinkLostError
+from gateway.links.diagnosis import CLOSED_WITHIN_S, Diagnosis
+
+FROZEN = "the radio at /dev/ttyACM0 does not answer; it is frozen"
+UNKNOWN = "no Meshtastic radio answered at /dev/ttyACM0 in 15 s; check the port and the radio"
+PORT = "tcp://radio:4403"
+
+
+def test_a_frozen_radio_keeps_its_name_until_it_answers_or_goes_away() -> None:
+    """Opened again it looks like a port without a radio, and a minute ago it was one."""
+    diagnosis = Diagnosis()
+    assert diagnosis.of(DeviceSilentError(UNKNOWN), 0.0, was_up=False) == UNKNOWN
+    diagnosis.served()
+    assert diagnosis.of(DeviceSilentError(FROZEN), 100.0, was_up=True) == FROZEN
+    told = [diagnosis.of(DeviceSilentError(UNKNOWN), at, was_up=False) for at in (115.0, 280.0)]
+    assert told == [
+        f"{FROZEN}, for 15 s now, opened once in vain",
+        f"{FROZEN}, for 3 min now, opened 2 times in vain",
+    ]
+    gone = "/dev/ttyACM0 is not there"
+    assert diagnosis.of(LinkLostError(gone), 300.0, was_up=False) == gone
+    assert diagnosis.of(DeviceSilentError(UNKNOWN), 320.0, was_up=False) == UNKNOWN
+    diagnosis.of(DeviceSilentError(FROZEN), 400.0, was_up=True)
+    diagnosis.served()
+    assert diagnosis.of(LinkLostError("restarted"), 410.0, was_up=True) == "restarted"
+
+
+@pytest.mark.parametrize(("wait_s", "is_again"), [(60.0, True), (CLOSED_WITHIN_S + 1, False)])
+def test_a_connection_that_is_closed_again_is_used_by_another(
+    wait_s: float, is_again: bool
+) -> None:
+    """One closing has many causes; a second within 15 min has one."""
+    diagnosis = Diagnosis()
+    first = f"{PORT} closed the connection; if it does so again, another program uses it"
+    assert diagnosis.of(LinkClosedError(PORT), 0.0, was_up=True) == first
+    diagnosis.served()
+    second = (
+        f"{PORT} closed the connection 2 times in 1 min: another program uses it; end that program"
+    )
+    told = diagnosis.of(LinkClosedError(PORT), wait_s, was_up=True)
+    assert told == (second if is_again else first)

@@ -53,6 +53,14 @@ class LinkClosedError(LinkLostError):
         self.port = port
 
 
+class PortInUseError(LinkLostError):
+    """Another program has the tty `port` open."""
+
+    def __init__(self, port: str) -> None:
+        super().__init__(f"{port} is in use by another program; end that program")
+        self.port = port
+
+
 class QueueUnavailableError(GatewayError):
     """The broker is away. Nothing is lost; the adapter backs off and comes back."""
 

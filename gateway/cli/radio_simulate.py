@@ -74,8 +74,18 @@ def simulate(
         relay=relay,
         tcp=tcp,
     )
-    if tcp or folder is not None:
-        asyncio.run(_run(common, options, folder or Path()))
+    if tcp:
+        asyncio.run(_run(common, options, Path()))
+        return
+    if folder is not None:
+        try:
+            asyncio.run(_run(common, options, folder))
+        except OSError as error:
+            raise CommandError(
+                ExitCode.FORBIDDEN,
+                f"{folder} takes no ports ({error.strerror or error}); name a folder that you may "
+                "write in",
+            ) from error
         return
     with tempfile.TemporaryDirectory(prefix="hotline-radio-") as made:
         asyncio.run(_run(common, options, Path(made)))

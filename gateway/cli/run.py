@@ -113,6 +113,12 @@ def _with_radio_port(settings: Settings, text: str) -> Settings:
     before, equals, after = text.partition("=")
     is_named = bool(equals) and before in names
     name = before if is_named else names[0] if len(names) == 1 else None
+    if equals and not is_named and "/" not in before and ":" not in before:
+        raise CommandError(
+            ExitCode.USAGE,
+            f"--port {text}: no radio of the configuration is called {before!r}; "
+            f"it has {', '.join(names) or 'none'}",
+        )
     port = PortType().convert(after if is_named else text, None, None)
     if name is None:
         raise CommandError(

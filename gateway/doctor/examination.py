@@ -23,7 +23,7 @@ from gateway.doctor.installation import (
     examine_versions,
 )
 from gateway.doctor.keys import examine_keys
-from gateway.doctor.machine import Machine
+from gateway.doctor.machine import Machine, named
 from gateway.doctor.ports import examine_access, examine_ports
 from gateway.doctor.radio import SURVEY_S, examine_radio
 from gateway.doctor.waiting import in_thread
@@ -190,10 +190,12 @@ def _radio(  # a closure for each port of the loop above
             found = f"{text}: {daemon.detail(link.name)}"
             return [ok("radio", found)] if daemon.status else [look("radio", found, _STOP)]
         if not port.startswith("tcp://"):
+            if not await in_thread(lambda: machine.is_tty(port)):
+                return [fault("radio", f"{port} is not a serial port", "correct `port`")]
             holders = await in_thread(lambda: machine.holders(port))
             if holders:
-                text = f"{port} is open by {', '.join(holders)} and was not touched"
-                return [fault("radio", text, f"end {holders[0]}, then run this again")]
+                text = f"{port} is open by {named(holders)} and was not touched"
+                return [fault("radio", text, f"{holders[0].remedy}, then run this again")]
         return await examine_radio(port, far_node, link, rng=rng)
 
     return run

@@ -3,13 +3,40 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+import stat
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 FILE_SIZE_MAX: Final = 65_536
+SHOWN_COUNT: Final = 3
+SERVICE: Final = "hotline-gateway.service"
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """A program that has a device open."""
+
+    number: int
+    name: str
+    is_gateway: bool = False
+    is_service: bool = False
+    """systemd started it as our service."""
+
+    def __str__(self) -> str:
+        name = "the running gateway" if self.is_gateway else self.name
+        return f"{name} (process {self.number})"
+
+    @property
+    def remedy(self) -> str:
+        """How it gives the device back."""
+        if self.is_service:
+            return f"stop it: sudo systemctl stop {SERVICE.removesuffix('.service')}"
+        if self.is_gateway:
+            return f"stop it: Ctrl-C where it runs, or kill {self.number}"
+        return f"end {self}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,18 +70,43 @@ class Machine:
             if name.isdecimal() and (word := self.text(f"/proc/{name}/comm")) is not None:
                 yield int(name), word
 
-    def holders(self, device: str) -> list[str]:
-        """Programs that have a device open, as `name (process 7)`. Others' need root to see."""
+    def holders(self, device: str) -> list[Holder]:
+        """Programs that have a device open. Others' need root to see."""
         target = self._real(device)
-        found: list[str] = []
+        found: list[Holder] = []
         for number, word in self.processes():
             folder = f"/proc/{number}/fd"
             for name in self.names(folder):
                 with suppress(OSError):
                     if self.path(f"{folder}/{name}").readlink() == target:
-                        found.append(f"{word} (process {number})")
+                        found.append(self._holder(number, word))
                         break
         return found
+
+    def _holder(self, number: int, word: str) -> Holder:
+        words = (self.text(f"/proc/{number}/cmdline") or "").split("\0")
+        is_ours = any(it.endswith("/hotline") or it == "gateway.cli.main" for it in words)
+        group = self.text(f"/proc/{number}/cgroup") or ""
+        return Holder(
+            number, word, is_gateway=is_ours and "run" in words, is_service=f"/{SERVICE}" in group
+        )
+
+    def is_tty(self, device: str) -> bool:
+        """Whether a path is a tty's, without opening it: an open may reset the board behind it.
+
+        True too where the kernel does not say.
+        """
+        try:
+            status = self.path(device).stat()
+        except OSError:
+            return True
+        drivers = self.text("/proc/tty/drivers")
+        if not drivers:
+            return True
+        number = (os.major(status.st_rdev), os.minor(status.st_rdev))
+        return stat.S_ISCHR(status.st_mode) and any(
+            _drives(line.split(), *number) for line in drivers.splitlines()
+        )
 
     def lock_holder(self, path: Path) -> int | None:
         """The process that holds a lock on a file, without trying the lock; None: nobody."""
@@ -75,3 +127,18 @@ class Machine:
         with suppress(OSError):
             path = path.resolve(strict=True)
         return path
+
+
+def named(holders: Sequence[Holder]) -> str:
+    """The first few, and how many there are besides."""
+    shown = ", ".join(str(holder) for holder in holders[:SHOWN_COUNT])
+    more = len(holders) - SHOWN_COUNT
+    return f"{shown} and {more} more" if more > 0 else shown
+
+
+def _drives(words: list[str], major: int, minor: int) -> bool:
+    """Whether a line of /proc/tty/drivers is of this device: name, node, major, minors, type."""
+    if len(words) < 4 or words[2] != str(major):
+        return False
+    first, _, last = words[3].partition("-")
+    return int(first) <= minor <= int(last or first)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from gateway.doctor.finding import Finding, fault, look, ok
-from gateway.doctor.machine import Machine
+from gateway.doctor.machine import Machine, named
 
 TOPIC: Final = "port"
 SERVICE_USER: Final = "hotline"
@@ -95,7 +95,7 @@ def examine_ports(machine: Machine, configured: tuple[str, ...]) -> Iterator[Fin
     for device in devices:
         holders = machine.holders(device.path)
         is_ours = str(machine.path(device.path).resolve()) in wanted
-        held = f"; open by {', '.join(holders)}" if holders else "; nobody has it open"
+        held = f"; open by {named(holders)}" if holders else "; nobody has it open"
         if device.is_radio_board and not is_ours and not holders:
             yield look(
                 TOPIC,

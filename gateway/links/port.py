@@ -21,7 +21,7 @@ from typing import Final, Protocol
 
 import serial
 
-from gateway.errors import DeviceSilentError, LinkClosedError, LinkLostError
+from gateway.errors import DeviceSilentError, LinkClosedError, LinkLostError, PortInUseError
 
 OPEN_DEADLINE_S: Final = 10.0
 CLOSE_DEADLINE_S: Final = 5.0
@@ -185,6 +185,8 @@ async def open_serial(path: str, bit_rate: int) -> SerialPort:
         opening.add_done_callback(_close_late)
         raise
     except (OSError, ValueError, termios.error) as error:
+        if isinstance(error, OSError) and error.errno in (errno.EAGAIN, errno.EBUSY):
+            raise PortInUseError(path) from error
         raise LinkLostError(_open_problem(path, bit_rate, error)) from error
     return SerialPort(path, device)
 
@@ -221,8 +223,6 @@ def _open_problem(path: str, bit_rate: int, error: Exception) -> str:
             return f"{path} is not there; plug the device in or correct `port`"
         case errno.EACCES | errno.EPERM:
             return f"{path} may not be opened; add the service's user to its group (ls -l {path})"
-        case errno.EAGAIN | errno.EBUSY:
-            return f"{path} is in use by another program; end that program"
         case None | errno.ENOTTY:  # pyserial's "could not configure" has no number.
             return f"{path} is not a serial port; correct `port`"
         case _:

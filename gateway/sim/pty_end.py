@@ -44,7 +44,7 @@ class PtyEnd:
         return self._is_open
 
     def plug(self) -> None:
-        """Make the pty and the link. Raises `FileExistsError` if something else has the path."""
+        """Make the pty and the link. Raises `OSError`, also where something else has the path."""
         if self._master is not None:
             return
         if self.path.exists() and not self.path.is_symlink():
@@ -55,12 +55,17 @@ class PtyEnd:
             name = os.ttyname(slave)
         finally:
             os.close(slave)
+        try:
+            temporary = self.path.with_name(f"{self.path.name}.new")
+            temporary.unlink(missing_ok=True)
+            temporary.symlink_to(name)
+            temporary.replace(self.path)
+        except OSError as error:
+            os.close(master)
+            # The system names the pty, which is not what is wrong.
+            raise OSError(error.errno, error.strerror, str(self.path)) from error
         os.set_blocking(master, False)
         self._master = master
-        temporary = self.path.with_name(f"{self.path.name}.new")
-        temporary.unlink(missing_ok=True)
-        temporary.symlink_to(name)
-        temporary.replace(self.path)
         self._await_open()
 
     def unplug(self) -> None:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import fcntl
 import os
 import pty
 import subprocess
 import sys
+import termios
 import tty
 from pathlib import Path
 
@@ -83,16 +85,24 @@ async def test_a_fault_of_a_radio_is_exit_code_1(tmp_path: Path) -> None:
     gone = await hotline("doctor", "--port", str(tmp_path / "none"), "--json")
     assert gone.code == 1
     gone.has("fault", "is not there")
+    null = await hotline("doctor", "--port", "/dev/null", "--json")
+    null.has("fault", "/dev/null is not a serial port")
     master, slave = pty.openpty()
     try:
         tty.setraw(slave)
+        fcntl.ioctl(slave, termios.TIOCEXCL)
+        fcntl.flock(slave, fcntl.LOCK_EX)
         silent = await hotline("doctor", "--port", os.ttyname(slave), "--json")
+        busy = await hotline("radio", "show", "--port", os.ttyname(slave))
     finally:
         os.close(master)
         os.close(slave)
     assert silent.code == 1
     held = [it for it in silent.document["findings"] if "was not touched" in it["text"]]
     assert held, "this test has it open"
+    assert busy.code == 4
+    assert "is in use by" in busy.err
+    assert f"(process {os.getpid()}), then run this again" in busy.err
     shown = await hotline("radio", "show", "--port", "tcp://127.0.0.1:1")
     assert shown.code == 4
     assert "is not there" in shown.err

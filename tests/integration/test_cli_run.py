@@ -210,6 +210,10 @@ def test_a_radio_is_run_at_another_port(config: Path, tmp_path: Path) -> None:
         )
     for text, words in (
         ("tcp://127.0.0.1:1", "names none of the radios of the configuration (radio, second)"),
+        (
+            "third=/dev/ttyACM0",
+            "no radio of the configuration is called 'third'; it has radio, second",
+        ),
         ("radio=ttyACM0", "write /dev/serial/by-id/... or tcp://host:4403"),
     ):
         wrong = hotline(config, "run", "--port", text)

@@ -85,6 +85,7 @@ def test_the_official_command_line_takes_them_for_radios(medium: str, tmp_path: 
         (("--preset", "FAST"), 2, "preset 'FAST' is unknown"),
         (("--region", "MARS"), 2, "region 'MARS' is unknown"),
         (("--folder", "/nonexistent"), 5, "/nonexistent is no folder"),
+        (("--folder", "/proc"), 6, "/proc takes no ports"),
         (("--count", "9"), 2, "9"),
     ],
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pty
 import tomllib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -28,7 +29,7 @@ from gateway.doctor import (
 )
 from gateway.doctor.broker import Welcome, connect_packet, judge_welcome, parse_connack
 from gateway.doctor.finding import NOTHING_TO_DO, Finding, Mark
-from gateway.doctor.machine import Machine
+from gateway.doctor.machine import SERVICE, Machine, named
 from gateway.queues.mqtt_socket import Broker
 from gateway.queues.streams import stream_config
 from gateway.store.folder import BALLAST_SIZE
@@ -491,3 +492,40 @@ def test_the_lock_is_seen_without_trying_it(tmp_path: Path) -> None:
     pretend.file("/proc/locks", f"1: FLOCK  ADVISORY  WRITE 4711 {where} 0 EOF\n")
     assert pretend.machine.lock_holder(lock) == 4711
     assert Machine().lock_holder(lock) is None
+
+
+def test_the_gateway_that_holds_a_port_is_named_and_how_it_gives_it_back(tmp_path: Path) -> None:
+    """As a service, at a terminal, and another program; of many the first three are told."""
+    pretend = Pretend(tmp_path).file("/dev/ttyACM0")
+    commands = {
+        7: ("hotline", "/usr/bin/python3\0/usr/bin/hotline\0run\0", f"0::/x/{SERVICE}\n"),
+        8: ("python3", "python3\0-m\0gateway.cli.main\0run\0", "0::/user.slice\n"),
+        9: ("screen", "screen\0/dev/ttyACM0\0", "0::/user.slice\n"),
+        10: ("cat", "cat\0/usr/bin/hotline\0", "0::/user.slice\n"),
+    }
+    for number, (name, command, group) in commands.items():
+        pretend.process(number, name).file(f"/proc/{number}/cmdline", command)
+        pretend.file(f"/proc/{number}/cgroup", group)
+        pretend.link(f"/proc/{number}/fd/3", (tmp_path / "dev/ttyACM0").resolve())
+    found = {it.number: it for it in pretend.machine.holders("/dev/ttyACM0")}
+    assert {number: it.remedy for number, it in found.items()} == {
+        7: "stop it: sudo systemctl stop hotline-gateway",
+        8: "stop it: Ctrl-C where it runs, or kill 8",
+        9: "end screen (process 9)",
+        10: "end cat (process 10)",
+    }
+    assert named([found[7], found[9]]) == "the running gateway (process 7), screen (process 9)"
+    assert named(list(found.values())).endswith(" and 1 more")
+
+
+def test_a_tty_is_known_without_an_open() -> None:
+    """An open may reset the board behind it; /dev/null and a file are none."""
+    ours, theirs = pty.openpty()
+    try:
+        assert Machine().is_tty(os.ttyname(theirs))
+    finally:
+        os.close(ours)
+        os.close(theirs)
+    assert not Machine().is_tty("/dev/null")
+    assert not Machine().is_tty(__file__)
+    assert Machine().is_tty("/dev/that-is-not-there"), "which is another finding"

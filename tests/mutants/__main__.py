@@ -15,6 +15,7 @@ import json
 import math
 import os
 import random
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -61,12 +62,13 @@ class Verdicts:
 
 
 def prepare(package: str, settings: Mapping[str, Any]) -> Path:
-    """A folder with this tree, and mutmut set to one package and its tests."""
+    """A folder with a copy of this tree, which nobody edits while mutmut reads it, and mutmut set
+    to one package and its tests.
+    """
     work = WORK / package
-    work.mkdir(parents=True, exist_ok=True)
     for name in ("gateway", "tests"):
-        if not (work / name).is_symlink():
-            (work / name).symlink_to(ROOT / name)
+        shutil.rmtree(work / name, ignore_errors=True)
+        shutil.copytree(ROOT / name, work / name, ignore=shutil.ignore_patterns("__pycache__"))
     lists = {
         "source_paths": ["gateway"],
         "only_mutate": [f"gateway/{package}/*"],

@@ -53,8 +53,6 @@ from gateway.store.sqlite import SqliteStore
 
 STOPPING_S: Final = 1.5
 """For the last entry and dark lamps; then everything is closed."""
-EXIT_STORE_FAILED: Final = 74
-"""EX_IOERR of sysexits.h: systemd starts us again from the last commit."""
 
 
 @contextmanager
@@ -280,8 +278,7 @@ class Daemon:
             return 0
         if isinstance(cause, StoreFailedError):
             self.observe(Level.ERROR, "store_failed", reason=str(cause))
-            return EXIT_STORE_FAILED
-        if not isinstance(cause, GatewayError):
+        elif not isinstance(cause, GatewayError):
             self._log.crash(cause)
         raise cause
 

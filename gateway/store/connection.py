@@ -104,6 +104,8 @@ def connect_reader(path: Path) -> sqlite3.Connection:
     """A second connection that never writes."""
     connection = _open(path)
     connection.execute("PRAGMA query_only = ON")
+    # Opens the WAL now: later the disk may be full or read-only, and there is still much to show.
+    connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
     return connection
 
 

@@ -351,8 +351,11 @@ class Database:
 
     def _try_writing(self) -> OSError | None:
         """Whether a file as large as the largest of ours may still grow here."""
-        files = self.folder.glob(f"{FILE_NAME}*")
-        return can_write(self.folder, at=max((path.stat().st_size for path in files), default=0))
+        try:
+            sizes = [path.stat().st_size for path in self.folder.glob(f"{FILE_NAME}*")]
+        except OSError as error:
+            return error
+        return can_write(self.folder, at=max(sizes, default=0))
 
     def _meaning(self, error: sqlite3.Error) -> StoreRefusedError | StoreFailedError:
         """What an error of SQLite means; a full disk gets its ballast released."""

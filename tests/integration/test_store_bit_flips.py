@@ -50,7 +50,7 @@ from tests.integration.store_records import (
 
 NOTICE_COUNT = 24
 """Each way: enough that every tree of the database has more than one page."""
-COUNT_QUICK = 150
+COUNT_QUICK = 100
 COUNT_SOAK = 10_000
 SHARE_COUNT = 10
 """The long test goes in this many parts, so that two workers share it."""

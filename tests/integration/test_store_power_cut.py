@@ -24,7 +24,7 @@ from tests.integration.cut_disk import Call, CutDisk
 from tests.integration.store_records import OWN, sent
 
 ROOT = Path(__file__).parents[2]
-CUT_COUNT_QUICK = 250
+CUT_COUNT_QUICK = 200
 CUT_COUNT_SOAK = 100_000
 SHARE_COUNT = 20
 """The long test goes in this many parts, each with histories of its own."""
@@ -159,7 +159,7 @@ EMPTY = cut_child.digest_of_nothing()
 
 
 def test_what_was_promised_outlives_a_power_cut(folder: Path) -> None:
-    """250 cuts in the lives of a store: promises kept, the rest whole or not there, no alarm."""
+    """200 cuts in the lives of a store: promises kept, the rest whole or not there, no alarm."""
     cuts(folder, seed=20_261_127, count=CUT_COUNT_QUICK)
 
 

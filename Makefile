@@ -17,10 +17,10 @@ READY := .venv/.ready
 # Two workers: the tests are made for two cores, and their timings too.
 PYTEST := $(BIN)/python -m pytest -n 2 --dist worksteal -q
 
-.PHONY: help bench benchmark test soak fuzz mutants lint format lock hw deb hooks coverage clean environment brokers
+.PHONY: help bench benchmark test test-vm soak fuzz mutants lint format lock hw deb hooks coverage clean environment brokers
 
 help: ## this list
-	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /make \1\t/' | expand -t 16
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /make \1\t/' | expand -t 16
 
 bench: $(READY) ## two gateways on this machine, joined by a cable and two radios; ends with a table
 	@$(BIN)/hotline bench $(ARGS)
@@ -33,6 +33,19 @@ test: $(READY) brokers lint ## lint, types, import rules and all tests but soak;
 
 soak: $(READY) brokers ## the tests that take long
 	@$(PYTEST) -m "soak and not hardware" --timeout 3600 $(ARGS)
+
+# Root, Debian 12 on amd64. The machine is built once, from Debian packages, into .vm; the rest of a run is emulation.
+VM_PACKAGES := qemu-system-x86 seabios ipxe-qemu mmdebstrap e2fsprogs kmod binutils busybox-static cpio xz-utils gcc libelf1
+
+test-vm: $(READY) brokers ## the package in a virtual machine: installation, lamps, button; needs root
+	@[ "$$(id -u)" = 0 ] || { echo "make test-vm needs root: it makes a root file system" >&2; exit 1; }; \
+	dpkg-query -W $(VM_PACKAGES) >/dev/null 2>&1 || { echo "installing QEMU and mmdebstrap from Debian" >&2; \
+		install="env DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends $(VM_PACKAGES)"; \
+		$$install >/dev/null 2>&1 || { apt-get update -qq && $$install >/dev/null; }; }; \
+	$(MAKE) deb ARCH=amd64; \
+	tests/hardware/machine/build .vm; \
+	$(BIN)/python -m pytest -q -m hardware -rP --durations=0 --durations-min=1 tests/hardware $(ARGS); \
+	echo "make test-vm took $$((SECONDS / 60)) min $$((SECONDS % 60)) s in all"
 
 # By coverage where atheris has a wheel for this Python, else by drawing alone.
 fuzz: $(READY) ## what octets can do to every reader; MINUTES=n in all (10), non-zero at a finding
@@ -100,7 +113,7 @@ hooks: ## run the fast part of `make lint` before each git commit
 	@git config core.hooksPath .githooks && echo "git runs .githooks/pre-commit from now on"
 
 clean: ## remove the environment and all caches
-	rm -rf .venv .venv-hw .venv-deb .venv-fuzz .venv-mutants .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf .venv .venv-hw .venv-deb .venv-fuzz .venv-mutants .vm .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	rm -rf build dist ./*.egg-info .coverage .coverage.*
 	find gateway tests -name __pycache__ -type d -prune -exec rm -rf {} +
 

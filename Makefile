@@ -37,7 +37,7 @@ soak: $(READY) brokers ## the tests that take long
 # Root, Debian 12 on amd64. The machine is built once, from Debian packages, into .vm; the rest of a run is emulation.
 VM_PACKAGES := qemu-system-x86 seabios ipxe-qemu mmdebstrap e2fsprogs kmod binutils busybox-static cpio xz-utils gcc libelf1
 
-test-vm: $(READY) brokers ## the package in a virtual machine: installation, lamps, button; needs root
+test-vm: $(READY) brokers ## the package in a virtual machine: installation to purge, lamps, unplugging; needs root
 	@[ "$$(id -u)" = 0 ] || { echo "make test-vm needs root: it makes a root file system" >&2; exit 1; }; \
 	dpkg-query -W $(VM_PACKAGES) >/dev/null 2>&1 || { echo "installing QEMU and mmdebstrap from Debian" >&2; \
 		install="env DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends $(VM_PACKAGES)"; \

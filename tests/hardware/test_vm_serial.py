@@ -1,0 +1,99 @@
+"""A USB serial adapter is pulled out of the machine during a notice, and put in again."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+
+from gateway.sim.bench.files import CABLE, SPARE
+from tests.hardware.machine.installation import Installed
+from tests.hardware.machine.line import Line, line_with, notice, until
+from tests.hardware.machine.machine import Machine
+
+pytestmark = [pytest.mark.hardware, pytest.mark.timeout(900)]
+
+FALLBACK_S = 0.2
+BACK_S = 5.0
+SLOWNESS_MAX = 20.0
+"""More is not granted: a host that busy shall fail the test."""
+WORK = "sum(number * number % 7 for number in range(200_000))"
+"""What tells how much slower than the host the emulated machine is, just now."""
+TEXT = "Intended activity for tomorrow, in the order of the agreed list. "
+
+
+async def test_the_other_link_takes_a_notice_when_its_adapter_is_pulled_out(
+    installed: Installed, tmp_path: Path
+) -> None:
+    """The primary cable swallows a notice, then its adapter is pulled: the alternate has the notice
+    within 0.2 s. Put in again it is in use within 5 s, by the same process. Both are seconds of a
+    machine as fast as the host: those of the emulated one are divided by how much slower it is.
+    """
+    policy = {"rto_slack_ms": 3_000, "restore_ms": 200}
+    async with line_with(installed, tmp_path, (CABLE, SPARE), policy=policy) as line:
+        machine = line.machine
+        await machine.must("systemctl start hotline-gateway")
+        await line.until_up()
+        process = await machine.must("systemctl show -P MainPID hotline-gateway")
+        before = await slowness(machine)
+        fallbacks = [await pull(line, number) for number in range(3)]
+        slower = min(before, await slowness(machine), SLOWNESS_MAX)
+        assert await machine.must("systemctl show -P MainPID hotline-gateway") == process
+        print(f"fallback and return in seconds, {slower:.0f} times slower than here: {fallbacks}")
+        for fallback_s, back_s in fallbacks:
+            assert fallback_s / slower < FALLBACK_S
+            assert back_s / slower < BACK_S
+
+
+async def slowness(machine: Machine) -> float:
+    """The same work in the machine and here: time there by processor time here; at least 1.
+
+    The work of the host counts by its processor time, so that whatever else runs on the host makes
+    the machine slower, as it does.
+    """
+    program = f"import time; begun = time.monotonic(); {WORK}; print(time.monotonic() - begun)"
+    there_s = float(await machine.must(f'python3 -I -c "{program}"'))
+    begun_s = time.process_time()
+    sum(number * number % 7 for number in range(200_000))
+    return max(1.0, there_s / (time.process_time() - begun_s))
+
+
+async def pull(line: Line, number: int) -> tuple[float, float]:
+    """Seconds from the pull to the notice on the other link, and from the plug to UP."""
+    line.media.cut(CABLE)
+    document = notice(f"pulled-{number} {TEXT}")
+    notice_id = (await line.north("POST", "/v1/notices", document))["id"]
+
+    async def is_under_way() -> bool:
+        return line.first_on(CABLE, notice_id) is not None
+
+    await until(is_under_way, deadline_s=30, interval_s=0.005)
+    assert line.first_on(SPARE, notice_id) is None, "not hedged yet"
+    pulled_s = time.monotonic()
+    await line.unplug(CABLE)
+
+    async def is_on_the_other() -> float | None:
+        return line.first_on(SPARE, notice_id)
+
+    taken_s = await until(is_on_the_other, deadline_s=30, interval_s=0.005)
+    await until(lambda: is_receipted(line, notice_id))
+    assert (await line.link_states())[CABLE] == "DOWN"
+    line.media.restore(CABLE)
+    plugged_s = time.monotonic()
+    await line.plug(CABLE)
+    await line.until_up(CABLE)
+    back_s = time.monotonic()
+    again = (await line.north("POST", "/v1/notices", notice(f"back-{number}")))["id"]
+
+    async def is_on_the_first() -> bool:
+        return line.first_on(CABLE, again) is not None
+
+    await until(is_on_the_first, deadline_s=30)
+    await until(lambda: is_receipted(line, again))
+    return taken_s - pulled_s, back_s - plugged_s
+
+
+async def is_receipted(line: Line, notice_id: str) -> bool:
+    document = await line.north("GET", f"/v1/notices/{notice_id}")
+    return bool(document["state"] in ("MACHINE RECEIPT", "DISPLAYED"))

@@ -12,7 +12,7 @@ from random import Random
 from typing import Any
 
 from gateway.core.events import Principal
-from gateway.model import ActId
+from gateway.model import ActId, Epoch, Previous, Serial, Station
 from gateway.queues.base import QueueAdapter, QueueEvent
 from gateway.runtime.queue_supervisor import QueueSupervisor
 from tests.integration.desk_double import MemoryDesk
@@ -22,6 +22,8 @@ NOTICE_S = 0.02
 WAITING_COUNT_MAX = 200
 """Untaken notices at which no more come: kills shall meet a queue that works, not a backlog."""
 REQUEST_S = 0.2
+EPOCH_COUNT = 50_000
+"""Serials of an epoch; there are 65 535."""
 REPEAT_S = 0.5
 
 Submit = Callable[[str], Awaitable[None]]
@@ -53,6 +55,15 @@ class LoadedDesk(MemoryDesk):
     def come(self, text: str = "hello") -> None:
         """One notice of the far station."""
         self.came.append((self.station, str(self.arrive(text).id)))
+
+    def _next_id(self, station: Station) -> ActId:
+        """A new epoch before the serials of one end, as the far station begins."""
+        one = super()._next_id(station)
+        epochs, serial = divmod(one.serial - 1, EPOCH_COUNT)
+        return ActId(station, Epoch(one.epoch + epochs), Serial(serial + 1))
+
+    def _previous(self, station: Station) -> Previous | None:
+        return Previous(0, 0) if self._serials[station] % EPOCH_COUNT == 1 else None
 
     def accepted_ids(self) -> list[str]:
         return [request_id for _, request_id, _ in self.accepted]

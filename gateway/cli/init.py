@@ -280,15 +280,18 @@ def _pin(pin: str) -> str:
 
 def _accept(wish: _Wish, config: Path) -> str:
     """The command that adds the line with the links chosen here."""
-    words = ["sudo", "hotline"]
-    if config.with_name(KEY_FILE_DEFAULT.name) != KEY_FILE_DEFAULT:
-        words += ["--config", str(config)]
-    words += ["line", "accept", "--add"]
+    words = ["line", "accept", "--add"]
     if wish.radio_link:
         words += ["--radio", *wish.radio_link]
     if wish.cable_link or not wish.radio_link:
         words += ["--cable", *(wish.cable_link or ("PORT", str(wish.bit_rate)))]
-    return shlex.join(words)
+    return _command(config, *words)
+
+
+def _command(config: Path, *words: str) -> str:
+    """For root, and for the file that was written where it is not the service's own."""
+    own = config.with_name(KEY_FILE_DEFAULT.name) == KEY_FILE_DEFAULT
+    return shlex.join(["sudo", "hotline", *([] if own else ["--config", str(config)]), *words])
 
 
 def _check(text: str, wish: _Wish, config: Path) -> None:
@@ -334,9 +337,9 @@ def _next(wish: _Wish, config: Path) -> list[str]:
         drop_ins = f"/etc/systemd/system/{_SERVICE}.service.d"
         steps.append(f"sudo install -D -t {drop_ins} /usr/share/{_SERVICE}/named-users.conf")
     steps += [
-        "sudo hotline line invite",
+        _command(config, "line", "invite"),
         _accept(wish, config),
-        "sudo hotline config check",
+        _command(config, "config", "check"),
         f"sudo systemctl enable --now {_SERVICE}",
     ]
     return steps
@@ -380,7 +383,8 @@ def _go_on(context: click.Context, common: Common, wish: _Wish) -> None:
         )  # fmt: skip
     say("next, one of the first two on each side:" if choice in (None, "later") else "next:")
     done = {"invite": 1, "accept": 2}.get(choice or "", 0)
-    steps = _next(wish, common.config_path.absolute())
-    line = steps.index("sudo hotline line invite")
+    config = common.config_path.absolute()
+    steps = _next(wish, config)
+    line = steps.index(_command(config, "line", "invite"))
     for step in steps[:line] + steps[line + done :]:
         say(f"  {step}")

@@ -6,7 +6,9 @@ Cells are shown as they are, never read as markup; everything is made `visible` 
 from __future__ import annotations
 
 import json
+import shutil
 import sys
+import textwrap
 from collections.abc import Iterable, Sequence
 from typing import Final
 
@@ -15,6 +17,8 @@ import click
 from gateway.cli.text import indented, visible
 
 BLOCK_MARGIN: Final = "    "
+PIPED_WIDTH: Final = 100
+WIDTH_MIN: Final = 20
 Cell = str | tuple[str, ...]
 """One line, or several that stay inside their column."""
 
@@ -55,6 +59,23 @@ def print_fields(rows: Iterable[tuple[str, object]]) -> None:
     width = max((len(name) for name, _ in shown), default=0)
     for name, value in shown:
         click.echo(f"{name:<{width}}  {value}".rstrip())
+
+
+def print_wrapped(rows: Iterable[tuple[str, str]]) -> None:
+    """`name   value` lines, a long value on several: broken at words, never inside a path."""
+    shown = [(name, visible(value)) for name, value in rows]
+    margin = max((len(name) for name, _ in shown), default=0) + 2
+    for name, value in shown:
+        for index, line in enumerate(wrapped(value, margin)):
+            click.echo(f"{'' if index else name:<{margin}}{line}".rstrip())
+
+
+def wrapped(text: str, margin: int = 0) -> list[str]:
+    """The lines of a text that stands behind a margin; a word that is too long has one alone."""
+    width = shutil.get_terminal_size().columns if is_terminal() else PIPED_WIDTH
+    return textwrap.wrap(
+        text, max(width - margin, WIDTH_MIN), break_long_words=False, break_on_hyphens=False
+    ) or [""]
 
 
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[Cell]], *, empty: str) -> None:

@@ -25,6 +25,11 @@ if TYPE_CHECKING:
 
 ROLE_WORDS: Final = ("CLIENT", "CLIENT_MUTE")
 HOP_COUNT_MAX: Final = 7
+PUBLIC_KEY_WARNING: Final = (
+    "look: the channel keeps the key of every fresh radio, so its name alone keeps nobody out; "
+    "make one for both ends and name it: head -c 32 /dev/urandom | base64 > channel.key; "
+    "--channel-key-file channel.key"
+)
 
 
 class _WordType(click.ParamType[str]):
@@ -177,6 +182,8 @@ async def _set_up(common: Common, task: _Task, *, is_sure: bool) -> None:
         changes = plan(session.survey, task.wanted)
         _check_node(session.survey, task)
         _show_plan(common, task, changes)
+        if has_public_key(session.survey, task.wanted):
+            warn(PUBLIC_KEY_WARNING)
         _check_region(session.survey, task)
         if not changes.orders:
             _report(
@@ -230,6 +237,12 @@ def _show_plan(common: Common, task: _Task, changes: Plan) -> None:
         print_table(("SETTING", "NOW", "THEN"), rows, empty="No setting has to change.")
 
 
+def has_public_key(survey: RadioSurvey, wanted: Wanted) -> bool:
+    """Whether a channel of one's own is asked for and has the key of every fresh radio."""
+    is_kept = wanted.channel_key is None and survey.channel.is_public_key
+    return wanted.channel_name is not None and is_kept
+
+
 def _ask(*, is_sure: bool) -> None:
     if is_sure:
         return
@@ -251,8 +264,9 @@ def _report(common: Common, task: _Task, survey: RadioSurvey, changes: Plan, sen
         rows = [
             {"setting": it.setting, "before": it.now, "after": it.then} for it in changes.changes
         ]
+        warnings = [PUBLIC_KEY_WARNING] if has_public_key(survey, task.wanted) else []
         document = {"port": task.port, "settings_of": task.source, "node": node, "public_key": key}
-        print_json({**document, "changes": rows, "result": sentence})
+        print_json({**document, "changes": rows, "warnings": warnings, "result": sentence})
         return
     say(sentence)
     say(

@@ -58,6 +58,8 @@ def simulate(
     from gateway.sim.radio.fleet import FleetOptions
     from gateway.sim.radio.modem import PRESETS
 
+    preset = preset.upper().replace("-", "_")
+    region = region.upper().replace("-", "_")
     if preset not in PRESETS:
         raise CommandError(
             ExitCode.USAGE, f"preset {preset!r} is unknown; use {', '.join(PRESETS)}"

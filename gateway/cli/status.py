@@ -9,9 +9,15 @@ import click
 
 from gateway.cli.connection import connect
 from gateway.cli.options import Common, api_options
-from gateway.cli.output import print_fields, print_json, print_table, say
+from gateway.cli.output import print_json, print_table, print_wrapped, say, wrapped
 from gateway.cli.spare_text import spare_text
-from gateway.cli.text import RECEIPT_IS_NOT_CONSENT, duration, milliseconds, precedence_letter
+from gateway.cli.text import (
+    RECEIPT_IS_NOT_CONSENT,
+    duration,
+    milliseconds,
+    precedence_letter,
+    visible,
+)
 from gateway.cli.view import Document, state_text
 from gateway.model import LineState
 
@@ -19,6 +25,8 @@ CLOCK_NOT_TRUSTED: Final = (
     "clock not trusted: NTP not synchronised; "
     "set clock_is_manual in [station] if you set it by hand"
 )
+_MARGIN: Final = "      "
+"""Before the second line of an alarm."""
 _RECEIPTED = frozenset({"MACHINE RECEIPT", "DISPLAYED", "ROGER", "STANDBY"})
 
 
@@ -44,14 +52,16 @@ def command(common: Common) -> None:
     if not document.get("dtg"):
         say(CLOCK_NOT_TRUSTED)
     for line in document.get("lines") or ():
-        _print_line(line, document)
+        print_line(line, document)
     _print_pending("waiting for our watch", document, "pending_in")
     _print_pending("waiting for theirs", document, "pending_out")
     for problem in _problems(document):
-        say(problem)
+        for index, text in enumerate(wrapped(visible(problem), len(_MARGIN))):
+            say(f"{_MARGIN if index else ''}{text}")
 
 
-def _print_line(line: Document, status: Document) -> None:
+def print_line(line: Document, status: Document) -> None:
+    """One line with its links: what each device says stands below the table, where it has room."""
     say("")
     far = str(line.get("far_station") or line.get("line"))
     say(f"line to {far}")
@@ -59,7 +69,7 @@ def _print_line(line: Document, status: Document) -> None:
         (
             str(link.get("name")),
             str(link.get("state")),
-            device_text(link),
+            _works(link),
             path_text(link),
             milliseconds(link.get("round_trip_ms")) if link.get("round_trip_ms") else "-",
             _share(link.get("loss")),
@@ -69,8 +79,9 @@ def _print_line(line: Document, status: Document) -> None:
     ]
     columns = ("LINK", "STATE", "OUR DEVICE", "THE PATH", "ROUND TRIP", "LOSS", "QUEUED")
     print_table(columns, rows, empty="This line has no link; add one to the configuration.")
-    print_fields(
+    print_wrapped(
         [
+            *((f"our {link.get('name')}", device_text(link)) for link in line.get("links") or ()),
             ("far gateway", gateway_text(line.get("far_gateway"))),
             *secret_fields(line.get("far_gateway"), far),
             ("far watch", watch_text(status)),
@@ -93,8 +104,11 @@ def declared_text(declared: Document) -> str:
 
 def device_text(link: Document) -> str:
     """Does our device work? The detail names port and radio."""
-    works = "works" if link.get("device_up") else "DOES NOT WORK"
-    return f"{works}: {link['detail']}" if link.get("detail") else works
+    return f"{_works(link)}: {link['detail']}" if link.get("detail") else _works(link)
+
+
+def _works(link: Document) -> str:
+    return "works" if link.get("device_up") else "DOES NOT WORK"
 
 
 def path_text(link: Document) -> str:

@@ -51,7 +51,10 @@ def test_options_alone_make_keys_and_a_configuration(init: Init, tmp_path: Path)
     )  # fmt: skip
     assert ended.code == 0, ended.err
     assert stat.S_IMODE((tmp_path / "station.key").stat().st_mode) == 0o600
-    assert "line accept --add --cable /dev/hotline/cable-A1 9600" in ended.out
+    command = f"sudo hotline --config {tmp_path}/hotline.toml"
+    accept = "line accept --add --cable /dev/hotline/cable-A1 9600"
+    for step in ("line invite", accept, "config check"):
+        assert f"{command} {step}" in ended.out
     join(init, tmp_path)
     settings = load_settings(tmp_path / "hotline.toml")
     assert load_keyring(settings).card.name == "NORTH"

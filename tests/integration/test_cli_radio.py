@@ -74,8 +74,10 @@ async def test_a_radio_on_tcp() -> None:
         found = await hotline("doctor", "--port", port, "--json")
         found.has("ok", f"!4d4c00a1 'North' at {port} answers")
         found.has("look", "the key of every fresh radio")
-        done = await hotline("radio", "set-up", "--port", port, "--role", "CLIENT_MUTE", "--yes")
+        wishes = ("--role", "CLIENT_MUTE", "--channel", "Hotline", "--yes")
+        done = await hotline("radio", "set-up", "--port", port, *wishes)
         assert done.code == 0, done.err
+        assert "look: the channel keeps the key of every fresh radio" in done.err
         shown = await hotline("radio", "show", "--port", port)
         assert "CLIENT_MUTE" in shown.out
 

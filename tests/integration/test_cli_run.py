@@ -221,6 +221,6 @@ def test_a_radio_is_run_at_another_port(config: Path, tmp_path: Path) -> None:
     twice = hotline(config, "run", "--port", f"radio={tmp_path}/none-second")
     assert (twice.returncode, "is already the port of" in twice.stderr) == (78, True)
     with running(config, "--port", "radio=tcp://127.0.0.1:1"):
-        status = hotline(config, "status").stdout
+        status = " ".join(hotline(config, "status").stdout.split())
         assert "tcp://127.0.0.1:1 is not there" in status
         assert f"{tmp_path}/none-second is not there" in status

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from gateway.cli.status import declared_text, gateway_text, pending_text, secret_fields
+import pytest
+
+from gateway.cli.status import declared_text, gateway_text, pending_text, print_line, secret_fields
 
 
 def test_what_was_declared_is_told_apart_from_what_is_measured() -> None:
@@ -44,3 +46,25 @@ def test_a_rotation_says_what_it_waits_for() -> None:
     assert "`hotline key rotate SOUTH --finish`" in done
     assert pending_text({"state": "HELD", "goes_in_s": 600}).startswith("HELD, goes in about 10 m")
     assert pending_text({"state": "HELD", "goes_in_s": None}) == "HELD"
+
+
+PATH = "/dev/serial/by-id/usb-Espressif_Systems_heltec_wifi_lora_32_v4_F4:12:FA:9A:10:C4-if00"
+FROZEN = f"the radio at {PATH} does not answer; it is frozen, for 3 min now; it is opened again"
+
+
+@pytest.mark.parametrize("columns", [None, 80])
+def test_a_long_line_breaks_at_words_and_never_in_a_path(
+    columns: int | None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A technician copies the path; piped or at 80 columns only that word may be too long."""
+    if columns is not None:
+        monkeypatch.setattr("gateway.cli.output.is_terminal", lambda: True)
+        monkeypatch.setenv("COLUMNS", str(columns))
+    link = {"name": "radio", "state": "DOWN", "device_up": False, "detail": FROZEN, "queued": 0}
+    line = {"far_station": "SOUTH", "links": [link], "fault": {"place": "path", "text": FROZEN}}
+    print_line(line, {"pending_out_count": 0})
+    shown = capsys.readouterr().out
+    assert f"DOES NOT WORK: {FROZEN}" in " ".join(shown.split())
+    assert shown.count(PATH) == 2
+    assert all(len(line) <= (columns or 100) or PATH in line for line in shown.splitlines())
+    assert len([line for line in shown.splitlines() if "radio" in line.split()]) <= 4

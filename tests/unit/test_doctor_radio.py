@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from gateway.cli.radio_set_up import has_public_key
 from gateway.doctor.finding import NOTHING_TO_DO, Finding, Mark
 from gateway.doctor.radio import judge_far, judge_radio
 from gateway.errors import FieldError
@@ -132,6 +133,16 @@ def test_a_radio_that_is_not_as_it_should_be(
 ) -> None:
     """Each wrong setting is named, with what to do."""
     has(spoil(change), mark, words)
+
+
+def test_a_channel_of_ones_own_with_the_public_key_is_warned_of() -> None:
+    """A name alone keeps nobody out; where a key was given, or no name is asked for: no word."""
+    bench = Bench()
+    assert has_public_key(bench.survey(), Wanted(channel_name="Hotline"))
+    assert not has_public_key(bench.survey(), Wanted(channel_name="Hotline", channel_key=KEY))
+    assert not has_public_key(bench.survey(), Wanted(preset="SHORT_FAST"))
+    bench.set_up(Wanted(channel_name="Hotline", channel_key=KEY))
+    assert not has_public_key(bench.survey(), Wanted(channel_name="Hotline"))
 
 
 def test_a_radio_as_it_should_be() -> None:

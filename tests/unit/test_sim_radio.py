@@ -6,12 +6,16 @@ from random import Random
 
 import pytest
 
+from gateway.links.meshtastic.identity import DUTY_SHARES, _airtime
+from gateway.links.meshtastic.protobuf import config_pb2
 from gateway.sim.air import BROADCAST, Air, Signal
 from gateway.sim.radio import SimulatedRadio
 from gateway.sim.radio.messages import ADMIN as ADMIN_PORT
 from gateway.sim.radio.messages import ERROR, POSITION, TEXT, admin_pb2
+from gateway.sim.radio.modem import DUTY_PERCENT, PRESETS
 from gateway.sim.radio.probe import POLL_MS, Probe, direct_message
 
+ModemPreset = config_pb2.Config.LoRaConfig.ModemPreset
 NORTH = 0x4D4C00A1
 SOUTH = 0x4D4C00B2
 RELAY = 0x4D4C00C3
@@ -509,3 +513,16 @@ def test_two_radios_that_start_at_once_do_not_hear_each_other() -> None:
         north.run(20_000)
     assert north.radio.air.lost_count > 0
     assert 0 < len(set(south.frames())) <= 40
+
+
+@pytest.mark.parametrize("preset", ModemPreset.keys())
+def test_every_preset_of_the_definitions_can_be_simulated(preset: str) -> None:
+    """With the time on air that the driver reckons for it, which `radio set-up` can ask for."""
+    lora = config_pb2.Config.LoRaConfig(use_preset=True, modem_preset=ModemPreset.Value(preset))
+    for size in (0, 25, 200):
+        assert PRESETS[preset].of(size) == _airtime(lora).of(size)
+
+
+def test_the_duty_cycles_are_those_that_the_driver_keeps() -> None:
+    """Of each region that has one; percent here, a share there."""
+    assert {region: percent / 100 for region, percent in DUTY_PERCENT.items()} == DUTY_SHARES

@@ -28,8 +28,21 @@ PRESETS: Final[dict[str, LoraAirtime]] = {
     "SHORT_SLOW": LoraAirtime(8, 250, 5),
     "SHORT_FAST": LoraAirtime(7, 250, 5),
     "SHORT_TURBO": LoraAirtime(7, 500, 5),
+    "VERY_LONG_SLOW": LoraAirtime(12, 62.5, 8),
+    "LITE_FAST": LoraAirtime(9, 125, 5),
+    "LITE_SLOW": LoraAirtime(10, 125, 5),
+    "NARROW_FAST": LoraAirtime(7, 62.5, 6),
+    "NARROW_SLOW": LoraAirtime(8, 62.5, 6),
 }
-DUTY_PERCENT: Final[dict[str, float]] = {"EU_433": 10, "EU_868": 10, "UA_433": 10, "UA_868": 1}
+"""All that the definitions know; a test holds them against what the driver takes them for."""
+DUTY_PERCENT: Final[dict[str, float]] = {
+    "EU_433": 10,
+    "EU_868": 10,
+    "EU_866": 2.5,
+    "EU_N_868": 10,
+    "UA_433": 10,
+    "UA_868": 1,
+}
 """Regions with a duty cycle; the others may always send."""
 REGION_UNSET: Final = "UNSET"
 

@@ -25,7 +25,7 @@ help: ## this list
 bench: $(READY) ## two gateways on this machine, joined by a cable and two radios; ends with a table
 	@$(BIN)/hotline bench $(ARGS)
 
-benchmark: $(READY) brokers ## every budget measured here, beside the peers'; 55 min, 9 with ARGS=--quick
+benchmark: $(READY) brokers ## every budget measured here, beside the peers'; 65 min, 12 with ARGS=--quick
 	@$(BIN)/hotline benchmark $(ARGS)
 
 test: $(READY) brokers lint ## lint, types, import rules and all tests but soak; at most 10 minutes

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import os
 import platform
+import signal
 import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import click
 
-from gateway.cli.exits import ExitCode
+from gateway.cli.exits import CommandError, ExitCode
 from gateway.cli.options import Common, plain_options
 from gateway.cli.output import print_json, print_table, say, warn
 
@@ -39,7 +40,7 @@ PARTS = (
 
 @click.command("benchmark")
 @click.option("--only", multiple=True, type=click.Choice(PARTS), help="A part; may be given again.")
-@click.option("--quick", is_flag=True, help="Fewer notices and rounds: a first idea in 9 min.")
+@click.option("--quick", is_flag=True, help="Fewer notices and rounds: a first idea in 12 min.")
 @click.option("--seed", type=int, default=1, show_default=True, help="Of losses and noise.")
 @click.option(
     "--with-peers", is_flag=True, help="Measure LXMF too (pip installs it in a throw-away folder)."
@@ -50,7 +51,7 @@ def command(
 ) -> None:
     """Measure every budget on this machine and show it beside the goal and the peers' figure.
 
-    Real gateways as processes on ptys with a bit rate, in real time: about 55 min, 9 with --quick.
+    Real gateways as processes on ptys with a bit rate, in real time: about 65 min, 12 with --quick.
     Other work on the machine makes times longer. Exit code 1: a goal was missed.
     """
     from gateway.sim.benchmark.bed import Options
@@ -58,8 +59,14 @@ def command(
 
     options = Options(seed=seed, quick=quick, with_peers=with_peers)
     peers = load_peers()
-    figures, peers_now = asyncio.run(_run(options, only))
-    _report(common, options, figures, peers, peers_now)
+    load = os.getloadavg()[0]
+    try:
+        figures, peers_now = asyncio.run(_run(options, only))
+    except asyncio.CancelledError as error:
+        raise CommandError(
+            ExitCode.INTERRUPTED, "stopped; nothing of it runs or is left"
+        ) from error
+    _report(common, options, figures, peers, peers_now, load)
     if any(figure.is_met is False for figure in figures):
         click.get_current_context().exit(ExitCode.FAILED)
 
@@ -67,7 +74,12 @@ def command(
 async def _run(options: Options, only: tuple[str, ...]) -> tuple[list[Figure], Mapping[str, str]]:
     from gateway.sim.benchmark.benchmark import run_parts
 
-    time = asyncio.get_running_loop().time
+    loop = asyncio.get_running_loop()
+    task = asyncio.current_task()
+    assert task is not None
+    # Else it would end at once, and leave its gateways running and its folders behind.
+    loop.add_signal_handler(signal.SIGTERM, task.cancel)
+    time = loop.time
     begun_s = time()
 
     def tell(line: str) -> None:
@@ -89,6 +101,7 @@ def _report(
     figures: list[Figure],
     peers: PeerFigures,
     peers_now: Mapping[str, str],
+    load: float,
 ) -> None:
     if common.json:
         from gateway.sim.benchmark.figures import document
@@ -97,7 +110,7 @@ def _report(
             document(one, peers.texts.get(one.name, ""), peers_now.get(one.name, ""))
             for one in figures
         ]
-        machine = {"cores": os.cpu_count(), "machine": platform.machine()}
+        machine = {"cores": os.cpu_count(), "machine": platform.machine(), "load": round(load, 2)}
         source = {"date": peers.date, "source": peers.source}
         print_json(
             {
@@ -124,3 +137,6 @@ def _report(
     missed = [one.name for one in figures if one.is_met is False]
     how = " (--quick: fewer notices at shorter intervals)" if options.quick else ""
     say(f"{len(figures)} figures, missed: {', '.join(missed) or 'none'}{how}")
+    from gateway.sim.benchmark.benchmark import load_text
+
+    say(f"at the start: {load_text(load)}")

@@ -15,7 +15,7 @@ from gateway.cli.main import main
 from gateway.sim.bench.process import BenchError
 from gateway.sim.benchmark import benchmark
 from gateway.sim.benchmark.bed import Options, text_of
-from gateway.sim.benchmark.benchmark import NAMES, Part
+from gateway.sim.benchmark.benchmark import NAMES, PARTS, Part, load_text
 from gateway.sim.benchmark.figures import Figure, document, load_peers, quantile
 from gateway.sim.benchmark.peers.lxmf import measure_lxmf
 from gateway.sim.benchmark.writing import Cost, Meter
@@ -76,6 +76,13 @@ def test_the_command_knows_the_parts() -> None:
     """`--only` takes each part and nothing else."""
     assert set(command_module.PARTS) == set(NAMES)
     assert main(["benchmark", "--only", "moon"]) == 2
+
+
+def test_a_busy_machine_is_told() -> None:
+    """Above two programs that want a core a time that was missed proves nothing."""
+    assert load_text(2.0) == "load 2.0"
+    assert load_text(2.1).startswith("load 2.1; OTHER PROGRAMS ARE AT WORK")
+    assert {part.name for part in PARTS if not part.is_alone} == {"octets", "delivery", "noise"}
 
 
 def test_a_part_that_fails_is_a_missed_figure(

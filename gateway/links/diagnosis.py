@@ -14,6 +14,9 @@ from gateway.errors import DeviceSilentError, LinkClosedError, LinkLostError
 CLOSED_WITHIN_S: Final = 900.0
 """A radio closes an idle connection after 15 min: what is closed sooner again was taken over."""
 _CLOSED_COUNT_MAX: Final = 100
+_EACH_COUNT: Final = 4
+"""So many attempts are told one by one, then each doubling: what is told is an entry of the log
+book, and a radio may stay frozen for weeks."""
 _MINUTE_S: Final = 60
 
 
@@ -25,6 +28,7 @@ class Diagnosis:
         """What was found when it fell silent while it served; empty: it did not."""
         self._silent_since_s = 0.0
         self._opened_count = 0
+        self._tried = ""
         self._closed_at_s: deque[float] = deque(maxlen=_CLOSED_COUNT_MAX)
 
     def served(self) -> None:
@@ -57,16 +61,16 @@ class Diagnosis:
     def _of_silence(self, error: DeviceSilentError, now_s: float, *, was_up: bool) -> str:
         if was_up:
             self._silence, self._silent_since_s, self._opened_count = str(error), now_s, 0
+            self._tried = ""
             return self._silence
         if not self._silence:
             return str(error)
         self._opened_count += 1
-        times = "once" if self._opened_count == 1 else f"{self._opened_count} times"
-        return (
-            f"{self._silence}, for {_age(now_s - self._silent_since_s)} now, opened {times} in vain"
-        )
+        if self._opened_count.bit_count() == 1 or self._opened_count <= _EACH_COUNT:
+            times = "once" if self._opened_count == 1 else f"{self._opened_count} times"
+            self._tried = f", opened {times} in {_age(now_s - self._silent_since_s)} in vain"
+        return f"{self._silence}{self._tried}"
 
 
 def _age(seconds: float) -> str:
-    """Coarse: whoever reads it later reads an old one."""
     return f"{seconds:.0f} s" if seconds < _MINUTE_S else f"{seconds / _MINUTE_S:.0f} min"

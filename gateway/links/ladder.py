@@ -17,6 +17,8 @@ class Rung(enum.Enum):
     ALARM = "a person is needed"
 
 
+AGAIN: Final = "a person is needed; meanwhile all is tried again"
+"""From the second round on, in place of each rung: a radio that stays frozen is told once."""
 RUNG_DEADLINE_S: Final = 15.0
 """For what a rung does; the driver's handshake, which shows whether it helped, has its own."""
 STABLE_S: Final = 120.0

@@ -20,7 +20,7 @@ from gateway.core.events import FrameRefused, FrameSent, LinkDown, LinkTold, Lin
 from gateway.errors import DeviceSilentError, LinkLostError
 from gateway.links.base import Emit, LinkDriver, LinkEvent
 from gateway.links.diagnosis import Diagnosis
-from gateway.links.ladder import RUNG_DEADLINE_S, STABLE_S, Rung, needs_person, rung
+from gateway.links.ladder import AGAIN, RUNG_DEADLINE_S, STABLE_S, Rung, needs_person, rung
 from gateway.model import LinkName
 
 OUTBOX_COUNT_MAX: Final = 64
@@ -219,20 +219,22 @@ class Supervisor:
             self._tell(fault)
             return
         step = rung(self._silent_count)
-        text = f"{fault}; {step.value}"
         remedy = self._remedies.get(step)
+        is_skipped = remedy is None and step in (Rung.REBOOT, Rung.REAUTHORISE)
+        text = f"{fault}; {(Rung.REOPEN if is_skipped else step).value}"
+        is_first_round = self._silent_count <= len(Rung)
+        self._tell(text if is_first_round else f"{fault}; {AGAIN}")
         if remedy is None:
-            if step in (Rung.REBOOT, Rung.REAUTHORISE):
-                text = f"{fault}; {Rung.REOPEN.value}"
-            self._tell(text)
             return
-        self._tell(text)
+        obstacle = ""
         try:
             async with asyncio.timeout(RUNG_DEADLINE_S):
                 await remedy()
         except TimeoutError:
-            self._tell(f"{text}, in vain: it took more than {RUNG_DEADLINE_S:.0f} s")
-        except LinkLostError as obstacle:
+            obstacle = f"it took more than {RUNG_DEADLINE_S:.0f} s"
+        except LinkLostError as lost:
+            obstacle = str(lost)
+        if obstacle and is_first_round:
             self._tell(f"{text}, in vain: {obstacle}")
 
     def _tell(self, detail: str) -> None:

@@ -20,9 +20,11 @@ def test_a_frozen_radio_keeps_its_name_until_it_answers_or_goes_away() -> None:
     assert diagnosis.of(DeviceSilentError(FROZEN), 100.0, was_up=True) == FROZEN
     told = [diagnosis.of(DeviceSilentError(UNKNOWN), at, was_up=False) for at in (115.0, 280.0)]
     assert told == [
-        f"{FROZEN}, for 15 s now, opened once in vain",
-        f"{FROZEN}, for 3 min now, opened 2 times in vain",
+        f"{FROZEN}, opened once in 15 s in vain",
+        f"{FROZEN}, opened 2 times in 3 min in vain",
     ]
+    later = {diagnosis.of(DeviceSilentError(UNKNOWN), 300.0, was_up=False) for _ in range(3, 1000)}
+    assert len(later) == 9, "3, and each doubling from 4 to 512: each is an entry of the log book"
     gone = "/dev/ttyACM0 is not there"
     assert diagnosis.of(LinkLostError(gone), 300.0, was_up=False) == gone
     assert diagnosis.of(DeviceSilentError(UNKNOWN), 320.0, was_up=False) == UNKNOWN

@@ -225,8 +225,8 @@ async def test_a_frozen_device_keeps_its_name_while_it_is_opened_again() -> None
     assert downs(stage.events) == [LinkDown(CABLE, "it is frozen")]
     assert [told.detail for told in tolds(stage.events)] == [
         "it is frozen; it is opened again",
-        "it is frozen, for 0 s now, opened once in vain; it is opened again",
-        "it is frozen, for 0 s now, opened 2 times in vain; it is opened again",
+        "it is frozen, opened once in 0 s in vain; it is opened again",
+        "it is frozen, opened 2 times in 0 s in vain; it is opened again",
     ]
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final, Literal, NoReturn
 
 from gateway.core.effects import Status
 from gateway.core.events import ButtonPressed, ButtonReleased
+from gateway.indicators.guard import AliveGuard
 from gateway.indicators.lamps import (
     Panel,
     Rhythm,
@@ -77,6 +78,7 @@ class Indicators:
         """The next turn, at an edge or for a new status."""
         self._drawn: Panel | None = None
         self._board: Board | None = None
+        self._guard: AliveGuard | None = None
         self._shown: dict[str, bool] = {}
         self._driven: Panel | None = None
         """The panel that the pins have; between two panels only `_blinking` can change them."""
@@ -119,6 +121,8 @@ class Indicators:
                 opened = self._open_factory()
                 self._board = self._open_board(opened)
                 stack.callback(self._close_board)
+                self._guard = AliveGuard(self._put_alive_out, clock=self._clock)
+                stack.callback(self._close_guard)
                 if self._factory == "mock":
                     socket = self._pins_socket(opened)
                     await stack.enter_async_context(socket.serving())
@@ -158,6 +162,19 @@ class Indicators:
             self._board = None
             self._shown.clear()
             self._driven = None
+
+    def _put_alive_out(self) -> None:
+        """Called in the guard's thread, while the loop is blocked."""
+        board = self._board
+        if board is not None:
+            # A chip that fails is the loop's to tell, once it turns again.
+            with contextlib.suppress(OSError):
+                board.set("alive", is_lit=False)
+
+    def _close_guard(self) -> None:
+        if self._guard is not None:
+            self._guard.close()
+            self._guard = None
 
     def _pins_socket(self, opened: OpenFactory) -> PinsSocket:
         from gateway.indicators.mock import drive_button
@@ -239,6 +256,9 @@ class Indicators:
             if self._shown.get(name) != is_lit:
                 self._board.set(name, is_lit=is_lit)
                 self._shown[name] = is_lit
+                if name == "alive" and self._guard is not None and self._driven is not None:
+                    # In a lamp test it is lit for longer.
+                    self._guard.note(is_lit=is_lit and self._driven.alive is Rhythm.ALIVE)
 
     def _draw(self, panel: Panel) -> None:
         from gateway.indicators.console import panel_views, render_plain

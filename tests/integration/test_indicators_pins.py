@@ -8,6 +8,7 @@ import dataclasses
 import json
 import os
 import stat
+import threading
 import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -110,6 +111,12 @@ class Panel:
 
 @pytest.fixture
 async def panel(tmp_path: Path) -> AsyncIterator[Panel]:
+    async with running_panel(tmp_path) as panel:
+        yield panel
+
+
+@contextlib.asynccontextmanager
+async def running_panel(tmp_path: Path) -> AsyncIterator[Panel]:
     panel = Panel(tmp_path)
     task = asyncio.create_task(panel.indicators.run())
     async with asyncio.timeout(DEADLINE_S):
@@ -158,6 +165,27 @@ async def test_life_is_shown_only_while_the_engine_turns(panel: Panel) -> None:
         assert (await panel.lamps())["alive"] == 0
     panel.is_turning = True
     await panel.until(lambda lamps: lamps["alive"] == 1)
+
+
+async def test_a_blocked_loop_leaves_no_lamp_that_says_it_lives(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever stopped the loop while the lamp was lit; it comes back with the loop."""
+    monkeypatch.setattr("gateway.indicators.guard.CHECK_S", 0.02)
+    monkeypatch.setattr("gateway.indicators.guard.LIT_MAX_MS", 150)
+    async with running_panel(tmp_path) as panel:
+        panel.indicators.show(QUIET)
+        board = panel.indicators._board
+        assert board is not None
+        limit = time.monotonic() + DEADLINE_S
+        while not board.levels()["alive"]:
+            await asyncio.sleep(0.005)
+            assert time.monotonic() < limit
+        while board.levels()["alive"]:  # the loop is blocked from here on
+            time.sleep(0.01)
+            assert time.monotonic() < limit
+        await panel.until(lambda lamps: lamps["alive"] == 1)
+    assert not [one for one in threading.enumerate() if one.name == "alive-guard"]
 
 
 async def test_a_status_that_changes_no_lamp_wakes_nobody(tmp_path: Path) -> None:

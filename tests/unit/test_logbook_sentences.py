@@ -1,7 +1,7 @@
 """What is said of entries, heads and segment files that cannot be read or made, word for word.
 
-`sentences/entries.txt` has one sentence a line, in the order of the cases. It is written by hand:
-whoever changes a sentence changes it there too.
+`sentences/entries.txt` has one sentence a line, in the order of the cases, as the code
+said it when somebody read them all through; whoever changes one changes it there too.
 """
 
 from __future__ import annotations

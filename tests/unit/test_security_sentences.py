@@ -1,7 +1,7 @@
 """What a person reads when keys, cards, secrets, frames or signatures are refused, word for word.
 
-`sentences/security.txt` has one sentence a line, in the order of the cases. It is written by hand:
-whoever changes a sentence changes it there too.
+`sentences/security.txt` has one sentence a line, in the order of the cases, as the code
+said it when somebody read them all through; whoever changes one changes it there too.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """What a person or a program reads when a document, an act, an item or a frame is refused.
 
-`sentences/wire.txt` has one sentence a line, in the order of the cases. It is written by hand:
-whoever changes a sentence changes it there too. Behind a bar stands the stable code for programs.
+`sentences/wire.txt` has one sentence a line, in the order of the cases, as the code
+said it when somebody read them all through; whoever changes one changes it there too. Behind a
+bar stands the stable code for programs.
 """
 
 from __future__ import annotations

@@ -89,7 +89,7 @@ async def test_beside_a_running_gateway_its_ports_are_not_touched(folder: Path) 
         other = await hotline("doctor", "--json", "--port", port)
         other.has("fault", "is open by")
         refused = await hotline("radio", "show", "--port", port)
-        assert (refused.code, "in use by another program" in refused.err) == (4, True)
+        assert (refused.code, "is in use by " in refused.err) == (4, True)
         far = await hotline("doctor", "--json", "--far", "--timeout", "5s", config=config)
         for words in ("our device works (radio)", "the path works", "their gateway stored"):
             far.has("ok", words)

@@ -101,6 +101,7 @@ def test_a_frame_without_incarnation_needs_one() -> None:
     with pytest.raises(AuthenticationError, match="station 1, generation 3"):
         open_captured(RING, FRAME, incarnations=[bytes(8)])
     opened = open_captured(RING, FRAME, incarnations=[bytes(8), INCARNATION])
+    assert opened.frame.diagnostic.startswith("16([")
     assert opened.plaintext == BEAT
     assert opened.recipient == SOUTH
     assert opened.acts == ()

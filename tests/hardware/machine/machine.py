@@ -211,7 +211,10 @@ class Machine:
         sockets = self._sockets
         network = "user,id=net,restrict=on"
         if self._broker_port is not None:
-            network += f",guestfwd=tcp:10.0.2.100:1883-tcp:127.0.0.1:{self._broker_port}"
+            # A program for each connection: a chardev is one connection, made before the guest asks
+            # for it and gone for ever once it has ended.
+            to = f"busybox nc 127.0.0.1 {self._broker_port}"
+            network += f",guestfwd=tcp:10.0.2.100:1883-cmd:{to}"
         words = [
             "qemu-system-x86_64", "-accel", "tcg,thread=multi,tb-size=256", "-cpu", "max",
             "-M", "pc,vmport=off,hpet=off", "-smp", "2", "-m", str(MEMORY_MIB),

@@ -1,7 +1,9 @@
-"""The packaged unit under a running systemd: sandbox, credentials, restarts."""
+"""The packaged unit under a running systemd: sandbox, credentials, watchdog, restarts."""
 
 from __future__ import annotations
 
+import asyncio
+import time
 from pathlib import Path
 
 import pytest
@@ -9,7 +11,7 @@ import pytest
 from gateway.config.settings import PinSettings
 from gateway.sim.bench.files import CABLE
 from tests.hardware.machine.installation import Installed
-from tests.hardware.machine.line import CONFIG, Line, line_with, notice, until
+from tests.hardware.machine.line import CONFIG, START_S, Line, line_with, notice, until
 from tests.hardware.machine.machine import Machine
 
 pytestmark = [pytest.mark.hardware, pytest.mark.timeout(900)]
@@ -18,6 +20,19 @@ PINS = PinSettings()
 UNIT = "hotline-gateway"
 DROP_INS = f"/etc/systemd/system/{UNIT}.service.d"
 EXPOSURE_MAX = {"": 1.1, "unix-broker.conf": 0.4}
+BLOCKER = "/opt/hotline-gateway/lib/python3.11/site-packages/blocker.pth"
+LAMP = f"/run/gpio/sim_gpio{PINS.alive}/value"
+BLOCK_WHEN_LIT = (
+    "import pathlib, signal, time; "
+    f"block = lambda *_, signal=signal, time=time, lamp=pathlib.Path({LAMP!r}): "
+    "time.sleep(600) if lamp.read_text().strip() == '1' "
+    "else signal.setitimer(signal.ITIMER_REAL, 0.01); "
+    "signal.signal(signal.SIGUSR2, block); signal.signal(signal.SIGALRM, block)"
+)
+"""Blocks the loop while the alive lamp is lit, which is a thirtieth of the time."""
+LIT_S_MAX = 8
+"""A blocked loop leaves the lamp lit for 4 s, on a machine that is not emulated."""
+WATCHDOG_S = 30
 RESTART_S = 60
 """From the end of one process to the start of the next, on the emulated machine."""
 
@@ -67,6 +82,48 @@ async def is_shut_in(machine: Machine) -> None:
         ended = await machine.run(f"nsenter -t {pid} -m touch {path}/written")
         assert ended.status != 0, f"{path} is read-only for the service"
         assert "Read-only" in ended.output
+
+
+async def test_a_blocked_loop_is_killed_and_started_again(
+    installed: Installed, tmp_path: Path
+) -> None:
+    """The loop is blocked on purpose during a notice: within the watchdog's time systemd starts the
+    daemon again, the alive lamp goes dark meanwhile, the notice arrives once.
+    """
+    async with line_with(installed, tmp_path, (CABLE,)) as line:
+        machine = line.machine
+        await machine.write(BLOCKER, BLOCK_WHEN_LIT + "\n")
+        await machine.must(f"systemctl start {UNIT}")
+        await line.until_up()
+        before = await machine.must(f"systemctl show -P MainPID {UNIT}")
+        line.media.cut(CABLE)
+        notice_id = (await line.north("POST", "/v1/notices", notice("blocked-1")))["id"]
+        sampled = asyncio.create_task(machine.sample(LAMP, WATCHDOG_S))
+        await machine.must(f"systemctl kill -s USR2 --kill-whom=main {UNIT}")
+        blocked_s = time.monotonic()
+        line.media.restore(CABLE)
+
+        async def is_another() -> bool:
+            return await machine.must(f"systemctl show -P MainPID {UNIT}") not in (before, "0\n")
+
+        await until(is_another, deadline_s=WATCHDOG_S + RESTART_S)
+        print(f"blocked; started again after {time.monotonic() - blocked_s:.1f} s")
+        await line.until_up(deadline_s=START_S)
+        assert "Watchdog timeout" in await machine.must(f"journalctl -q -u {UNIT} -o cat")
+        await until(lambda: is_receipted(line, notice_id))
+        feed = (await line.south.api.request("GET", "/v1/notices?after=0&topic=notice"))[1]
+        assert [one["document"]["text"] for one in feed["publications"]] == ["blocked-1"]
+        changes, ended_s = await sampled
+        print("alive lamp:", [(round(at - changes[0][0], 1), level) for at, level in changes])
+        assert 0.5 < longest_s("1", changes, ended_s) < LIT_S_MAX, "it was blocked while lit"
+        assert longest_s("0", changes, ended_s) > WATCHDOG_S / 3
+
+
+def longest_s(wanted: str, changes: list[tuple[float, str]], ended_s: float) -> float:
+    """The longest time at a level; the last one lasts until the sampling ended."""
+    ends = [*(moment for moment, _ in changes[1:]), ended_s]
+    times = (end - at for (at, level), end in zip(changes, ends, strict=True) if level == wanted)
+    return max(times, default=0.0)
 
 
 async def test_ends_that_are_started_again_and_one_that_is_not(

@@ -1,4 +1,4 @@
-"""The package on a Debian of its own: installed, set up, started, purged."""
+"""The package on a Debian of its own: installed, set up, started, upgraded, purged."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from gateway.cli.main import main
-from tests.hardware.machine.installation import Installed
-from tests.hardware.machine.line import allow_a_slow_start
+from gateway.sim.bench.files import CABLE
+from tests.hardware.machine.installation import INSTALL_S, Installed, next_revision
+from tests.hardware.machine.line import allow_a_slow_start, line_with, notice, until
 from tests.hardware.machine.machine import Machine
 
 pytestmark = [pytest.mark.hardware, pytest.mark.timeout(2400)]
@@ -70,3 +71,32 @@ async def left_nothing_but_the_log_book(machine: Machine) -> None:
     assert left, "the log book is there"
     assert all(name.startswith("./logbook") for name in left), left
     assert any(name.endswith(".card") for name in left), left
+
+
+async def test_an_upgrade_keeps_what_is_open(
+    installed: Installed, deb: Path, tmp_path: Path
+) -> None:
+    """A notice accepted before the upgrade is still open after it, and arrives then."""
+    newer = next_revision(deb, tmp_path)
+    async with line_with(installed, tmp_path, (CABLE,)) as line:
+        machine = line.machine
+        line.media.cut(CABLE)
+        await machine.must("systemctl start hotline-gateway")
+        notice_id = (await line.north("POST", "/v1/notices", notice("upgrade-1")))["id"]
+        before = await main_pid(machine)
+        await machine.put(newer, "/tmp/package.deb")
+        await machine.must("apt install -y /tmp/package.deb", timeout_s=INSTALL_S)
+        assert await main_pid(machine) not in (0, before), "the other version was started"
+        document = await line.north("GET", f"/v1/notices/{notice_id}")
+        assert document["state"] in ("QUEUED", "SENT"), document["state"]
+        line.media.restore(CABLE)
+
+        async def is_receipted() -> bool:
+            document = await line.north("GET", f"/v1/notices/{notice_id}")
+            return bool(document["state"] in ("MACHINE RECEIPT", "DISPLAYED"))
+
+        await until(is_receipted)
+
+
+async def main_pid(machine: Machine) -> int:
+    return int(await machine.must("systemctl show -P MainPID hotline-gateway"))

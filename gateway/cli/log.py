@@ -89,7 +89,9 @@ def _list(common: Common, after: int | None, limit: int, wanted: _Filter, *, fol
         if after is None:
             entries = _last(gateway, last, limit, wanted)
         else:
-            entries = list(islice(_take(gateway, after, wanted), limit))
+            # What is written from now on is for --follow, and no later than what was asked for.
+            last = max(last, after)
+            entries = list(islice(_take(gateway, after, wanted, until=last), limit))
             if len(entries) == limit:
                 last = int(entries[-1]["number"])
         if not follow:

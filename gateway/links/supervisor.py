@@ -19,7 +19,7 @@ from gateway.core.effects import Transmit
 from gateway.core.events import FrameRefused, FrameSent, LinkDown, LinkTold, LinkUp, Refusal
 from gateway.errors import DeviceSilentError, LinkLostError
 from gateway.links.base import Emit, LinkDriver, LinkEvent
-from gateway.links.diagnosis import Diagnosis
+from gateway.links.faults import DeviceFaults
 from gateway.links.ladder import AGAIN, RUNG_DEADLINE_S, STABLE_S, Rung, needs_person, rung
 from gateway.model import LinkName
 
@@ -143,7 +143,7 @@ class Supervisor:
         self._told = ("", False)
         self._down_since_s: float | None = None
         self._remedies = remedies or {}
-        self._diagnosis = Diagnosis()
+        self._faults = DeviceFaults()
         self._failure_count = 0
         self._silent_count = 0
         self._is_driven = False
@@ -195,7 +195,7 @@ class Supervisor:
                 self._is_driven = False
                 self._count(error)
                 now_s = asyncio.get_running_loop().time()
-                fault = self._diagnosis.of(error, now_s, was_up=self._is_up)
+                fault = self._faults.of(error, now_s, was_up=self._is_up)
                 self._lose(fault)
                 await self._help(error, fault)
             else:
@@ -254,7 +254,7 @@ class Supervisor:
             case LinkUp():
                 self._is_up = True
                 self._up_since_s = asyncio.get_running_loop().time()
-                self._diagnosis.served()
+                self._faults.served()
                 self._told = ("", False)
             case FrameSent(transmission=transmission) | FrameRefused(transmission=transmission):
                 self._taken.pop(transmission, None)

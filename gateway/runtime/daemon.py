@@ -223,9 +223,8 @@ class Daemon:
             configuration=settings_digest(self._settings),
         )
         async with asyncio.TaskGroup() as group:
-            for task in (
-                beside.tasks if beside else ()
-            ):  # the first commit of a start waits for the cluster already
+            # The first commit of a start waits for the cluster already.
+            for task in beside.tasks if beside else ():
                 group.create_task(task)
             with _lasting():
                 await loop.start()

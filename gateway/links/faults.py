@@ -20,7 +20,7 @@ book, and a radio may stay frozen for weeks."""
 _MINUTE_S: Final = 60
 
 
-class Diagnosis:
+class DeviceFaults:
     """Of one device, across its drivers. Times are seconds of the loop's clock."""
 
     def __init__(self) -> None:

@@ -2,39 +2,21 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, Self
 
-import pytest
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 
 from gateway.core.events import Principal, Rights
-from gateway.errors import QueueUnavailableError
 from gateway.model import Operation, Precedence, Role
-from gateway.queues.base import QueueEvent
 from gateway.queues.nats import NatsAdapter, NatsOptions
 from gateway.queues.nats_connection import Access, ServerRing
+from tests.integration.adapter_running import Adapter, connected, until
 from tests.integration.desk_double import MemoryDesk
 
-DEADLINE_S = 60
 ALL_RIGHTS = Rights(frozenset(Operation), Precedence.FLASH, answer=True)
-
-
-class Adapter:
-    """A running adapter; `end` waits for its outage."""
-
-    def __init__(self, task: asyncio.Task[None], events: list[QueueEvent]) -> None:
-        self.task = task
-        self.events = events
-
-    async def end(self) -> QueueUnavailableError:
-        async with asyncio.timeout(DEADLINE_S):
-            with pytest.raises(QueueUnavailableError) as caught:
-                await self.task
-        return caught.value
 
 
 def options_of(
@@ -57,30 +39,8 @@ async def running(
     plain = options_of(*urls, **access)
     options = NatsOptions(plain.access, plain.principal, availability_s)
     adapter = NatsAdapter(options, ServerRing(options.access), desk, desk.store)
-    events: list[QueueEvent] = []
-    up = asyncio.Event()
-
-    def emit(event: QueueEvent) -> None:
-        events.append(event)
-        up.set()
-
-    task: asyncio.Task[None] = asyncio.create_task(adapter.run(emit))
-    waiting = asyncio.create_task(up.wait())
-    try:
-        await asyncio.wait([task, waiting], timeout=DEADLINE_S, return_when=asyncio.FIRST_COMPLETED)
-        yield Adapter(task, events)
-    finally:
-        waiting.cancel()
-        if not task.done():
-            task.cancel()
-            with pytest.raises(asyncio.CancelledError):
-                await task
-
-
-async def until(condition: Callable[[], object]) -> None:
-    async with asyncio.timeout(DEADLINE_S):
-        while not condition():
-            await asyncio.sleep(0.01)
+    async with connected(adapter) as running_adapter:
+        yield running_adapter
 
 
 class Listener:

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from gateway.config.settings import PinSettings
-from gateway.core.effects import PendingNotice, Status
+from gateway.core.effects import PendingNotice
 from gateway.core.events import ButtonPressed, ButtonReleased
 from gateway.errors import ConfigError
 from gateway.indicators.driver import ButtonEvent, Factory, Indicators
@@ -32,24 +32,10 @@ from gateway.model import (
     Serial,
     Station,
 )
+from gateway.runtime.status_line import nothing_to_show
 
 DEADLINE_S = 20
-QUIET = Status(
-    station=Station(1),
-    links=(),
-    peers=(),
-    pending_in=(),
-    pending_in_count=0,
-    pending_out=(),
-    pending_out_count=0,
-    alarms=(),
-    store_refused=False,
-    stopping=False,
-    buzzer_silenced=False,
-    button_refused_at=None,
-    lamp_test_until=None,
-    utc=None,
-)
+QUIET = nothing_to_show(Station(1))
 LATER = dataclasses.replace(QUIET, lamp_test_until=Instant(2**60))
 """Every lamp steady: a status whose levels do not depend on the instant."""
 WAITING = PendingNotice(

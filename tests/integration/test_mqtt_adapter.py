@@ -16,9 +16,10 @@ from gateway.core.effects import RejectCode
 from gateway.core.events import QueueUp, Rights
 from gateway.model import DeliveryState, Operation, Precedence, Role
 from gateway.queues.mqtt_connection import Limits
+from tests.integration.adapter_running import Adapter, until
 from tests.integration.desk_double import MemoryDesk, status
 from tests.integration.mosquitto import DEADLINE_S, Mosquitto, mosquitto, needs_mosquitto
-from tests.integration.mqtt_running import Adapter, principal, running, until
+from tests.integration.mqtt_running import principal, running
 
 pytestmark = needs_mosquitto
 

@@ -19,9 +19,10 @@ from gateway.errors import QueueUnavailableError
 from gateway.model import DeliveryState, Operation, Precedence, Role
 from gateway.queues.nats import NatsAdapter
 from gateway.queues.nats_connection import Access, NatsConnection, ServerRing
+from tests.integration.adapter_running import until
 from tests.integration.desk_double import MemoryDesk, status
 from tests.integration.nats_cluster import NatsServer, nats_server, needs_nats, program
-from tests.integration.nats_running import Listener, options_of, running, until
+from tests.integration.nats_running import Listener, options_of, running
 
 pytestmark = needs_nats
 

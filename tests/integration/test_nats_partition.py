@@ -11,12 +11,10 @@ import pytest
 from nats.aio.client import Client
 
 from gateway.queues.streams import NOTICES, STREAMS
-from tests.integration.consumer_process import consuming, until_all_taken
 from tests.integration.namespaces import Machines, machines, needs_namespaces
-from tests.integration.nats_cluster import Cluster, NatsServer, needs_nats, program
-from tests.integration.queue_load import LoadedDesk, load, supervised
-from tests.integration.test_queue_consumers import consumer_info, make_program_consumer
-from tests.integration.test_queue_kills import judge, nats_adapters, nats_submit
+from tests.integration.nats_cluster import Cluster, NatsServer, needs_nats
+from tests.integration.queue_load import LoadedDesk
+from tests.integration.test_queue_kills import nats_under_load
 
 PARTED_S = 60
 
@@ -59,32 +57,18 @@ async def test_a_cluster_is_parted_for_a_minute(tmp_path: Path, nets: tuple[str,
             for server in cluster.servers:
                 stack.push_async_callback(server.kill)
             await cluster.start()
-            for desk in desks:
-                await stack.enter_async_context(supervised("nats", nats_adapters(cluster, desk)))
-            client = await stack.enter_async_context(program(*cluster.urls))
-            await cluster.until_current(*STREAMS)
-            await make_program_consumer(client)
-            consumer = await stack.enter_async_context(
-                consuming(tmp_path / "ledger", "nats_consumer.py", ",".join(cluster.urls))
+            client, _ = await stack.enter_async_context(
+                nats_under_load(cluster, desks, tmp_path / "ledger")
             )
-            async with AsyncExitStack() as loads:
-                for desk in desks:
-                    await loads.enter_async_context(load(desk, nats_submit(client, desk.station)))
-                for desk in desks:
-                    await desk.until_more(10)
-                alone = await leader(client)
-                for net in nets:
-                    network.cut(net, alone)
-                parted = asyncio.create_task(asyncio.sleep(PARTED_S))
-                for desk in desks:
-                    await desk.until_more(10)
-                await parted
-                for net in nets:
-                    network.mend(net, alone)
-                await cluster.until_current(*STREAMS)
             for desk in desks:
-                await until_all_taken(desk)
-            async with asyncio.timeout(120):
-                while await consumer_info(client) != (0, 0):
-                    await asyncio.sleep(0.1)
-            judge(consumer, *desks)
+                await desk.until_more(10)
+            alone = await leader(client)
+            for net in nets:
+                network.cut(net, alone)
+            parted = asyncio.create_task(asyncio.sleep(PARTED_S))
+            for desk in desks:
+                await desk.until_more(10)
+            await parted
+            for net in nets:
+                network.mend(net, alone)
+            await cluster.until_current(*STREAMS)

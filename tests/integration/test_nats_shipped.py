@@ -19,6 +19,7 @@ from gateway.core.events import QueueUp
 from gateway.queues.mqtt_socket import Tls
 from gateway.queues.streams import NOTICES, STREAMS, program_consumer, stream_config
 from gateway.security.nkey import Nkey, parse_nkey
+from tests.integration.adapter_running import until
 from tests.integration.certificates import Authority
 from tests.integration.desk_double import MemoryDesk
 from tests.integration.nats_cluster import (
@@ -30,7 +31,7 @@ from tests.integration.nats_cluster import (
     program,
     server_version,
 )
-from tests.integration.nats_running import Listener, running, until
+from tests.integration.nats_running import Listener, running
 
 pytestmark = needs_nats
 

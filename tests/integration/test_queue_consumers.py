@@ -12,13 +12,13 @@ from nats.aio.client import Client
 
 from gateway.core.records import Topic
 from gateway.queues.streams import NOTICES, program_consumer
+from tests.integration.adapter_running import until
 from tests.integration.consumer_process import consuming, until_all_taken
 from tests.integration.desk_double import MemoryDesk
 from tests.integration.mosquitto import mosquitto, needs_mosquitto
 from tests.integration.mqtt_running import running as mqtt_running
 from tests.integration.nats_cluster import nats_server, needs_nats, program
 from tests.integration.nats_running import running as nats_running
-from tests.integration.nats_running import until
 
 LINE_COUNT_MAX = 30
 

@@ -6,8 +6,8 @@ import asyncio
 import json
 from asyncio.subprocess import DEVNULL, PIPE
 from collections import Counter
-from collections.abc import Callable
-from contextlib import AsyncExitStack, suppress
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 from random import Random
 
@@ -104,41 +104,54 @@ def nats_submit(client: Client, station: str) -> Submit:
     return submit
 
 
-async def kill_servers(folder: Path, kills: int, *names: str) -> None:
-    """Kill one of three, any; the next one when all have what the others have."""
-    rng = Random(kills)
-    desks = [LoadedDesk(name) for name in names]
-    async with nats_cluster(folder) as cluster, AsyncExitStack() as stack:
+@asynccontextmanager
+async def nats_under_load(
+    cluster: Cluster, desks: Sequence[LoadedDesk], ledger: Path
+) -> AsyncIterator[tuple[Client, Consumer]]:
+    """A program that submits to each station, and the example consumer of what comes in. At the
+    end all that was submitted has come, and it is judged.
+    """
+    async with AsyncExitStack() as stack:
         for desk in desks:
             await stack.enter_async_context(supervised("nats", nats_adapters(cluster, desk)))
         client = await stack.enter_async_context(program(*cluster.urls))
         await cluster.until_current(*STREAMS)
         await make_program_consumer(client)
         consumer = await stack.enter_async_context(
-            consuming(folder / "ledger", "nats_consumer.py", ",".join(cluster.urls))
+            consuming(ledger, "nats_consumer.py", ",".join(cluster.urls))
         )
-
         async with AsyncExitStack() as loads:
             for desk in desks:
                 await loads.enter_async_context(load(desk, nats_submit(client, desk.station)))
-            for number in range(1, kills + 1):
-                for desk in desks:
-                    await desk.until_more(rng.randint(1, 20))
-                server = rng.choice(cluster.servers)
-                await server.kill()
-                if number % CONSUMER_KILL_EACH == 0:
-                    await consumer.kill()
-                    await consumer.start()
-                for desk in desks:
-                    await desk.until_more(1)  # two of three go on
-                await server.start()
-                await cluster.until_current(*STREAMS)
+            yield client, consumer
         for desk in desks:
             await until_all_taken(desk)
         async with asyncio.timeout(120):
             while await consumer_info(client) != (0, 0):
                 await asyncio.sleep(0.1)
         judge(consumer, *desks)
+
+
+async def kill_servers(folder: Path, kills: int, *names: str) -> None:
+    """Kill one of three, any; the next one when all have what the others have."""
+    rng = Random(kills)
+    desks = [LoadedDesk(name) for name in names]
+    async with (
+        nats_cluster(folder) as cluster,
+        nats_under_load(cluster, desks, folder / "ledger") as (_, consumer),
+    ):
+        for number in range(1, kills + 1):
+            for desk in desks:
+                await desk.until_more(rng.randint(1, 20))
+            server = rng.choice(cluster.servers)
+            await server.kill()
+            if number % CONSUMER_KILL_EACH == 0:
+                await consumer.kill()
+                await consumer.start()
+            for desk in desks:
+                await desk.until_more(1)  # two of three go on
+            await server.start()
+            await cluster.until_current(*STREAMS)
 
 
 @needs_mosquitto

@@ -39,6 +39,7 @@ from gateway.model import (
     Serial,
     Station,
 )
+from gateway.runtime.status_line import nothing_to_show
 
 NOW = Instant(1_000_000)
 FAR = Station(2)
@@ -84,21 +85,8 @@ def pending(
     )
 
 
-QUIET = Status(
-    station=Station(1),
-    links=(link("radio", LinkState.UP), link("cable", LinkState.UP)),
-    peers=(),
-    pending_in=(),
-    pending_in_count=0,
-    pending_out=(),
-    pending_out_count=0,
-    alarms=(),
-    store_refused=False,
-    stopping=False,
-    buzzer_silenced=False,
-    button_refused_at=None,
-    lamp_test_until=None,
-    utc=None,
+QUIET = dataclasses.replace(
+    nothing_to_show(Station(1)), links=(link("radio", LinkState.UP), link("cable", LinkState.UP))
 )
 
 

@@ -24,7 +24,6 @@ from gateway.core.effects import (
     RequestEntropy,
     ShowHeard,
     ShowStatus,
-    Status,
     Step,
     Transmit,
 )
@@ -65,6 +64,7 @@ from gateway.model import (
 from gateway.runtime.desk import RuntimeDesk
 from gateway.runtime.inbox import Inbox
 from gateway.runtime.loop import EngineLoop, Outlets
+from gateway.runtime.status_line import nothing_to_show
 
 RADIO = LinkName("radio")
 LINK_UP = LinkUp(RADIO, LinkTraits(200, SerialAirtime(9600)))
@@ -269,21 +269,11 @@ async def test_what_is_heard_is_told_to_who_asks_and_wakes_nobody() -> None:
         queued=0,
     )
     link = dataclasses.replace(down, name=RADIO, state=LinkState.UP, device_up=True)
-    status = Status(
-        station=Station(1),
+    status = dataclasses.replace(
+        nothing_to_show(Station(1)),
         links=(link, down),
         peers=(PeerStatus(far, confirmed=False, heard_at=None, busy=False),),
-        pending_in=(),
-        pending_in_count=0,
-        pending_out=(),
         pending_out_count=3,
-        alarms=(),
-        store_refused=False,
-        stopping=False,
-        buzzer_silenced=False,
-        button_refused_at=None,
-        lamp_test_until=None,
-        utc=None,
     )
     peer = PeerStatus(far, confirmed=True, heard_at=Instant(900), busy=False)
     heard = dataclasses.replace(link, heard_at=Instant(900), round_trip_ms=40)

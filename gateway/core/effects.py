@@ -186,6 +186,7 @@ class LinkStatus:
     station: Station
     state: LinkState
     device_up: bool
+    """It is served and can send."""
     detail: str
     round_trip_ms: int | None
     heard_at: Instant | None

@@ -373,7 +373,9 @@ class Engine:
         draft.observe(level, "link_told", link=event.link, detail=event.detail)
         self._log("link_told", ("link", event.link), ("detail", event.detail), draft=draft)
         line = self._line(event.link)
-        line.lanes[event.link].health.told(event.detail, needs_person=event.needs_person)
+        line.lanes[event.link].health.told(
+            event.detail, needs_person=event.needs_person, is_mute=event.is_mute
+        )
         self._state.watch.judge_devices(line, draft)
         draft.status_changed = True
 

@@ -116,6 +116,8 @@ class LinkTraits:
     """What the radio itself says that it was on air in the last hour, acks included."""
     detail: str = ""
     """For people: the port, the radio's name and region."""
+    is_mute: bool = False
+    """The device is served and hears, but cannot send until a person sees to it (`detail`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +144,8 @@ class LinkTold:
     detail: str
     needs_person: bool = False
     """Everything that can be done without a person was done, in vain."""
+    is_mute: bool = False
+    """As in `LinkTraits`, of a device that is served."""
 
 
 @dataclass(frozen=True, slots=True)

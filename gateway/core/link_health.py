@@ -101,7 +101,7 @@ class LinkHealth:
     def device_up(self, traits: LinkTraits) -> None:
         self._traits = traits
         self.misses = 0
-        self.needs_person = False
+        self.needs_person = traits.is_mute
         self._backoff = 0
         self._smoothed_ms = None
         self.up_since = None
@@ -112,11 +112,16 @@ class LinkHealth:
         self.up_since = None
         self._advance(LinkInput.DEVICE_DOWN)
 
-    def told(self, detail: str, *, needs_person: bool) -> None:
+    @property
+    def device_works(self) -> bool:
+        """Whether a device is served and can send."""
+        return self._traits is not None and not self._traits.is_mute
+
+    def told(self, detail: str, *, needs_person: bool, is_mute: bool) -> None:
         """What people shall read of the device changed, and nothing else."""
-        self.needs_person = needs_person
+        self.needs_person = needs_person or is_mute
         if self._traits is not None:
-            self._traits = replace(self._traits, detail=detail)
+            self._traits = replace(self._traits, detail=detail, is_mute=is_mute)
 
     def heard(self, now: Instant) -> None:
         """An authentic frame came in: the far side lives, though it may not hear us."""

@@ -396,7 +396,7 @@ class Watch:
                     name=lane.name,
                     station=line.peer,
                     state=health.state,
-                    device_up=health.traits is not None,
+                    device_up=health.device_works,
                     detail=health.traits.detail if health.traits else "",
                     round_trip_ms=health.round_trip_ms,
                     heard_at=health.heard_at,

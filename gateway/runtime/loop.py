@@ -223,7 +223,7 @@ class EngineLoop:
         if up is None:
             self._links_down[event.link] = event.detail
         else:
-            traits = dataclasses.replace(up.traits, detail=event.detail)
+            traits = dataclasses.replace(up.traits, detail=event.detail, is_mute=event.is_mute)
             self._links_up[event.link] = dataclasses.replace(up, traits=traits)
 
     def _perform(self, effects: Sequence[Effect]) -> None:

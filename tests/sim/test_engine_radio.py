@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
+from gateway.core.diagnosis import Place, diagnose
 from gateway.core.draft import Draft
 from gateway.core.effects import AlarmCode
 from gateway.core.events import FrameAcknowledged, FrameSent, LinkDown, LinkTold, LinkUp, Refusal
@@ -486,3 +489,28 @@ def test_what_a_driver_tells_is_shown_and_calls_a_person_until_the_device_works(
     for link, lit in ((RADIO, True), (CABLE, False)):
         world.give(Station(1), LinkUp(link, world.paths[link].traits))
         assert (AlarmCode.DEVICE in {alarm.code for alarm in post.status.alarms}) is lit
+
+
+def test_a_radio_that_cannot_send_is_our_device_and_calls_a_person() -> None:
+    """It is served and heard by, but named as the fault: the antenna and the far side are not."""
+    world = settled(radio=True)
+    post = world.posts[Station(1)]
+    traits = world.paths[RADIO].traits
+    mute = replace(traits, is_mute=True, detail="it has no region")
+
+    def shown() -> tuple[bool, bool, Place]:
+        assert post.status is not None
+        alarms = {alarm.code for alarm in post.status.alarms}
+        [works] = [it.device_up for it in post.status.links if it.name == RADIO]
+        found = diagnose(post.status.links, post.status.peers[0], (), instant=None)
+        return works, AlarmCode.DEVICE in alarms, found.place
+
+    world.give(Station(1), LinkDown(CABLE, "unplugged"))
+    world.give(Station(1), LinkUp(RADIO, mute))
+    assert shown() == (False, True, Place.OUR_DEVICE)
+    world.give(Station(1), LinkTold(RADIO, "sends again"))
+    assert shown()[:2] == (True, False)
+    world.give(Station(1), LinkTold(RADIO, "its chip", needs_person=True, is_mute=True))
+    assert shown() == (False, True, Place.OUR_DEVICE)
+    world.give(Station(1), LinkUp(RADIO, traits))
+    assert shown()[:2] == (True, False)

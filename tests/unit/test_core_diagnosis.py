@@ -90,6 +90,12 @@ SITUATIONS = {
     "our only device is gone": Situation(
         [GONE], TALKS, Place.OUR_DEVICE, "no device of ours works: radio: /dev/radio is not there"
     ),
+    "our only radio may not send": Situation(
+        [link("radio", DOWN, device=False, detail="it has no region")],
+        NEVER,
+        Place.OUR_DEVICE,
+        "no device of ours works: radio: it has no region",
+    ),
     "our radio is gone, the cable works": Situation(
         [GONE, link("cable", UP)], TALKS, Place.OUR_DEVICE, "the line works without"
     ),

@@ -9,7 +9,14 @@ import pytest
 from google.protobuf.internal.encoder import TagBytes
 
 from gateway.core.effects import Transmit
-from gateway.core.events import FrameAcknowledged, FrameReceived, FrameRefused, LinkUp, Refusal
+from gateway.core.events import (
+    FrameAcknowledged,
+    FrameReceived,
+    FrameRefused,
+    LinkTold,
+    LinkUp,
+    Refusal,
+)
 from gateway.links.meshtastic.conversation import EARLY_PACKET_COUNT_MAX, Conversation
 from gateway.links.meshtastic.identity import Handshake
 from gateway.links.meshtastic.payload import payload_size_max
@@ -19,7 +26,7 @@ from gateway.model import Precedence, Station
 from gateway.sim.air import Air
 from gateway.sim.radio.device import SimulatedRadio
 from gateway.wire.limits import FRAME_SIZE_MAX_RADIO
-from tests.unit.test_links_meshtastic_conversation import FAR, OWN, RADIO, Bench, Error
+from tests.unit.test_links_meshtastic_conversation import FAR, OWN, RADIO, Bench, Error, LoRa
 
 KEY = bytes(range(32))
 LATER_FIELD = 500
@@ -150,6 +157,61 @@ def test_status_34_of_a_radio_that_cannot_transmit_is_not_ready() -> None:
     assert bench.events[0] == FrameRefused(RADIO, 1, Refusal.NOT_READY, 60_000)
     bench.submit(2)
     assert last_packet(bench).pki_encrypted
+
+
+def told(bench: Bench) -> list[tuple[bool, bool, str]]:
+    """Of each thing told: is it mute, is a person called, the words."""
+    return [
+        (it.is_mute, it.needs_person, it.detail) for it in bench.events if isinstance(it, LinkTold)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("setting", "words"),
+    [
+        ({}, ""),
+        ({"tx_enabled": False}, "its transmitter is off"),
+        ({"region": LoRa.RegionCode.UNSET}, "no region, so it does not send"),
+    ],
+)
+def test_a_fresh_radio_is_served_and_known_to_be_mute(setting: dict[str, Any], words: str) -> None:
+    """As it comes out of its box: it answers, it hears, and it never sends."""
+    bench = Bench(is_up=False)
+    bench.wait(100)
+    bench.hand_shake(**setting)
+    up = bench.events[0]
+    assert isinstance(up, LinkUp)
+    assert (up.traits.is_mute, words in up.traits.detail) == (bool(setting), True)
+
+
+def test_a_radio_that_falls_mute_is_told_until_it_sends_again() -> None:
+    """Its transmitter was switched off by another client: refused under both kinds of key."""
+    bench = knowing()
+    for number in (1, 2):
+        bench.status(bench.submit(number), res=Error.PKI_FAILED, free=16)
+        assert len(told(bench)) == number - 1  # not before the second refusal, and once
+        bench.status(last_packet(bench).id, res=Error.PKI_FAILED, free=16)
+    [(is_mute, needs_person, words)] = told(bench)
+    assert (is_mute, needs_person) == (True, True)
+    assert "refuses to send: its transmitter is off" in words
+    bench.send(3)
+    assert [(mute, "refuses" in words) for mute, _, words in told(bench)[1:]] == [(False, False)]
+
+
+@pytest.mark.parametrize("by_status", [True, False])
+def test_a_board_without_a_working_lora_chip_is_named(*, by_status: bool) -> None:
+    """The firmware runs on and answers: no interface, so no queue; NO_INTERFACE for each packet."""
+    bench = knowing()
+    packet_id = bench.submit(1)
+    if by_status:
+        status = mesh_pb2.QueueStatus(res=33, free=0, maxlen=0, mesh_packet_id=packet_id)
+        bench.say(queueStatus=status)
+    bench.routing(packet_id, Error.NO_INTERFACE)
+    assert FrameRefused(RADIO, 1, Refusal.NOT_READY, 60_000) in bench.events
+    [(is_mute, needs_person, words)] = told(bench)
+    assert (is_mute, needs_person, "LoRa chip" in words) == (True, True, True)
+    bench.say(queueStatus=mesh_pb2.QueueStatus(res=0, free=0, maxlen=0))  # a heartbeat's answer
+    assert len(told(bench)) == 1
 
 
 CASES = {

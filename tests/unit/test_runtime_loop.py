@@ -33,6 +33,7 @@ from gateway.core.events import (
     FrameReceived,
     FrameSent,
     LinkDown,
+    LinkTold,
     LinkTraits,
     LinkUp,
     LogHeadCommitted,
@@ -356,6 +357,20 @@ async def test_refused_store_rejects_and_rebuilds() -> None:
     assert after.recovered.store_refused
     assert after.handled == [Started("boot", bytes(128), "test"), LINK_UP, StoreHealed()]
     assert house.discarded == 1
+
+
+async def test_a_rebuilt_engine_knows_what_was_told_of_a_device() -> None:
+    """Mute or not, and the words: as the driver told it last."""
+    house = House(table((NoticeSubmitted, accept)))
+    async with house.running():
+        await house.inbox.deliver(LINK_UP)
+        await house.inbox.deliver(LinkTold(RADIO, "no chip", needs_person=True, is_mute=True))
+        house.store.fault = StoreRefusedError("disk full")
+        await house.desk.submit(DUTY, "r1", DRAFT)
+        house.store.fault = None
+        await house.inbox.deliver(None)
+    traits = dataclasses.replace(LINK_UP.traits, detail="no chip", is_mute=True)
+    assert LinkUp(RADIO, traits) in house.engines[1].handled
 
 
 async def test_reports_of_a_dropped_engine_are_dropped() -> None:

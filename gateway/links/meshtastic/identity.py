@@ -107,8 +107,10 @@ class RadioIdentity:
         if self.ignores_duty_cycle:
             parts.append("set to ignore the duty cycle, which we keep all the same")
         text = ", ".join(parts)
-        if not self.can_transmit:
-            text += "; its transmitter is off: set the region and switch it on"
+        if self.region == "UNSET":
+            text += "; it has no region, so it does not send: hotline radio set-up --region REGION"
+        elif not self.can_transmit:
+            text += "; its transmitter is off: hotline radio set-up switches it on"
         return text
 
 

@@ -15,6 +15,7 @@ _Error = mesh_pb2.Routing.Error
 STATUS_OK: Final = 0
 STATUS_FULL: Final = 32
 """Also BAD_REQUEST; a full queue is told by `free` = 0."""
+NO_CHIP: Final = "its LoRa chip did not start: switch it off and on, then replace it"
 _MINUTE_MS: Final = 60_000
 
 _REFUSAL: Final = {
@@ -28,6 +29,20 @@ _REFUSAL: Final = {
     int(_Error.PKI_FAILED): Refusal.NO_KEY,
     int(_Error.PKI_UNKNOWN_PUBKEY): Refusal.NO_KEY,
     int(_Error.PKI_SEND_FAIL_PUBLIC_KEY): Refusal.NO_KEY,
+}
+
+_STATUS_NO_INTERFACE: Final = 33
+"""ERRNO_NO_INTERFACES of the firmware's Router, in a `queueStatus`; its NAK says NO_INTERFACE."""
+
+_OBSTACLE: Final = {
+    _STATUS_NO_INTERFACE: NO_CHIP,
+    int(_Error.NO_INTERFACE): NO_CHIP,
+    int(_Error.PKI_FAILED): (
+        "it refuses to send: its transmitter is off or its region unset: hotline radio set-up"
+    ),
+    int(_Error.NO_CHANNEL): (
+        "it refuses to send: its primary channel is disabled: hotline radio set-up --channel"
+    ),
 }
 
 RETRY_AFTER_MS: Final = {
@@ -49,6 +64,14 @@ def refusal_of(error: int, *, knows_far_key: bool) -> Refusal:
     if error == _Error.PKI_FAILED and knows_far_key:
         return Refusal.NOT_READY  # 34 also means: transmitter switched off or region unset.
     return _REFUSAL.get(error, Refusal.NOT_READY)
+
+
+def obstacle_of(error: int) -> str:
+    """Why our own radio sends nothing, and what to do; empty for a code that says less than that.
+
+    Of PKI_FAILED it is true after the packet was refused under the channel's key as well.
+    """
+    return _OBSTACLE.get(error, "")
 
 
 def retry_after_ms(text: str) -> int | None:

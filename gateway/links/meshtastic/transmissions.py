@@ -28,9 +28,11 @@ from gateway.links.meshtastic.packet_ids import PacketIds
 from gateway.links.meshtastic.payload import payload_size_max
 from gateway.links.meshtastic.protobuf import ProtobufError, mesh_pb2, portnums_pb2
 from gateway.links.meshtastic.refusal import (
+    NO_CHIP,
     RETRY_AFTER_MS,
     STATUS_FULL,
     STATUS_OK,
+    obstacle_of,
     refusal_of,
     retry_after_ms,
 )
@@ -143,6 +145,7 @@ class Transmissions:
         self._late: dict[int, int] = {}
         self._is_pkc = True
         self._does_no_pkc = False
+        self._obstacle = ""
 
     @property
     def is_free(self) -> bool:
@@ -158,6 +161,11 @@ class Transmissions:
     def does_no_pkc(self) -> bool:
         """Whether the radio refused the radios' own keys and took a packet under the channel's."""
         return self._does_no_pkc
+
+    @property
+    def obstacle(self) -> str:
+        """Why the radio sends nothing, by its own last word; empty: it does, or we may not ask."""
+        return self._obstacle
 
     def next_deadline_ms(self) -> int | None:
         deadlines = [waiting.deadline_ms for waiting in self._waiting.values()]
@@ -203,6 +211,8 @@ class Transmissions:
 
     def take_status(self, status: mesh_pb2.QueueStatus, now_ms: int) -> None:
         """A `queueStatus`: the answer to our packet, or to a heartbeat (without an id)."""
+        if status.maxlen == 0:
+            self._obstacle = NO_CHIP  # Without an interface there is no queue either.
         slot = self._slot
         if slot is None:
             return
@@ -238,6 +248,8 @@ class Transmissions:
 
     def _accept(self, slot: _Slot, status: mesh_pb2.QueueStatus, now_ms: int) -> None:
         """The radio has it. A packet leaves the queue when its transmission starts."""
+        if status.maxlen > 0:
+            self._obstacle = ""
         self._does_no_pkc = not self._is_pkc
         if status.free >= status.maxlen:
             self._go_on_air(slot, now_ms)
@@ -328,6 +340,8 @@ class Transmissions:
                 self._offer_again(slot, now_ms)
                 return
         reason = self._reason(error)
+        if reason is Refusal.NOT_READY:
+            self._obstacle = obstacle_of(error) or self._obstacle
         if reason is Refusal.NO_KEY:
             self._keys.refused(now_ms, is_far=False)
         if reason is Refusal.DUTY_CYCLE and slot.retry_after_ms is None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from gateway.core.tenure import Obstacle
+from gateway.core.claim import Obstacle
 from gateway.errors import FieldError
 
 _ROLES = {"active": True, "standby": False}

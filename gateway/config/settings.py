@@ -332,8 +332,10 @@ class SpareSettings(Table, frozen=True, kw_only=True):
         Literal["hand", "lease"],
         Meta(description='write "hand" (a person promotes) or "lease" (the cluster decides)'),
     ] = "hand"
-    lease_s: Annotated[int, Meta(ge=5, le=120, description="write seconds, 5 to 120")] = 15
-    """Of both gateways: how long the active one may go without the cluster, by lease."""
+    lease_s: Annotated[int, Meta(ge=5, le=40, description="write seconds, 5 to 40")] = 15
+    """Of both gateways: how long the active one may go without the cluster, by lease. With 40 the
+    other begins after 50 s, and a FLASH is late after 60.
+    """
 
 
 class PinSettings(Table, frozen=True, kw_only=True):

@@ -6,71 +6,47 @@ was *asked for*, by the holder's own clock; the other takes it no earlier than `
 it first saw that renewal, by its own. So no common clock is needed. A claim by *hand* has no end:
 losing the cluster never silences a gateway that a person made the active one.
 
+A lease is the station's, not the process's: who was killed or stopped and is back on the same
+machine goes on with it at once. It is renewed only while the engine works, and who ends again and
+again leaves it to the other.
+
 Absent: how the entry is kept, and what follows from being the active one (`runtime`).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
 
-from gateway.model import Instant, Word
+from gateway.core.claim import (
+    Claim,
+    Copy,
+    Hold,
+    Memory,
+    Obstacle,
+    Order,
+    Put,
+    Read,
+    Start,
+    Takeover,
+)
+from gateway.model import Instant
 
 LEASE_MS: Final = 15_000
+"""Longer than a crash (systemd's second, a start of one to four) and than most elections of the
+cluster; with a quarter more and a start, a third of what a FLASH may wait for its receipt (60 s).
+"""
 RECALL_MS: Final = 5_000
 """After a start, one that was promoted by hand asks the cluster this long, then goes on alone."""
-
-
-class Hold(Word):
-    """By what right a gateway is the active one."""
-
-    NONE = "none"
-    LEASE = "lease"
-    HAND = "hand"
-
-
-@dataclass(frozen=True, slots=True)
-class Claim:
-    """The entry that both gateways see. Each new holder has a higher term; NONE: given back."""
-
-    term: int
-    name: str
-    """Of the gateway, unique in its station."""
-    run: str
-    """Drawn anew at each start of the process, so that a copied card is no second holder."""
-    hold: Hold
-
-
-@dataclass(frozen=True, slots=True)
-class Read:
-    """Look the entry up: `read` or nothing comes of it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Put:
-    """Replace the entry where its revision is still this one (0: there is none)."""
-
-    claim: Claim
-    revision: int
-
-
-Order = Read | Put
-
-
-@dataclass(frozen=True, slots=True)
-class Memory:
-    """What must outlive a restart: whether a person made this one the active one, and when."""
-
-    by_hand: bool = False
-    term: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Obstacle:
-    """Why a promotion is refused: what, and what to do."""
-
-    problem: str
-    remedy: str
+ALONE_MS: Final = 5_000
+"""Promoted by hand, the takeover waits this long for a cluster that does not answer."""
+CHASE_MS: Final = 30_000
+"""The same, for one that answers while the other gateway still appends."""
+PAUSE_MS: Final = 10_000
+"""Who is stopped in order is waited for this long: an upgrade or a restart changes no roles."""
+RESUME_COUNT_MAX: Final = 3
+"""Starts that take up the lease of a killed run, one after the other; then it is the other's."""
+STEADY_MS: Final = 120_000
+"""Who was the active one for this long has no such start behind it."""
 
 
 class Tenure:
@@ -100,13 +76,21 @@ class Tenure:
         self._hold = Hold.NONE
         self._from = now
         self._until = now
+        self._begun_at = now
         self._term = memory.term
         self._wants_hand = memory.by_hand
         self._recall_until = Instant(now + RECALL_MS) if memory.by_hand else None
         self._gives_back = False
         self._is_resting = False
         """A person made it stand by: it takes nothing by itself until the other was active."""
-        self._in_step = False
+        self._was_by_hand = memory.by_hand
+        self._earlier_run = memory.run
+        self._resume_count = memory.resume_count
+        self._copy = Copy.UNSEEN
+        self._is_well = True
+        self._is_leaving = False
+        self._is_resuming = False
+        """The next lease taken is one that a killed run of this gateway had."""
         self._is_stale = True
         self._next_at = now
         self.number = 0
@@ -126,12 +110,17 @@ class Tenure:
     def memory(self, now: Instant) -> Memory:
         """To be kept before anything is transmitted."""
         is_by_hand = self._hold is Hold.HAND and self.may_transmit(now)
-        return Memory(by_hand=is_by_hand or self._recall_until is not None, term=self._term)
+        return Memory(
+            by_hand=is_by_hand or self._recall_until is not None,
+            term=self._term,
+            run=self._earlier_run,
+            resume_count=self._resume_count,
+        )
 
     @property
     def owes_word(self) -> bool:
-        """Whether it stands by and could not say so at the cluster yet."""
-        return self._gives_back
+        """Whether it holds nothing any more and could not say so at the cluster yet."""
+        return self._gives_back or self._is_leaving
 
     @property
     def other(self) -> Claim | None:
@@ -143,8 +132,9 @@ class Tenure:
 
     @property
     def lease_wait_ms(self) -> int:
-        """A quarter more than the lease, for clocks that run apart, and what is under way."""
-        return self._lease_ms + self._lease_ms // 4
+        """The longer lease and a quarter, for clocks that run apart and what is under way."""
+        lease_ms = max(self._lease_ms, self._claim.lease_ms if self._claim else 0)
+        return lease_ms + lease_ms // 4
 
     def may_transmit(self, now: Instant) -> bool:
         """Whether a frame may be handed to a device at this instant."""
@@ -185,7 +175,7 @@ class Tenure:
                     "the cluster cannot be asked whether the other gateway is active",
                     "make sure that the other one is off, and say so (--other-is-off)",
                 )
-            self._begin(Hold.HAND, Instant(now), self.term + 1)
+            self._begin(Hold.HAND, now, self.term + 1)
             self._seek_hand(now)
             return None
         other = self.other
@@ -206,11 +196,49 @@ class Tenure:
         self._is_resting = True
         self._next_at = now
 
-    # What the cluster says.
+    # What this gateway itself says.
 
-    def set_in_step(self, is_in_step: bool) -> None:
-        """Whether this gateway's store has all that the cluster has: else it takes no lease."""
-        self._in_step = is_in_step
+    def leave(self, now: Instant) -> None:
+        """The process was told to end. A lease is kept for `PAUSE_MS`, a person's word for ever."""
+        if self._hold is not Hold.LEASE:
+            return
+        self._end()
+        self._is_resting = self._is_leaving = True
+        self._next_at = now
+
+    def set_copy(self, copy: Copy, now: Instant) -> None:
+        """How its store compares: only one that is whole, or ahead, takes a lease."""
+        if copy is not self._copy:
+            self._copy = copy
+            self._next_at = now
+
+    def set_well(self, is_well: bool) -> None:
+        """Whether the engine works: else a lease is not renewed, and ends."""
+        self._is_well = is_well
+
+    def takeover(self, copy: Copy, now: Instant) -> Takeover:
+        """What follows from holding the claim, with a store that compares so."""
+        is_by_hand = self._hold is Hold.HAND
+        waited_ms = now - self._begun_at
+        match copy:
+            case Copy.WHOLE | Copy.AHEAD:
+                return Takeover(Start.APPEND)
+            case Copy.OTHER if is_by_hand:
+                return Takeover(Start.APPEND, is_behind=True)
+            case Copy.OTHER:
+                # By lease nobody goes on with less than there is.
+                self._gives_back = self._hold is not Hold.NONE
+                self._end()
+                self._copy, self._next_at = copy, now
+                return Takeover(Start.LEAVE)
+            case Copy.UNSEEN if is_by_hand and waited_ms >= ALONE_MS:
+                return Takeover(Start.ALONE, is_behind=not self._was_by_hand)
+            case Copy.BEHIND if is_by_hand and waited_ms >= CHASE_MS:
+                return Takeover(Start.ALONE, is_behind=True)
+            case _:
+                return Takeover(Start.WAIT)
+
+    # What the cluster says.
 
     def read(self, claim: Claim | None, revision: int, now: Instant) -> None:
         """The entry as it is now."""
@@ -221,6 +249,9 @@ class Tenure:
         self._next_at = now
         if claim is None or self._is_ours(claim):
             return
+        if self._is_left(claim) and self._hold is Hold.NONE and not self._is_by_hand():
+            self._resume(claim, now)
+            return
         if claim.hold is Hold.HAND and claim.name == self._name and not self._is_by_hand():
             # Of a run of ours that was made to stand by and could not say so here. Should it be a
             # copy of our card after all, that one has the time to claim again.
@@ -230,13 +261,30 @@ class Tenure:
         if claim.hold is not Hold.NONE:
             self._is_resting = self._gives_back = False
         if claim.hold is Hold.LEASE:
-            self._others_until = Instant(now + self.lease_wait_ms)
+            wait_ms = self.lease_wait_ms
+            self._others_until = Instant(
+                now + (min(PAUSE_MS, wait_ms) if claim.is_paused else wait_ms)
+            )
         elif claim.hold is Hold.NONE:
             self._others_until = now
         if self._hold is Hold.LEASE:
             self._end()
         elif self._hold is Hold.HAND or self._wants_hand:
             self._meet(claim)
+
+    def _is_left(self, claim: Claim) -> bool:
+        """Whether an earlier run of this gateway had the lease, and surely transmits no more."""
+        is_over = claim.is_paused or claim.run == self._earlier_run
+        return claim.name == self._name and claim.hold is Hold.LEASE and is_over
+
+    def _resume(self, claim: Claim, now: Instant) -> None:
+        """Take the lease up at once, or, after too many ends, let the other have it first."""
+        if claim.is_paused or self._resume_count < RESUME_COUNT_MAX:
+            self._others_until = now
+            self._is_resuming = not claim.is_paused
+        else:
+            self._gives_back = True
+            self._others_until = Instant(now + self.lease_wait_ms)
 
     def _meet(self, claim: Claim) -> None:
         """One that was promoted by hand sees another's claim: the later word of a person counts."""
@@ -254,7 +302,11 @@ class Tenure:
         self._claim, self._revision, self._read_at = claim, revision, now
         self._is_stale = False
         self._next_at = Instant(now + self._lease_ms // 4)
-        if claim.hold is Hold.NONE:
+        if claim.hold is Hold.LEASE:
+            self._earlier_run = self._run
+        if claim.is_paused:
+            self._is_leaving = False
+        elif claim.hold is Hold.NONE:
             self._gives_back = False
         elif claim.hold is Hold.HAND:
             if not self._wants_hand:
@@ -265,11 +317,13 @@ class Tenure:
             if self._hold is not Hold.NONE:
                 self._hold, self._term = Hold.HAND, claim.term
             else:
-                self._begin(Hold.HAND, max(now, self._others_until), claim.term)
+                self._begin(Hold.HAND, now, claim.term, start=max(now, self._others_until))
         elif self._hold is Hold.LEASE and claim.term == self._term:
             self._until = Instant(asked_at + self._lease_ms)
         elif self._hold is Hold.NONE and not self._is_resting:
             self._until = Instant(asked_at + self._lease_ms)
+            self._resume_count += self._is_resuming
+            self._is_resuming = False
             self._begin(Hold.LEASE, now, claim.term)
 
     def refused(self, now: Instant) -> None:
@@ -291,31 +345,43 @@ class Tenure:
         if self._wants_hand:
             return self._put(Hold.HAND, self.term + 1)
         claim = self._claim
+        if self._is_leaving:
+            if claim is not None and self._is_ours(claim) and claim.hold is Hold.LEASE:
+                return self._put(Hold.LEASE, claim.term, is_paused=True)
+            self._is_leaving = False
         if self._gives_back:
             if claim is not None and claim.name == self._name and claim.hold is not Hold.NONE:
                 return self._put(Hold.NONE, claim.term)
             self._gives_back = False
         if self._hold is Hold.LEASE:
-            return self._put(Hold.LEASE, self._term)
+            return self._put(Hold.LEASE, self._term) if self._is_well else None
         if self._hold is Hold.NONE and self._may_take(now):
             return self._put(Hold.LEASE, self.term + 1)
         return None
 
     def _may_take(self, now: Instant) -> bool:
-        if not self._by_lease or not self._in_step or self._is_resting:
+        if not self._by_lease or self._is_resting:
+            return False
+        if self._copy not in (Copy.WHOLE, Copy.AHEAD):
             return False
         claim = self._claim
         if claim is not None and claim.hold is Hold.HAND and not self._is_ours(claim):
             return False
         return now >= self._others_until
 
-    def _put(self, hold: Hold, term: int) -> Put:
-        return Put(Claim(term, self._name, self._run, hold), self._revision)
+    def _put(self, hold: Hold, term: int, *, is_paused: bool = False) -> Put:
+        lease_ms = self._lease_ms if hold is Hold.LEASE else 0
+        claim = Claim(term, self._name, self._run, hold, lease_ms, is_paused)
+        return Put(claim, self._revision)
 
     def pass_time(self, now: Instant) -> None:
         """End a lease that was not renewed, and a wait for the cluster. Harmless when early."""
+        if self._hold is not Hold.NONE and now >= self._begun_at + STEADY_MS:
+            self._resume_count = 0
         if self._hold is Hold.LEASE and now >= self._until:
             self._end()
+            if not self._is_well:
+                self._others_until = Instant(now + self.lease_wait_ms)
         if self._recall_until is not None and now >= self._recall_until:
             self._recall_until = None
             self._begin(Hold.HAND, now, self.term + 1)
@@ -326,8 +392,9 @@ class Tenure:
         self._wants_hand, self._is_resting, self._gives_back = True, False, False
         self._next_at = now
 
-    def _begin(self, hold: Hold, start: Instant, term: int) -> None:
-        self._hold, self._from, self._term = hold, start, term
+    def _begin(self, hold: Hold, now: Instant, term: int, *, start: Instant | None = None) -> None:
+        self._hold, self._term = hold, term
+        self._begun_at, self._from = now, now if start is None else start
         self.number += 1
 
     def _end(self) -> None:

@@ -97,6 +97,8 @@ class Beside:
     """Asked for each frame."""
     control: Spare
     tasks: Sequence[Coroutine[Any, Any, Any]]
+    watch: Callable[[Callable[[], bool]], None]
+    """Given the question whether the engine works."""
     is_behind: bool
     """It may lack what the other one has said."""
 
@@ -201,6 +203,8 @@ class Daemon:
             observe=self._log.observe,
             stuck=lambda: [name for name, one in supervisors.items() if one.is_stuck],
         )
+        if beside is not None:
+            beside.watch(pulse.is_well)
         indicators = self._make_indicators(inbox, pulse.is_turning)
         loop = EngineLoop(
             store=store,

@@ -15,12 +15,14 @@ from typing import Final, NoReturn
 
 import msgspec
 
+from gateway.core.claim import Copy, Hold, Memory, Obstacle, Put, Start, Takeover
 from gateway.core.effects import Level
-from gateway.core.tenure import Hold, Memory, Obstacle, Put, Tenure
+from gateway.core.tenure import Tenure
 from gateway.errors import DecodeError, QueueUnavailableError
 from gateway.model import Instant
 from gateway.queues.base import first_error
 from gateway.queues.nats_connection import Access, NatsConnection, ServerRing
+from gateway.runtime.clock import KernelSources
 from gateway.spare.cluster import SpareCluster
 from gateway.store.folder import sync_folder
 
@@ -29,6 +31,8 @@ TICK_S: Final = 1.0
 """The longest between two looks at the clock; a transmission looks for itself."""
 AGAIN_S: Final = 0.5
 """Between two connections."""
+FIRST_S: Final = 3.0
+"""A person who is faster than the first connection of a start waits for it this long."""
 RUN_SIZE: Final = 8
 
 Observe = Callable[..., None]
@@ -55,8 +59,7 @@ class Keeper:
         self._instant = instant
         self._observe = observe
         self._saved = _remembered(folder, name)
-        self.was_by_hand = self._saved.by_hand
-        """It was the active one by a person's word when it last ran."""
+        self._is_well: Callable[[], bool] = _is_well
         self.tenure = Tenure(
             name=name,
             run=os.urandom(RUN_SIZE).hex(),
@@ -96,6 +99,8 @@ class Keeper:
 
     async def promote(self, *, other_is_off: bool) -> Obstacle | None:
         """Look the claim up, where there is a cluster, and then as `Tenure.promote`."""
+        if self.cluster is None and not self.problem:
+            await self.changed(within_s=FIRST_S)  # the first connection is under way
         if self.cluster is not None:
             with suppress(QueueUnavailableError):
                 claim, revision = await self.cluster.claim()
@@ -110,8 +115,32 @@ class Keeper:
         await self._settle()
         self._poked.set()
 
-    def set_in_step(self, is_in_step: bool) -> None:
-        self.tenure.set_in_step(is_in_step)
+    # What the daemon says.
+
+    def watch(self, is_well: Callable[[], bool] | None) -> None:
+        """Ask this before each renewal; None: there is no engine."""
+        self._is_well = is_well or _is_well
+
+    def set_copy(self, copy: Copy) -> None:
+        """As `Tenure.set_copy`."""
+        deadline = self.tenure.next_deadline(self._instant())
+        self.tenure.set_copy(copy, self._instant())
+        if self.tenure.next_deadline(self._instant()) != deadline:
+            self._poked.set()
+
+    async def takeover(self, copy: Copy) -> Takeover:
+        """As `Tenure.takeover`."""
+        takeover = self.tenure.takeover(copy, self._instant())
+        if takeover.start is Start.LEAVE:
+            await self._settle()
+            self._poked.set()
+        return takeover
+
+    async def leave(self) -> None:
+        """As `Tenure.leave`."""
+        self.tenure.leave(self._instant())
+        await self._settle()
+        self._poked.set()
 
     # The work.
 
@@ -164,6 +193,7 @@ class Keeper:
     async def _follow_orders(self, cluster: SpareCluster) -> NoReturn:
         self.tenure.refused(self._instant())  # whatever was known is old: look first
         while True:
+            self.tenure.set_well(self._is_well())
             order = self.tenure.order(self._instant())
             if order is None:
                 self._poked.clear()
@@ -202,25 +232,51 @@ class Keeper:
         self._changed = asyncio.Event()
 
 
+def _is_well() -> bool:
+    return True
+
+
 def _remembered(folder: Path, name: str) -> Memory:
-    """What this gateway was; a file of another name came with a copied card and says nothing."""
+    """What this gateway was; a file of another name came with a copied card and says nothing.
+
+    Its last run has surely ended only where this is the same folder in the same boot: the lock of
+    the folder is ours now.
+    """
     try:
         document = msgspec.json.decode((folder / FILE_NAME).read_bytes(), type=dict[str, object])
         if document.get("name") != name:
             return Memory()
+        by_hand, term = document.get("by_hand") is True, msgspec.convert(document["term"], int)
+        if document.get("place") != _place_of(folder):
+            return Memory(by_hand=by_hand, term=term)
         return Memory(
-            by_hand=document.get("by_hand") is True,
-            term=msgspec.convert(document.get("term"), int),
+            by_hand=by_hand,
+            term=term,
+            run=msgspec.convert(document.get("run", ""), str),
+            resume_count=msgspec.convert(document.get("resume_count", 0), int),
         )
-    except (OSError, msgspec.MsgspecError):
+    except (OSError, KeyError, msgspec.MsgspecError):
         return Memory()
+
+
+def _place_of(folder: Path) -> str:
+    """Of this boot and this very folder: no copy has the same."""
+    status = folder.stat()
+    return f"{KernelSources().boot_id()} {status.st_dev} {status.st_ino}"
 
 
 def _remember(folder: Path, name: str, memory: Memory) -> None:
     folder.mkdir(parents=True, exist_ok=True, mode=0o750)
     path = folder / FILE_NAME
     new = path.with_suffix(".new")
-    document = {"name": name, "by_hand": memory.by_hand, "term": memory.term}
+    document = {
+        "name": name,
+        "by_hand": memory.by_hand,
+        "term": memory.term,
+        "run": memory.run,
+        "resume_count": memory.resume_count,
+        "place": _place_of(folder),
+    }
     with new.open("wb") as file:
         file.write(msgspec.json.encode(document))
         file.flush()

@@ -10,9 +10,9 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Final, NoReturn
 
 from gateway.config.settings import Settings
+from gateway.core.claim import Hold
 from gateway.core.effects import Level
 from gateway.core.events import CopyTold
-from gateway.core.tenure import Hold
 from gateway.model import Station
 from gateway.runtime.clock import Clock
 from gateway.runtime.daemon import Beside, StopRequestedError, cause_of
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from gateway.runtime.daemon import Daemon
 
 HAND_OVER_S: Final = 1.5
-"""For the word at the cluster that a lease is given back; else the other waits for its end."""
+"""For the word at the cluster that a lease is paused; else the other waits for its end."""
 
 
 class OneOfTwo:
@@ -47,13 +47,19 @@ class OneOfTwo:
         self._folder = settings.station.state_folder
         self._station = station
         self._keeper = make_keeper(settings, clock.instant, daemon.observe)
+        self._is_owner = asyncio.Event()
 
     async def run(self) -> NoReturn:
         """Until something raises."""
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._keeper.run())
+            group.create_task(self._keep())
             group.create_task(self._take_turns())
         raise AssertionError("a task of the daemon ended without an error")
+
+    async def _keep(self) -> NoReturn:
+        """Only who has the state folder may go on with what an earlier run held."""
+        await self._is_owner.wait()
+        await self._keeper.run()
 
     async def _take_turns(self) -> NoReturn:
         while True:
@@ -73,6 +79,7 @@ class OneOfTwo:
 
     async def _serve(self, store: SqliteStore) -> NoReturn:
         await store.recover()
+        self._is_owner.set()
         keeper = self._keeper
         understudy = Understudy(keeper, store, self._folder, self._daemon.observe)
         control = SpareControl(keeper, serves=False, problem=lambda: understudy.problem)
@@ -86,7 +93,10 @@ class OneOfTwo:
         self._daemon.observe(
             Level.WARNING, "promoted", by=keeper.tenure.hold.value, term=str(keeper.tenure.term)
         )
-        await self._daemon.serve(store, lambda inbox: self._beside(store, turn, inbox))
+        try:
+            await self._daemon.serve(store, lambda inbox: self._beside(store, turn, inbox))
+        finally:
+            keeper.watch(None)
 
     def _beside(self, store: SqliteStore, turn: Turn, inbox: Inbox) -> Beside:
         keeper = self._keeper
@@ -100,6 +110,7 @@ class OneOfTwo:
                 leave_when_fenced(keeper, copied, turn.number),
                 serve_bases(keeper, self._folder, self._daemon.observe),
             ),
+            watch=keeper.watch,
             is_behind=turn.is_behind,
         )
 
@@ -111,11 +122,11 @@ class OneOfTwo:
         )
 
     async def _give_back(self) -> None:
-        """A gateway that is stopped gives a lease back; a person's word it keeps."""
+        """A lease is kept for a moment, for the next start; a person's word stays."""
         keeper = self._keeper
         if keeper.tenure.hold is not Hold.LEASE:
             return
-        await keeper.stand_by()
+        await keeper.leave()
         with suppress(TimeoutError):
             async with asyncio.timeout(HAND_OVER_S):
                 while keeper.tenure.owes_word:

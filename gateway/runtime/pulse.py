@@ -53,6 +53,10 @@ class Pulse:
         """Whether the engine made a whole turn lately."""
         return asyncio.get_running_loop().time() - self._turned_at < STUCK_S
 
+    def is_well(self) -> bool:
+        """Whether it turns, or still starts: how long that takes is systemd's to bound."""
+        return self._turned_at == float("-inf") or self.is_turning()
+
     async def run(self) -> NoReturn:
         """Beat until cancelled."""
         time = asyncio.get_running_loop().time

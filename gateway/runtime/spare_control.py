@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Final
 
 from gateway.config.settings import Settings
-from gateway.core.tenure import Obstacle
+from gateway.core.claim import Obstacle
 from gateway.model import Instant
 from gateway.runtime.adapters import nats_access
 from gateway.runtime.keeper import Keeper, Observe

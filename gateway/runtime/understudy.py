@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, NoReturn
 
+from gateway.core.claim import Copy, Hold, Start
 from gateway.core.effects import Level
-from gateway.core.tenure import Hold
 from gateway.errors import DecodeError, GatewayError, QueueUnavailableError
 from gateway.runtime.keeper import Keeper, Observe
 from gateway.spare import base
@@ -28,8 +28,6 @@ from gateway.store.sqlite import SqliteStore
 
 FOLLOW_S: Final = 0.25
 """Between two looks for new commits: what a takeover has to catch up is at most of this long."""
-ALONE_S: Final = 5.0
-"""By hand, the cluster is waited for this long before the takeover goes on without it."""
 BASE_S: Final = 2.0
 DRAIN_S: Final = 0.5
 MARK_SIZE: Final = 6
@@ -78,7 +76,7 @@ class Understudy:
         self._folder = folder
         self._observe = observe
         self._follower = Follower(store, Place())
-        self._is_in_step = False
+        self._copy = Copy.UNSEEN
         self._asked_at: int | None = None
         """Where in the stream our request for a base is."""
         self.problem = "the cluster was not seen yet"
@@ -96,22 +94,21 @@ class Understudy:
     async def _follow(self) -> None:
         cluster, keeper = self._keeper.cluster, self._keeper
         if cluster is None:
-            self._set(is_in_step=False, problem=f"no cluster: {keeper.problem}")
+            self._set(Copy.UNSEEN, f"no cluster: {keeper.problem}")
             return
         try:
-            is_in_step = await self._follower.catch_up(cluster)
-            self._set(is_in_step=is_in_step, problem=self._follower.problem)
-            if self._follower.problem:
+            self._set(await self._follower.catch_up(cluster), self._follower.problem)
+            if self._copy is Copy.OTHER:
                 await self._look_for_base()
         except QueueUnavailableError as error:
-            self._set(is_in_step=False, problem=str(error))
+            self._set(Copy.UNSEEN, str(error))
 
-    def _set(self, *, is_in_step: bool, problem: str) -> None:
-        if is_in_step != self._is_in_step or problem != self.problem:
+    def _set(self, copy: Copy, problem: str) -> None:
+        if copy is not self._copy or problem != self.problem:
             level = Level.WARNING if problem else Level.INFO
-            self._observe(level, "standby", in_step=str(is_in_step), problem=problem)
-        self._is_in_step, self.problem = is_in_step, problem
-        self._keeper.set_in_step(is_in_step)
+            self._observe(level, "standby", copy=copy.value, problem=problem)
+        self._copy, self.problem = copy, problem
+        self._keeper.set_copy(copy)
 
     async def _look_for_base(self) -> None:
         cluster = self._keeper.cluster
@@ -132,36 +129,31 @@ class Understudy:
 
     async def _take_over(self, number: int) -> None:
         """Raises `PromotedError`; returns when the claim went, or may not be used."""
-        keeper, loop = self._keeper, asyncio.get_running_loop()
-        began_at = loop.time()
+        keeper = self._keeper
         mark = int.from_bytes(os.urandom(MARK_SIZE), "big")
         turn: Turn | None = None
         while keeper.tenure.number == number:
             if turn is None:
-                turn = await self._prepare(number, mark, waited_s=loop.time() - began_at)
+                turn = await self._prepare(number, mark)
             if turn is not None and keeper.may_transmit(number):
                 raise PromotedError(turn)
             await keeper.changed(within_s=FOLLOW_S)
 
-    async def _prepare(self, number: int, mark: int, *, waited_s: float) -> Turn | None:
-        keeper, follower = self._keeper, self._follower
-        by_hand = keeper.tenure.hold is Hold.HAND
-        cluster = keeper.cluster
+    async def _prepare(self, number: int, mark: int) -> Turn | None:
+        copy, cluster = Copy.UNSEEN, self._keeper.cluster
         try:
             if cluster is not None:
-                is_in_step = await follower.catch_up(cluster)
-                if is_in_step or (follower.problem and by_hand):
-                    return await self._append(number, mark, is_behind=not is_in_step)
-                if follower.problem:
-                    await keeper.stand_by()  # by lease nobody goes on with less than there is
-                    return None
+                copy = await self._follower.catch_up(cluster)
+            takeover = await self._keeper.takeover(copy)
+            if takeover.start is Start.APPEND:
+                return await self._append(number, mark, is_behind=takeover.is_behind)
         except QueueUnavailableError as error:
             self.problem = str(error)
-        if by_hand and waited_s >= ALONE_S:
-            place = follower.place
-            is_behind = not keeper.was_by_hand
-            return Turn(number, place, mark, place.number + 1, is_behind=is_behind)
-        return None
+            takeover = await self._keeper.takeover(Copy.UNSEEN)
+        if takeover.start is not Start.ALONE:
+            return None
+        place = self._follower.place
+        return Turn(number, place, mark, place.number + 1, is_behind=takeover.is_behind)
 
     async def _append(self, number: int, mark: int, *, is_behind: bool) -> Turn | None:
         """Write a commit without content at the end of the stream: who has not seen it can append

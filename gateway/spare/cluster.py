@@ -10,7 +10,7 @@ from typing import Final
 
 import msgspec
 
-from gateway.core.tenure import Claim, Hold
+from gateway.core.claim import Claim, Hold
 from gateway.errors import DecodeError, QueueUnavailableError
 from gateway.queues.nats_connection import NatsConnection
 from gateway.spare.batch import Parcel, decode_parcel, encode_parcel

@@ -6,6 +6,7 @@ book, leaves it out of step until it has the whole store of the active one (`bas
 
 from __future__ import annotations
 
+from gateway.core.claim import Copy
 from gateway.spare.batch import Batch, Parcel
 from gateway.spare.cluster import SpareCluster
 from gateway.spare.copying_store import Place
@@ -25,8 +26,8 @@ class Follower:
         self.problem = ""
         """Why this store cannot go on with the active one's commits; empty: it can."""
 
-    async def catch_up(self, cluster: SpareCluster) -> bool:
-        """Take over what there is; whether this store has all of it then.
+    async def catch_up(self, cluster: SpareCluster) -> Copy:
+        """Take over what there is; how this store compares then.
 
         Raises `QueueUnavailableError` and the store's errors.
         """
@@ -39,17 +40,19 @@ class Follower:
             self._scanned = self.end = place
         last = await cluster.last()
         if self.problem:
-            return False
+            return Copy.OTHER
         self.end = 0 if last is None else last[0]
         if self.end > self._scanned:
-            return False  # more has come meanwhile
+            return Copy.BEHIND  # more has come meanwhile
         newest = 0 if last is None else last[1].batches[-1].number
         if last is None and self.place.number == 0:
-            return True
+            return Copy.WHOLE
+        if last is not None and last[1].mark == self.place.mark and newest < self.place.number:
+            return Copy.AHEAD
         if last is None or newest != self.place.number or last[1].mark != self.place.mark:
             self.problem = "this store holds commits that the cluster does not have"
-            return False
-        return True
+            return Copy.OTHER
+        return Copy.WHOLE
 
     async def _take(self, place: int, parcel: Parcel) -> None:
         for batch in parcel.batches:

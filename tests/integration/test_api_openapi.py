@@ -18,8 +18,8 @@ from gateway.api.connection import ApiLimits
 from gateway.api.peer import Peer, Users
 from gateway.api.routes import OF_NOTICE, PLAIN, QUERIES
 from gateway.api.server import ApiServer
+from gateway.core.claim import Obstacle
 from gateway.core.effects import Alarm, AlarmCode, PendingNotice, RejectCode
-from gateway.core.tenure import Obstacle
 from gateway.errors import FieldError
 from gateway.model import (
     AnswerCode,

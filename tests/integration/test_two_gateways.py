@@ -85,6 +85,40 @@ async def test_promoted_by_hand_and_handed_over(tmp_path: Path) -> None:
         assert len(scene.sent_s("a")) == before
 
 
+async def test_a_restart_of_the_active_one_changes_no_roles(tmp_path: Path) -> None:
+    """Killed, or stopped in order, and started again: it has its lease at once, with what it had
+    no time to hand on; the other one stays where it is, and in step.
+    """
+    async with (
+        nats_server(tmp_path) as server,
+        two_gateways(((server.url,),) * 2, takeover="lease", lease_s=30, replicas=1) as scene,
+    ):
+        await start(scene.a, scene.south)
+        await until_role(scene.a, "active")
+        await start(scene.b)
+        await until_in_step(scene.b)
+        term = (await spare_of(scene.a))["term"]
+        names = [f"n-{number}" for number in range(3)]
+        await submit(scene.a, names[0])
+        for name, end in zip(names[1:], (scene.a.kill, scene.a.stop), strict=True):
+            await end()
+            await start(scene.a)
+            await until_role(scene.a, "active", deadline_s=20)  # the lease alone takes 37 s
+            await submit(scene.a, name)
+            await until_in_step(scene.b)
+        await until_texts(scene.south, names)
+
+        async def knows_both_starts() -> bool:
+            document = await spare_of(scene.b)
+            assert document["other"] == {"name": "a", "held_by": "lease"}
+            assert document["term"] <= term + 2, "somebody else had it between"
+            return bool(document["term"] == term + 2)
+
+        await until(knows_both_starts)
+        assert scene.sent_s("b") == []
+        await until_texts(scene.b, names, box="outbox")
+
+
 @pytest.mark.soak
 async def test_a_killed_holder_of_the_lease_loses_and_doubles_nothing(tmp_path: Path) -> None:
     """SIGKILL amid 100 notices: the other takes the lease; each is there once, in both directions,

@@ -2,10 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from gateway.core.tenure import LEASE_MS, RECALL_MS, Hold
-from tests.sim.two_gateways import Pair
+from gateway.core.claim import Copy, Hold, Memory, Put, Read, Start, Takeover
+from gateway.core.tenure import (
+    ALONE_MS,
+    CHASE_MS,
+    LEASE_MS,
+    PAUSE_MS,
+    RECALL_MS,
+    RESUME_COUNT_MAX,
+    STEADY_MS,
+    Tenure,
+)
+from gateway.model import Instant
+from tests.sim.two_gateways import Gateway, Pair
 
 MINUTE = 60_000
 WAIT = LEASE_MS + LEASE_MS // 4
@@ -159,22 +172,228 @@ def test_one_that_is_behind_takes_no_lease() -> None:
     pair.run(1_000)
     pair.entry.claim = None
     pair.a.start()
-    pair.a.tenure.set_in_step(False)
+    pair.a.tenure.set_copy(Copy.OTHER, pair.a.now())
     pair.run(MINUTE)
     assert pair.active() == ""
-    pair.a.tenure.set_in_step(True)
+    pair.a.tenure.set_copy(Copy.WHOLE, pair.a.now())
     pair.run(LEASE_MS)
     assert pair.active() == "a"
 
 
+def holder_and_other(pair: Pair) -> tuple[Gateway, Gateway]:
+    """After a minute."""
+    pair.run(MINUTE)
+    return (pair.a, pair.b) if pair.active() == "a" else (pair.b, pair.a)
+
+
+def watch_the_other(pair: Pair, other: Gateway, for_ms: int) -> bool:
+    """Whether it was the active one at any time."""
+    until = pair.now_ms + for_ms
+    while pair.now_ms < until:
+        pair.run(250)
+        if other.transmits():
+            return True
+    return False
+
+
+@pytest.mark.parametrize("away_ms", [500, 2_000, 10_000])
+def test_a_crash_that_systemd_heals_changes_no_roles(away_ms: int) -> None:
+    """Killed and started again on its machine, the holder goes on at once."""
+    pair = Pair(10)
+    holder, other = holder_and_other(pair)
+    holder.kill()
+    pair.run(away_ms)
+    assert pair.active() == ""
+    holder.start()
+    pair.run(1_000)
+    assert pair.active() == holder.name
+    assert not watch_the_other(pair, other, 10 * MINUTE)
+
+
+def test_a_reboot_proves_nothing_of_the_run_before() -> None:
+    """A copied card remembers as much: the lease must end first, and then is the other's."""
+    pair = Pair(11)
+    holder, other = holder_and_other(pair)
+    holder.reboot()
+    pair.run(1_000)
+    holder.start()
+    pair.run(LEASE_MS * 7 // 10)
+    assert pair.active() == ""
+    pair.run(WAIT)
+    assert pair.active() in (holder.name, other.name)
+    assert not pair.both_ms
+
+
+@pytest.mark.parametrize("has_other", [False, True])
+def test_a_copied_card_waits_for_the_lease(has_other: bool) -> None:
+    """Under one name, and the true one lives: it is not taken for a run that ended."""
+    pair = Pair(12)
+    holder, other = holder_and_other(pair)
+    if not has_other:
+        other.kill()
+    pair.run(1_000)
+    copy = Gateway(pair, holder.name, by_lease=True, lease_ms=LEASE_MS)
+    copy.memory = replace(holder.memory, run="", resume_count=0)
+    copy.generation = 1_000
+    copy.start()
+    for _ in range(4 * 60):
+        pair.run(250)
+        assert not copy.transmits()
+    assert pair.active() == holder.name
+
+
+def test_an_upgrade_changes_no_roles_and_an_end_does_soon() -> None:
+    """Stopped in order: for `PAUSE_MS` the lease is its own still, then the other's."""
+    pair = Pair(13)
+    pair.late = 0.0
+    holder, other = holder_and_other(pair)
+    holder.stop()
+    assert pair.active() == ""
+    pair.run(6_000)
+    holder.start()
+    pair.run(1_000)
+    assert pair.active() == holder.name
+    assert not watch_the_other(pair, other, MINUTE)
+    holder.stop()
+    pair.run(PAUSE_MS * 9 // 10)
+    assert pair.active() == ""
+    pair.run(PAUSE_MS // 10 + LEASE_MS // 4 + 1_000)
+    assert pair.active() == other.name
+    assert not pair.both_ms
+
+
+def test_who_ends_again_and_again_leaves_it_to_the_other() -> None:
+    """A few starts take the lease up; the next one gives it back, and keeps out of the way."""
+    pair = Pair(14)
+    holder, other = holder_and_other(pair)
+    crash_count = 0
+    while not other.transmits():
+        if holder.transmits():
+            pair.run(2_000)
+            holder.kill()
+            crash_count += 1
+            pair.run(3_000)
+            holder.start()
+        pair.run(250)
+        assert pair.now_ms < 3 * MINUTE
+    assert crash_count == RESUME_COUNT_MAX + 1
+    pair.run(10 * MINUTE)
+    assert pair.active() == other.name
+    assert not pair.both_ms
+
+
+def test_crashes_far_apart_are_no_such_row() -> None:
+    """Between two of them it was the active one for long enough."""
+    pair = Pair(15)
+    holder, other = holder_and_other(pair)
+    for _ in range(2 * RESUME_COUNT_MAX):
+        holder.kill()
+        pair.run(2_000)
+        holder.start()
+        assert not watch_the_other(pair, other, STEADY_MS + 5_000)
+    assert pair.active() == holder.name
+
+
+def test_whose_engine_stands_still_loses_the_lease() -> None:
+    """The loop turns and could renew it for ever."""
+    pair = Pair(16)
+    holder, other = holder_and_other(pair)
+    holder.tenure.set_well(False)
+    pair.run(WAIT + LEASE_MS // 4 + 2_000)
+    assert pair.active() == other.name
+    assert not pair.both_ms
+
+
+@pytest.mark.parametrize("leases_ms", [(5_000, 60_000), (60_000, 5_000)])
+def test_the_longer_lease_counts(leases_ms: tuple[int, int]) -> None:
+    """Two configurations that differ cost time, and never make two transmit."""
+    pair = Pair(17, leases_ms=leases_ms)
+    holder, other = holder_and_other(pair)
+    holder.is_cut = True
+    pair.run(60_000 * 3 // 2)
+    assert pair.active() == other.name
+    assert not pair.both_ms
+
+
+NOW = Instant(1_000_000)
+
+
+def holding(hold: Hold, *, was_by_hand: bool = False) -> Tenure:
+    """One that has just begun to hold the claim so, at `NOW`."""
+    memory = Memory(by_hand=was_by_hand)
+    tenure = Tenure(name="a", run="1", memory=memory, now=NOW, by_lease=True)
+    if hold is Hold.HAND:
+        assert tenure.promote(other_is_off=True, now=NOW) is None
+    else:
+        tenure.read(None, 0, NOW)
+        tenure.set_copy(Copy.WHOLE, NOW)
+        order = tenure.order(NOW)
+        assert isinstance(order, Put)
+        tenure.put(order, 1, asked_at=NOW, now=NOW)
+    assert tenure.hold is hold
+    return tenure
+
+
+@pytest.mark.parametrize("hold", [Hold.HAND, Hold.LEASE])
+@pytest.mark.parametrize("copy", list(Copy))
+@pytest.mark.parametrize("waited_ms", [0, ALONE_MS - 1, ALONE_MS, CHASE_MS - 1, CHASE_MS])
+def test_every_takeover(hold: Hold, copy: Copy, waited_ms: int) -> None:
+    """What one does that holds the claim, by how its store compares and how long it waited."""
+    tenure = holding(hold)
+    by_hand = hold is Hold.HAND
+    match copy:
+        case Copy.WHOLE | Copy.AHEAD:
+            expected = Takeover(Start.APPEND)
+        case Copy.OTHER:
+            expected = Takeover(Start.APPEND, is_behind=True) if by_hand else Takeover(Start.LEAVE)
+        case Copy.UNSEEN if by_hand and waited_ms >= ALONE_MS:
+            expected = Takeover(Start.ALONE, is_behind=True)
+        case Copy.BEHIND if by_hand and waited_ms >= CHASE_MS:
+            expected = Takeover(Start.ALONE, is_behind=True)
+        case _:
+            expected = Takeover(Start.WAIT)
+    assert tenure.takeover(copy, Instant(NOW + waited_ms)) == expected
+    assert tenure.hold is (Hold.NONE if expected.start is Start.LEAVE else hold)
+
+
+def test_alone_after_a_restart_it_has_all_that_it_said() -> None:
+    """Who was promoted by hand before needs no alarm that it may lack something."""
+    tenure = Tenure(name="a", run="2", memory=Memory(by_hand=True, term=1), now=NOW, by_lease=True)
+    tenure.pass_time(Instant(NOW + RECALL_MS))
+    later = Instant(NOW + RECALL_MS + ALONE_MS)
+    assert tenure.takeover(Copy.UNSEEN, later) == Takeover(Start.ALONE, is_behind=False)
+
+
+def test_a_store_that_does_not_go_on_gives_the_lease_back() -> None:
+    """And takes none again before it is whole."""
+    tenure = holding(Hold.LEASE)
+    assert tenure.takeover(Copy.OTHER, NOW).start is Start.LEAVE
+    order = tenure.order(NOW)
+    assert isinstance(order, Put)
+    assert order.claim.hold is Hold.NONE
+    tenure.put(order, 2, asked_at=NOW, now=NOW)
+    later = Instant(NOW + 10 * WAIT)
+    assert isinstance(tenure.order(later), Read)
+    tenure.set_copy(Copy.WHOLE, later)
+    assert isinstance(tenure.order(later), Put)
+
+
 @pytest.mark.parametrize("seed", range(16))
 def test_never_both_under_any_faults(seed: int) -> None:
-    """An hour of losses, cuts, freezes, kills and hand-overs; then one is active again."""
-    pair = Pair(seed, loss=0.1)
+    """An hour of losses, cuts, freezes, kills, restarts, hand-overs; then one is active again."""
+    pair = Pair(seed, loss=0.1, leases_ms=(LEASE_MS, 5_000 if seed % 3 == 0 else LEASE_MS))
     rng = pair.rng
     for _ in range(120):
         one = rng.choice((pair.a, pair.b))
-        match rng.randrange(6):
+        match rng.randrange(9):
+            case 6 if not one.is_off:
+                one.kill()
+                pair.run(rng.randrange(10_000))
+                one.start()
+            case 7 if not one.is_off:
+                rng.choice((one.reboot, one.stop))()
+            case 8:
+                one.tenure.set_well(rng.random() < 0.5)
             case 0 | 1:
                 one.is_cut = not one.is_cut
             case 2:

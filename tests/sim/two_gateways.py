@@ -9,9 +9,11 @@ from __future__ import annotations
 import heapq
 import itertools
 from collections.abc import Callable
+from dataclasses import replace
 from random import Random
 
-from gateway.core.tenure import Claim, Memory, Order, Put, Tenure
+from gateway.core.claim import Claim, Copy, Memory, Order, Put
+from gateway.core.tenure import LEASE_MS, Tenure
 from gateway.model import Instant
 
 LATE_MS = 12_000
@@ -36,8 +38,9 @@ class Entry:
 class Gateway:
     """One of the two: a process that may be cut off, frozen or killed."""
 
-    def __init__(self, pair: Pair, name: str, *, by_lease: bool) -> None:
+    def __init__(self, pair: Pair, name: str, *, by_lease: bool, lease_ms: int) -> None:
         self.pair = pair
+        self.lease_ms = lease_ms
         self.name = name
         self.by_lease = by_lease
         self.rate = pair.rng.uniform(0.98, 1.02)
@@ -56,6 +59,7 @@ class Gateway:
             memory=self.memory,
             now=self.now(),
             by_lease=self.by_lease,
+            lease_ms=self.lease_ms,
         )
 
     def now(self) -> Instant:
@@ -68,11 +72,28 @@ class Gateway:
         self.is_off = True
         self.generation += 1
 
+    def reboot(self) -> None:
+        """Kill it; what it remembers of its last run proves nothing after the next start."""
+        self.kill()
+        self.memory = replace(self.memory, run="", resume_count=0)
+
+    def stop(self) -> None:
+        """End it in order: it has a moment to say so at the cluster."""
+        self.tenure.leave(self.now())
+        generation = self.generation
+        self.turn()
+
+        def end() -> None:
+            if generation == self.generation:
+                self.kill()
+
+        self.pair.at(1_500, end)
+
     def start(self) -> None:
         self.is_off = False
         self.generation += 1
         self.tenure = self._new()
-        self.tenure.set_in_step(True)
+        self.tenure.set_copy(Copy.WHOLE, self.now())
         self.turn()
 
     def turn(self) -> None:
@@ -129,7 +150,7 @@ class Gateway:
 
     def _delay(self) -> int:
         rng = self.pair.rng
-        return rng.randrange(LATE_MS) if rng.random() < 0.05 else rng.randrange(1, 80)
+        return rng.randrange(LATE_MS) if rng.random() < self.pair.late else rng.randrange(1, 80)
 
     def _at(self, delay_ms: int, what: Callable[[], None]) -> None:
         generation = self.generation
@@ -144,14 +165,26 @@ class Gateway:
 class Pair:
     """Both, their entry and the time. `watch` runs after each event."""
 
-    def __init__(self, seed: int, *, by_lease: bool = True, loss: float = 0.0) -> None:
+    def __init__(
+        self,
+        seed: int,
+        *,
+        by_lease: bool = True,
+        loss: float = 0.0,
+        leases_ms: tuple[int, int] = (LEASE_MS, LEASE_MS),
+    ) -> None:
         self.rng = Random(seed)
         self.now_ms = 0
         self.loss = loss
+        self.late = 0.05
+        """Part of the answers that are late."""
         self.numbers = itertools.count()
         self._events: list[tuple[int, int, Callable[[], None]]] = []
         self.entry = Entry()
-        self.a, self.b = (Gateway(self, name, by_lease=by_lease) for name in "ab")
+        self.a, self.b = (
+            Gateway(self, name, by_lease=by_lease, lease_ms=lease_ms)
+            for name, lease_ms in zip("ab", leases_ms, strict=True)
+        )
         self.both_ms: list[int] = []
         """When both transmitted."""
         self.silent_since = 0

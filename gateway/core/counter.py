@@ -224,18 +224,18 @@ class Counter:
         assert target is not None
         pending = line.outgoing.get(notice.reference)
         never_left = pending is not None and not pending.has_left and not target.notice.is_change
-        if notice.kind is Kind.CANCEL and never_left:
+        line.outgoing.add(act)
+        if never_left:
+            # Before anything is dispatched, or it leaves for the far watch in this very step.
+            self.void(target, line, draft)
+        if never_left and notice.kind is Kind.CANCEL:
             # The far watch never heard of it, so there is nothing to tell: two serials are void.
-            line.outgoing.add(act)
-            self.end(record, DeliveryInput.CANCELLED, "its notice had not left", draft)
             self.void(record, line, draft)
-        else:
-            line.submit(act, draft)
+            self.end(record, DeliveryInput.CANCELLED, "its notice had not left", draft)
+        line.dispatcher.dispatch(draft)
         given = DeliveryInput.CANCELLED if notice.kind is Kind.CANCEL else DeliveryInput.SUPERSEDED
         self.end(target, given, f"{notice.kind.name} {notice.id}", draft)
-        if never_left:
-            self.void(target, line, draft)
-        elif pending is not None:
+        if pending is not None and not never_left:
             line.dispatcher.demote(pending)
 
     def end(self, record: Record, given: DeliveryInput, evidence: str, draft: Draft) -> None:
@@ -243,7 +243,10 @@ class Counter:
         self._state.settle(record, draft)
 
     def void(self, record: Record, line: Line, draft: Draft) -> None:
-        """Replace an act that never left by a signed VOID under its serial: no hole stays."""
+        """Replace an act that never left by a signed VOID under its serial: no hole stays.
+
+        The VOID waits; the caller lets the line dispatch.
+        """
         notice = record.notice
         stand_in = Void(
             id=notice.id,
@@ -255,7 +258,7 @@ class Counter:
             previous=notice.previous,
         )
         act = self._state.speech.say(stand_in, line, draft, event="void")
-        line.dispatcher.replace(act, draft)
+        line.dispatcher.replace(act)
 
     def _repeat(self, event: NoticeSubmitted, act_id: ActId, is_same: bool, draft: Draft) -> None:
         if not is_same:

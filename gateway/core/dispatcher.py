@@ -68,14 +68,13 @@ class Dispatcher:
         self._listener = listener
         self._pump = pump
 
-    def replace(self, act: OutAct, draft: Draft) -> None:
-        """A VOID takes the place of an act that never left."""
+    def replace(self, act: OutAct) -> None:
+        """A VOID takes the place of an act that never left, and waits for `dispatch`."""
         old = self._outgoing.get(act.id)
         assert old is not None
         for name in list(old.attempts):
             self.end_attempt(old, self._lanes[name])
         self._outgoing.replace(act)
-        self.dispatch(draft)
 
     def widen(self, act: OutAct, draft: Draft) -> None:
         """Overdue: from now on it goes on every link that works, unless MINIMIZE holds it."""

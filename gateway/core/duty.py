@@ -113,6 +113,7 @@ class Duty:
             line.dispatcher.demote(act)
         else:
             self._counter.void(record, line, draft)
+            line.dispatcher.dispatch(draft)
 
     def queue_changed(self, event: QueueUp | QueueDown, draft: Draft) -> None:
         """A broker came or went: nothing of ours depends on it, but people must know."""

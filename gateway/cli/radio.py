@@ -45,7 +45,7 @@ def show(common: Common, port: str) -> None:
     """Print what a radio is set to, and which radios it knows."""
     from gateway.links.meshtastic.session import survey_radio
 
-    survey = run_session(survey_radio(port, rng=new_rng()))
+    survey = run_session(port, lambda: survey_radio(port, rng=new_rng()))
     document = _document(port, survey)
     if common.json:
         print_json(document)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from random import Random
 from typing import TypeVar
 
@@ -14,24 +14,33 @@ from gateway.errors import LinkLostError, PortInUseError
 T = TypeVar("T")
 
 
-def run_session(work: Coroutine[object, object, T]) -> T:
-    """Run a session; a radio that cannot be reached ends the command with 4."""
+def run_session(port: str, work: Callable[[], Coroutine[object, object, T]]) -> T:
+    """Run a session with the radio at `port`; one that cannot be reached ends the command with 4.
+
+    A node on TCP would put its client out for us, so that client is looked for first.
+    """
+    if port.startswith("tcp://") and (sentence := _in_use(port)):
+        raise CommandError(ExitCode.UNREACHABLE, sentence)
     try:
-        return asyncio.run(work)
+        return asyncio.run(work())
     except PortInUseError as error:
-        raise CommandError(ExitCode.UNREACHABLE, _in_use(error)) from error
+        sentence = _in_use(port) or (
+            f"{error}; the running gateway: sudo systemctl stop hotline-gateway"
+        )
+        raise CommandError(ExitCode.UNREACHABLE, sentence) from error
     except LinkLostError as error:
         raise CommandError(ExitCode.UNREACHABLE, str(error)) from error
 
 
-def _in_use(error: PortInUseError) -> str:
-    """By whom, and how to get the port back; others' programs need root to see."""
+def _in_use(port: str) -> str:
+    """By whom, and how to get the port back; empty: by nobody that is seen."""
+    from gateway.doctor.callers import users_of
     from gateway.doctor.machine import Machine, named
 
-    others = [it for it in Machine().holders(error.port) if it.number != os.getpid()]
+    others = [it for it in users_of(Machine(), port) if it.number != os.getpid()]
     if not others:
-        return f"{error}; the running gateway: sudo systemctl stop hotline-gateway"
-    return f"{error.port} is in use by {named(others)}; {others[0].remedy}, then run this again"
+        return ""
+    return f"{port} is in use by {named(others)}; {others[0].remedy}, then run this again"
 
 
 def new_rng() -> Random:

@@ -110,7 +110,8 @@ def set_up(
     chooses one: name and key must be the same at both ends.
     """
     found = _link(common, port, link)
-    run_session(_set_up(common, _task(common, port, found, options), is_sure=yes))
+    task = _task(common, port, found, options)
+    run_session(task.port, lambda: _set_up(common, task, is_sure=yes))
 
 
 def _link(common: Common, port: str | None, name: str | None) -> MeshtasticLinkSettings | None:

@@ -10,6 +10,7 @@ from random import Random
 from typing import Final
 
 from gateway.config.settings import MeshtasticLinkSettings, Settings
+from gateway.doctor.callers import users_of
 from gateway.doctor.clock import examine_clock
 from gateway.doctor.daemon import FAR_S, Daemon, ask_daemon, examine_far, judge_daemon
 from gateway.doctor.disk import examine_disk
@@ -189,13 +190,13 @@ def _radio(  # a closure for each port of the loop above
             text = f"{port} belongs to the running gateway and was not touched; it says"
             found = f"{text}: {daemon.detail(link.name)}"
             return [ok("radio", found)] if daemon.status else [look("radio", found, _STOP)]
-        if not port.startswith("tcp://"):
-            if not await in_thread(lambda: machine.is_tty(port)):
-                return [fault("radio", f"{port} is not a serial port", "correct `port`")]
-            holders = await in_thread(lambda: machine.holders(port))
-            if holders:
-                text = f"{port} is open by {named(holders)} and was not touched"
-                return [fault("radio", text, f"{holders[0].remedy}, then run this again")]
+        is_tcp = port.startswith("tcp://")
+        if not is_tcp and not await in_thread(lambda: machine.is_tty(port)):
+            return [fault("radio", f"{port} is not a serial port", "correct `port`")]
+        holders = await in_thread(lambda: users_of(machine, port))
+        if holders:
+            text = f"{port} is open by {named(holders)} and was not touched"
+            return [fault("radio", text, f"{holders[0].remedy}, then run this again")]
         return await examine_radio(port, far_node, link, rng=rng)
 
     return run

@@ -26,17 +26,24 @@ class Holder:
     """systemd started it as our service."""
 
     def __str__(self) -> str:
+        if self == UNSEEN:
+            return self.name
         name = "the running gateway" if self.is_gateway else self.name
         return f"{name} (process {self.number})"
 
     @property
     def remedy(self) -> str:
         """How it gives the device back."""
+        if self == UNSEEN:
+            return "run this as root, which sees it"
         if self.is_service:
             return f"stop it: sudo systemctl stop {SERVICE.removesuffix('.service')}"
         if self.is_gateway:
             return f"stop it: Ctrl-C where it runs, or kill {self.number}"
         return f"end {self}"
+
+
+UNSEEN: Final = Holder(0, "a program of another user")
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,13 +79,22 @@ class Machine:
 
     def holders(self, device: str) -> list[Holder]:
         """Programs that have a device open. Others' need root to see."""
-        target = self._real(device)
+        return self._having({str(self._real(device))})
+
+    def socket_holders(self, inodes: Sequence[str]) -> list[Holder]:
+        """Programs that have one of these sockets; `UNSEEN` where nobody is seen to have it."""
+        if not inodes:
+            return []
+        return self._having({f"socket:[{inode}]" for inode in inodes}) or [UNSEEN]
+
+    def _having(self, targets: set[str]) -> list[Holder]:
+        """Programs of which a descriptor is one of these."""
         found: list[Holder] = []
         for number, word in self.processes():
             folder = f"/proc/{number}/fd"
             for name in self.names(folder):
                 with suppress(OSError):
-                    if self.path(f"{folder}/{name}").readlink() == target:
+                    if str(self.path(f"{folder}/{name}").readlink()) in targets:
                         found.append(self._holder(number, word))
                         break
         return found

@@ -82,6 +82,27 @@ async def test_a_radio_on_tcp() -> None:
         assert "CLIENT_MUTE" in shown.out
 
 
+async def test_a_radio_on_tcp_that_a_program_uses_is_not_taken_from_it() -> None:
+    """A second client would put the first out: it is named instead, however the port is written."""
+    async with radio_on_tcp(two_radios()) as port:
+        number = port.rpartition(":")[2]
+        reader, writer = await asyncio.open_connection("127.0.0.1", int(number))
+        for other in (port, f"tcp://localhost:{number}"):
+            for command in (("radio", "show"), ("radio", "set-up", "--yes", "--region", "EU_868")):
+                refused = await hotline(*command, "--port", other)
+                assert (refused.code, f"{other} is in use by " in refused.err) == (4, True)
+                assert f"(process {os.getpid()})" in refused.err
+            found = await hotline("doctor", "--port", other, "--json")
+            found.has("fault", f"{other} is open by ")
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.1):
+                await reader.read()  # not closed
+        writer.close()
+        await writer.wait_closed()
+        shown = await hotline("radio", "show", "--port", port)
+        assert shown.code == 0, shown.err
+
+
 async def test_a_fault_of_a_radio_is_exit_code_1(tmp_path: Path) -> None:
     """A port without a radio, a port that is silent, no server: each one sentence, each in time."""
     gone = await hotline("doctor", "--port", str(tmp_path / "none"), "--json")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pty
+import sys
 import tomllib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -28,6 +29,7 @@ from gateway.doctor import (
     ports,
 )
 from gateway.doctor.broker import Welcome, connect_packet, judge_welcome, parse_connack
+from gateway.doctor.callers import users_of
 from gateway.doctor.finding import NOTHING_TO_DO, Finding, Mark
 from gateway.doctor.machine import SERVICE, Machine, named
 from gateway.queues.mqtt_socket import Broker
@@ -516,6 +518,50 @@ def test_the_gateway_that_holds_a_port_is_named_and_how_it_gives_it_back(tmp_pat
     }
     assert named([found[7], found[9]]) == "the running gateway (process 7), screen (process 9)"
     assert named(list(found.values())).endswith(" and 1 more")
+
+
+TABLE = """\
+  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode
+   0: 00000000:1133 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 70
+   1: 0100007F:1133 0100007F:C001 01 00000000:00000000 00:00000000 00000000     0        0 71
+   2: 0100007F:C001 0100007F:1133 01 00000000:00000000 00:00000000 00000000     0        0 72
+   3: 0502000A:C002 0702000A:1133 01 00000000:00000000 00:00000000 00000000     0        0 73
+   4: 0502000A:C003 0702000A:1133 06 00000000:00000000 00:00000000 00000000     0        0 74
+   5: 0502000A:C004 0702000A:1134 01 00000000:00000000 00:00000000 00000000     0        0 75
+"""
+TABLE_6 = """\
+  sl  local_address                         remote_address
+   0: B80D0120000000000000000005000000:C001 B80D0120000000000000000007000000:1133 01 0 0 0 0 0 81
+   1: 0000000000000000FFFF00000502000A:C002 0000000000000000FFFF00000802000A:1133 01 0 0 0 0 0 82
+"""
+
+
+@pytest.mark.skipif(sys.byteorder == "big", reason="the tables are of a little-endian machine")
+@pytest.mark.parametrize(
+    ("port", "names"),
+    [
+        ("tcp://127.0.0.1", ["gateway"]),
+        ("tcp://127.0.1.1:4403", ["gateway"]),
+        ("tcp://[::1]:4403", ["gateway"]),
+        ("tcp://10.0.2.7", ["other"]),
+        ("tcp://10.0.2.7:4404", ["a program of another user"]),
+        ("tcp://[2001:db8::7]", ["six"]),
+        ("tcp://10.0.2.8", ["mapped"]),
+        ("tcp://10.0.2.9", []),
+        ("tcp://10.0.2.7:99999", []),
+        ("/dev/ttyACM0", []),
+    ],
+)
+def test_who_is_connected_to_a_radio_on_tcp(port: str, names: list[str], tmp_path: Path) -> None:
+    """By the kernel's tables: who calls, not who is called, and not a connection that ends."""
+    pretend = Pretend(tmp_path).file("/proc/net/tcp", TABLE).file("/proc/net/tcp6", TABLE_6)
+    sockets = {1: ("node", 71), 2: ("gateway", 72), 3: ("other", 73), 4: ("six", 81)}
+    for number, (name, inode) in {**sockets, 5: ("mapped", 82)}.items():
+        pretend.process(number, name).link(f"/proc/{number}/fd/3", Path(f"socket:[{inode}]"))
+    found = users_of(pretend.machine, port)
+    assert [it.name for it in found] == names
+    if names == ["a program of another user"]:
+        assert (str(found[0]), found[0].remedy) == (names[0], "run this as root, which sees it")
 
 
 def test_a_tty_is_known_without_an_open() -> None:

@@ -33,6 +33,11 @@ async def open_radio_port(path: str) -> Port:
     """Open a radio's port, `/dev/...` or `tcp://host[:4403]`. Raises `LinkLostError`."""
     if not path.startswith("tcp://"):
         return await open_serial(path, BIT_RATE)
+    return await open_tcp(*tcp_address(path))
+
+
+def tcp_address(path: str) -> tuple[str, int]:
+    """Host and port of `tcp://host[:4403]`. Raises `LinkLostError`."""
     address = urlsplit(path)
     try:
         host, port = address.hostname, address.port or TCP_PORT
@@ -40,7 +45,7 @@ async def open_radio_port(path: str) -> Port:
         host, port = None, TCP_PORT
     if host is None:
         raise LinkLostError(f"{path} is no address; write tcp://host or tcp://host:{TCP_PORT}")
-    return await open_tcp(host, port)
+    return host, port
 
 
 class MeshtasticDriver:

@@ -19,17 +19,18 @@ from gateway.cli.output import print_json, say
 def command(common: Common, file: Path) -> None:
     """Put FILE, made by `hotline backup`, in place of the database. Stop the gateway first.
 
-    FILE and FILE.sha256 must match, and be of this station. The database of now is kept beside. The
-    next start lights the alarm ROLLBACK: what was said after the backup comes from the log book's
-    files as far as they are there; compare it with the far station's.
+    FILE and FILE.sha256 must match, and be of this station. The database of now is kept beside, as
+    are those that the last two restores replaced; older ones are deleted. The next start lights the
+    alarm ROLLBACK: what was said after the backup comes from the log book's files as far as they
+    are there; compare it with the far station's.
     """
     from gateway.config.load import load_keyring, load_settings
-    from gateway.store.backup import BackupError, restore
+    from gateway.store.backup import REPLACED_COUNT_MAX, BackupError, restore
 
     settings = load_settings(common.config_path)
     folder = settings.station.state_folder
     try:
-        backup, kept = restore(file, folder, station=load_keyring(settings).card.station)
+        backup, replaced = restore(file, folder, station=load_keyring(settings).card.station)
     except BackupError as error:
         raise CommandError(ExitCode.REFUSED, str(error)) from error
     except OSError as error:
@@ -37,7 +38,8 @@ def command(common: Common, file: Path) -> None:
     if common.json:
         document = backup_document(backup) | {
             "database": str(folder),
-            "kept": None if kept is None else str(kept),
+            "kept": None if replaced.kept is None else str(replaced.kept),
+            "deleted": [str(path) for path in replaced.dropped],
         }
         print_json(document)
         return
@@ -45,6 +47,8 @@ def command(common: Common, file: Path) -> None:
         f"{file} is the database in {folder} now: {backup.act_count} acts, "
         f"{backup.open_count} notices open, {backup.entry_count} entries of the log book"
     )
-    if kept is not None:
-        say(f"the database that was there is kept as {kept}")
+    if replaced.kept is not None:
+        say(f"the database that was there is kept as {replaced.kept}")
+    for path in replaced.dropped:
+        say(f"deleted {path.name}: the newest {REPLACED_COUNT_MAX} that were replaced are kept")
     say("start the gateway; it lights ROLLBACK until `hotline alarm clear`")

@@ -22,7 +22,7 @@ from gateway.model import Station
 from gateway.store import recovery, soundness
 from gateway.store.connection import SCHEMA_VERSION
 from gateway.store.database import FILE_NAME
-from gateway.store.folder import FolderLock, folder_error, set_aside, sync_folder
+from gateway.store.folder import FolderLock, folder_error, keep_newest, set_aside, sync_folder
 from gateway.store.segments import Segments
 
 CHECKSUM_SUFFIX: Final = ".sha256"
@@ -31,6 +31,8 @@ _PIECE: Final = 1024 * 1024
 _FAULT_COUNT_MAX: Final = 8
 _TAG: Final = "before-restore"
 """Names what a restore has replaced."""
+REPLACED_COUNT_MAX: Final = 3
+"""Databases that restores replaced and that stay beside the one in use; the oldest goes first."""
 
 
 class BackupError(GatewayError):
@@ -111,8 +113,18 @@ def examine(path: Path) -> Backup:
     return backup
 
 
-def restore(path: Path, folder: Path, *, station: Station) -> tuple[Backup, Path | None]:
-    """Put a backup in place of the database; gives it and where the old one is kept (None: none).
+@dataclass(frozen=True, slots=True)
+class Replaced:
+    """What became of the databases that restores have replaced."""
+
+    kept: Path | None
+    """Where the one of now lies; None: there was none."""
+    dropped: tuple[Path, ...]
+    """Older ones that were deleted: `REPLACED_COUNT_MAX` stay."""
+
+
+def restore(path: Path, folder: Path, *, station: Station) -> tuple[Backup, Replaced]:
+    """Put a backup in place of the database; gives it and what became of the old one.
 
     The log book's files stay, and give the next start what they know of the time after the backup.
     Raises `BackupError`, `OSError`, `StoreLockedError` while a gateway uses the folder, or what
@@ -128,12 +140,12 @@ def restore(path: Path, folder: Path, *, station: Station) -> tuple[Backup, Path
         )
     lock = FolderLock(folder)
     try:
-        kept = _put_in_place(path, folder)
+        replaced = _put_in_place(path, folder)
     except OSError as error:
         raise folder_error(folder, error) from error
     finally:
         lock.release()
-    return backup, kept
+    return backup, replaced
 
 
 def copy_database(folder: Path, target: Path) -> None:
@@ -155,12 +167,12 @@ def install_copy(path: Path, folder: Path) -> Path | None:
     lock = FolderLock(folder)
     try:
         Segments(folder / "logbook").abandon()
-        return _put_in_place(path, folder)
+        return _put_in_place(path, folder).kept
     finally:
         lock.release()
 
 
-def _put_in_place(path: Path, folder: Path) -> Path | None:
+def _put_in_place(path: Path, folder: Path) -> Replaced:
     """Copy first, so that a full disk or a power cut leaves the old database where it is."""
     database, new = folder / FILE_NAME, folder / f"{FILE_NAME}.restoring"
     new.unlink(missing_ok=True)
@@ -181,7 +193,10 @@ def _put_in_place(path: Path, folder: Path) -> Path | None:
     except BaseException:
         new.unlink(missing_ok=True)
         raise
-    return kept
+    dropped: list[Path] = []
+    with suppress(OSError):
+        dropped = keep_newest(database, _TAG, REPLACED_COUNT_MAX)
+    return Replaced(kept, tuple(dropped))
 
 
 def _copy(source: Path, target: Path, *, is_backup: bool = True) -> None:

@@ -132,10 +132,9 @@ def folder_error(
 
 
 def set_aside(database: Path, tag: str = "damaged") -> Path:
-    """Rename a database with its WAL to the next free number of this tag; keeps all of it."""
-    number = 1
-    while (target := database.with_name(f"{database.name}.{tag}-{number}")).exists():
-        number += 1
+    """Rename a database with its WAL to the number of this tag after the last; keeps all of it."""
+    numbers = _numbers(database, tag)
+    target = database.with_name(f"{database.name}.{tag}-{numbers[-1] + 1 if numbers else 1}")
     for suffix in ("-wal", ""):
         source = database.with_name(database.name + suffix)
         if source.exists():
@@ -144,6 +143,24 @@ def set_aside(database: Path, tag: str = "damaged") -> Path:
     database.with_name(database.name + "-shm").unlink(missing_ok=True)
     sync_folder(database.parent)
     return target
+
+
+def keep_newest(database: Path, tag: str, count: int) -> list[Path]:
+    """Delete what was set aside under this tag, but for the newest `count`; what was deleted."""
+    dropped: list[Path] = []
+    for number in _numbers(database, tag)[:-count]:
+        old = database.with_name(f"{database.name}.{tag}-{number}")
+        for path in (old.with_name(f"{old.name}-wal"), old):
+            path.unlink(missing_ok=True)
+        dropped.append(old)
+    return dropped
+
+
+def _numbers(database: Path, tag: str) -> list[int]:
+    """Under which numbers databases of a tag lie, lowest first."""
+    start = f"{database.name}.{tag}-"
+    ends = (path.name[len(start) :] for path in database.parent.glob(f"{start}*"))
+    return sorted(int(end) for end in ends if end.isascii() and end.isdigit())
 
 
 def sync_folder(folder: Path) -> None:

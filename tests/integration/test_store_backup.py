@@ -114,6 +114,24 @@ async def test_changed_or_foreign_backup_is_refused(tmp_path: Path) -> None:
     assert (tmp_path / "state" / FILE_NAME).read_bytes() == before
 
 
+async def test_what_restores_replace_does_not_pile_up(tmp_path: Path) -> None:
+    """Twelve restores leave the newest three of what they replaced, WALs too, and name the rest."""
+    state = tmp_path / "state"
+    await (await filled(state)).close()
+    make_backup(state, tmp_path / "copy")
+    dropped: list[str] = []
+    for number in range(1, 13):
+        (state / f"{FILE_NAME}-wal").write_bytes(b"of %d" % number)
+        _, replaced = restore(tmp_path / "copy", state, station=OWN)
+        assert replaced.kept == state / f"{FILE_NAME}.before-restore-{number}"
+        dropped += [path.name for path in replaced.dropped]
+    assert dropped == [f"{FILE_NAME}.before-restore-{number}" for number in range(1, 10)]
+    kept = [f"{FILE_NAME}.before-restore-{number}" for number in (10, 11, 12)]
+    assert sorted(path.name for path in state.glob("*.before-restore-*")) == sorted(
+        [*kept, *(f"{name}-wal" for name in kept)]
+    )
+
+
 async def test_copied_by_hand_it_is_a_restored_store_too(tmp_path: Path) -> None:
     """The mark lies in the backup: `was_restored` until the engine commits, an entry, a note."""
     await (await filled(tmp_path / "state")).close()
@@ -142,8 +160,8 @@ async def test_restore_learns_from_the_files_of_the_book(tmp_path: Path) -> None
     make_backup(tmp_path / "state", tmp_path / "copy")
     await store.commit(sent(2, 3))
     await store.close()
-    _, kept = restore(tmp_path / "copy", tmp_path / "state", station=OWN)
-    assert kept == tmp_path / "state" / f"{FILE_NAME}.before-restore-1"
+    _, replaced = restore(tmp_path / "copy", tmp_path / "state", station=OWN)
+    assert replaced.kept == tmp_path / "state" / f"{FILE_NAME}.before-restore-1"
     store = SqliteStore(tmp_path / "state", station=OWN)
     recovered = await store.recover()
     assert recovered.was_restored

@@ -25,7 +25,9 @@ from gateway.core.events import (
 from gateway.errors import LinkLostError
 from gateway.links.meshtastic.conversation import RadioTimes
 from gateway.links.meshtastic.driver import MeshtasticDriver
-from gateway.links.meshtastic.protobuf import config_pb2, mesh_pb2
+from gateway.links.meshtastic.identity import ExpectedRadio
+from gateway.links.meshtastic.protobuf import admin_pb2, config_pb2, mesh_pb2
+from gateway.links.meshtastic.radio import STAY_S, MeshtasticRadio
 from gateway.links.meshtastic.stream import StreamParser, encode_frame
 from gateway.links.supervisor import Backoff, PriorityOutbox, Supervisor
 from gateway.model import LinkName, Precedence, Station
@@ -291,6 +293,53 @@ async def test_radio_over_tcp_that_closes_the_connection() -> None:
             await bench.until(lambda: bench.count(LinkUp) == 2)
         assert radios[0].packets() == [b"frame"]
         assert [type(event) for event in bench.events].count(LinkDown) == 1
+
+
+class NativeNode(asyncio.Protocol):
+    """Looks for clients each 100 ms, as the native firmware; one that has gone is never read."""
+
+    def __init__(self, heard: list[mesh_pb2.ToRadio]) -> None:
+        self._heard = heard
+        self._octets = b""
+        self._is_gone = False
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+        self._look_later()
+
+    def data_received(self, octets: bytes) -> None:
+        self._octets += octets
+
+    def connection_lost(self, _error: Exception | None) -> None:
+        self._is_gone = True
+
+    def _look_later(self) -> None:
+        asyncio.get_running_loop().call_later(0.1, self._look)
+
+    def _look(self) -> None:
+        if self._is_gone:
+            return
+        self._heard += StreamParser(mesh_pb2.ToRadio.FromString).feed(self._octets)
+        if self._heard:
+            self._transport.close()  # it starts again
+        self._look_later()
+
+
+async def test_order_to_start_again_is_read_by_a_node_on_tcp() -> None:
+    """Nothing answers us, and yet we stay until it has looked, and leave when it goes."""
+    heard: list[mesh_pb2.ToRadio] = []
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(lambda: NativeNode(heard), "127.0.0.1", 0)
+    async with server:
+        path = f"tcp://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        expected = ExpectedRadio(OWN)
+        radio = MeshtasticRadio(RADIO, path, FAR, expected=expected, rng=Random(1))
+        began = loop.time()
+        await radio.reboot()
+        assert loop.time() - began < STAY_S
+    [order] = [admin_pb2.AdminMessage.FromString(it.packet.decoded.payload) for it in heard]
+    assert (heard[0].packet.to, order.reboot_seconds) == (OWN, 1)
 
 
 @pytest.mark.parametrize("path", ["tcp://", "tcp://host:port"])

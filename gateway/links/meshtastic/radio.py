@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable, Mapping
 from random import Random
 from typing import Final
@@ -18,6 +20,9 @@ from gateway.model import LinkName
 
 REBOOT_AFTER_S: Final = 1
 WRITE_DEADLINE_S: Final = 5.0
+WAKE_S: Final = 0.1
+"""A sleeping radio loses the octets that wake it."""
+STAY_S: Final = 2.0
 
 
 class MeshtasticRadio:
@@ -70,7 +75,11 @@ class MeshtasticRadio:
         return remedies
 
     async def reboot(self) -> None:
-        """Write the command to start again; no answer is waited for. Raises `LinkLostError`."""
+        """Give the command to start again. Raises `LinkLostError`.
+
+        A frozen radio answers nothing; but a node on TCP, which looks for clients each 100 ms,
+        drops one that has left together with what it wrote. So we stay until it goes, or for 2 s.
+        """
         self._note_node()
         if self._node is None:
             raise LinkLostError("its number is not known yet; set `own_node`")
@@ -85,8 +94,14 @@ class MeshtasticRadio:
         message = mesh_pb2.ToRadio(packet=packet)
         port = await self._open_port(self._port)
         try:
-            octets = WAKE + encode_frame(message.SerializeToString())
+            await port.write(WAKE, deadline_s=WRITE_DEADLINE_S)
+            await asyncio.sleep(WAKE_S)
+            octets = encode_frame(message.SerializeToString())
             await port.write(octets, deadline_s=WRITE_DEADLINE_S)
+            with contextlib.suppress(TimeoutError, LinkLostError):
+                async with asyncio.timeout(STAY_S):
+                    while True:
+                        await port.read()
         finally:
             await port.close(discard=False)
 

@@ -57,7 +57,9 @@ class PortInUseError(LinkLostError):
     """Another program has the tty `port` open."""
 
     def __init__(self, port: str) -> None:
-        super().__init__(f"{port} is in use by another program; end that program")
+        super().__init__(
+            f"{port} is in use by another program; end it (sudo hotline doctor names it)"
+        )
         self.port = port
 
 

@@ -186,7 +186,9 @@ async def _set_up(common: Common, task: _Task, *, is_sure: bool) -> None:
         if has_public_key(session.survey, task.wanted):
             warn(PUBLIC_KEY_WARNING)
         _check_region(session.survey, task)
-        if not changes.orders:
+        if changes.orders:
+            _check_managed(session.survey, task)
+        else:
             _report(
                 common, task, session.survey, changes, "it is set up already; nothing was written"
             )
@@ -228,6 +230,15 @@ def _check_region(survey: RadioSurvey, task: _Task) -> None:
             ExitCode.USAGE,
             f"the radio at {task.port} has no region, so it may not transmit; name the one where "
             "it stands with --region, or `region` in its link; nothing was written",
+        )
+
+
+def _check_managed(survey: RadioSurvey, task: _Task) -> None:
+    if survey.is_managed:
+        raise CommandError(
+            ExitCode.FAILED,
+            f"the radio at {task.port} is managed, so it takes no settings from here; have its "
+            "administrator set it or end that (security.is_managed); nothing was written",
         )
 
 

@@ -24,7 +24,7 @@ from gateway.doctor.installation import (
     examine_versions,
 )
 from gateway.doctor.keys import examine_keys
-from gateway.doctor.machine import Machine, named
+from gateway.doctor.machine import UNSEEN, Holder, Machine, named
 from gateway.doctor.ports import examine_access, examine_ports
 from gateway.doctor.radio import SURVEY_S, examine_radio
 from gateway.doctor.waiting import in_thread
@@ -187,6 +187,9 @@ def _radio(  # a closure for each port of the loop above
 ) -> Callable[[], Awaitable[list[Finding]]]:
     async def run() -> list[Finding]:
         if link is not None and daemon.is_running:
+            if others := _beside(daemon, await in_thread(lambda: users_of(machine, port))):
+                text = f"{port} belongs to the running gateway, and is open by {named(others)}"
+                return [fault("radio", text, others[0].remedy)]
             text = f"{port} belongs to the running gateway and was not touched; it says"
             found = f"{text}: {daemon.detail(link.name)}"
             return [ok("radio", found)] if daemon.status else [look("radio", found, _STOP)]
@@ -200,6 +203,16 @@ def _radio(  # a closure for each port of the loop above
         return await examine_radio(port, far_node, link, rng=rng)
 
     return run
+
+
+def _beside(daemon: Daemon, holders: Iterable[Holder]) -> list[Holder]:
+    """Programs that use a port of the running gateway, so that it cannot, or not alone."""
+    return [
+        it
+        for it in holders
+        if it != UNSEEN  # most likely the gateway itself
+        and (not it.is_gateway if daemon.process is None else it.number != daemon.process)
+    ]
 
 
 _STOP: Final = "sudo systemctl stop hotline-gateway, then run this again for a closer look"

@@ -12,11 +12,17 @@ import sys
 import termios
 import tty
 from pathlib import Path
+from random import Random
 
 import pytest
 
+from gateway.links.meshtastic.protobuf import admin_pb2, config_pb2
+from gateway.sim.air import Air
+from gateway.sim.radio import SimulatedRadio
+from gateway.sim.radio.peers import public_key_of
 from tests.integration.radio_at_port import (
     DEADLINE_S,
+    NORTH,
     ROOT,
     hotline,
     radio_on_pty,
@@ -80,6 +86,37 @@ async def test_a_radio_on_tcp() -> None:
         assert "look: the channel keeps the key of every fresh radio" in done.err
         shown = await hotline("radio", "show", "--port", port)
         assert "CLIENT_MUTE" in shown.out
+
+
+async def test_a_radio_out_of_its_box_gets_region_and_key() -> None:
+    """Without a region it has no key either; the set-up asks for the region, and shows the key."""
+    north = SimulatedRadio(NORTH, "North", Air(Random(1)), region="UNSET")
+    async with radio_on_tcp(north) as port:
+        found = await hotline("doctor", "--port", port, "--json")
+        found.has("fault", "no region is set, so it does not transmit")
+        found.has("fault", "it has no public key")
+        refused = await hotline("radio", "set-up", "--port", port, "--yes")
+        assert (refused.code, "has no region" in refused.err) == (2, True)
+        done = await hotline("radio", "set-up", "--port", port, "--yes", "--region", "EU_868")
+        assert done.code == 0, done.err
+        key = base64.b64encode(public_key_of(NORTH)).decode()
+        assert f'own_node = "!4d4c00a1", own_key = "{key}"' in done.out
+        found = await hotline("doctor", "--port", port, "--json")
+        found.has("ok", "region EU_868, preset LONG_FAST, transmitter on")
+        found.has("ok", f"public key {key}")
+
+
+async def test_a_managed_radio_says_that_it_takes_no_settings() -> None:
+    """It would drop each order in silence."""
+    north = two_radios()
+    security = config_pb2.Config.SecurityConfig(is_managed=True, public_key=bytes(range(32)))
+    order = admin_pb2.AdminMessage()
+    order.set_config.security.CopyFrom(security)
+    north._admin.obey(order, reboot=lambda _seconds: None)
+    async with radio_on_tcp(north) as port:
+        refused = await hotline("radio", "set-up", "--port", port, "--yes", "--role", "CLIENT_MUTE")
+        assert (refused.code, "is managed" in refused.err) == (1, True), refused.err
+        assert "nothing was written" in refused.err
 
 
 async def test_a_radio_on_tcp_that_a_program_uses_is_not_taken_from_it() -> None:

@@ -9,10 +9,12 @@ from collections.abc import Awaitable, Callable, Iterable
 from pathlib import Path
 from random import Random
 
+import pytest
+
 from gateway.doctor.daemon import Daemon
-from gateway.doctor.examination import Request, Step, _take, examine
+from gateway.doctor.examination import Request, Step, _beside, _take, examine
 from gateway.doctor.finding import Finding, Mark, ok
-from gateway.doctor.machine import Machine
+from gateway.doctor.machine import UNSEEN, Holder, Machine
 from gateway.errors import LinkLostError
 
 ROOT = Path(__file__).parents[2]
@@ -95,6 +97,21 @@ async def test_an_empty_machine_is_examined_to_the_end(tmp_path: Path) -> None:
     assert list(dict.fromkeys(topics)) == [
         *("configuration", "gateway", "port", "disturbance", "clock", "service", "version"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("process", "named"),
+    [(None, ["screen"]), (7, ["python3", "screen"]), (8, ["hotline", "screen"])],
+)
+def test_who_uses_a_port_beside_the_gateway(process: int | None, named: list[str]) -> None:
+    """Not the gateway, by its lock or else by its command; nor whoever nobody may see."""
+    holders = [
+        Holder(7, "hotline", is_gateway=True),
+        Holder(8, "python3", is_gateway=True),
+        Holder(9, "screen"),
+        UNSEEN,
+    ]
+    assert [it.name for it in _beside(Daemon(None, process), holders)] == named
 
 
 def test_what_runs_is_known_by_its_lock_or_its_word() -> None:

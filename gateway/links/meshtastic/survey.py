@@ -124,6 +124,12 @@ class RadioSurvey:
         return enum_name(self.lora, "modem_preset") if self.lora.use_preset else "CUSTOM"
 
     @property
+    def is_managed(self) -> bool:
+        """Whether it takes orders from a far administrator only, and drops a client's silently."""
+        security = self.config.get("security", config_pb2.Config.SecurityConfig())
+        return bool(security.is_managed)
+
+    @property
     def public_key(self) -> bytes:
         security = self.config.get("security", config_pb2.Config.SecurityConfig())
         return bytes(security.public_key or self.user.public_key)

@@ -8,6 +8,7 @@ USB port on a pty, `tcp.py` the other on TCP.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from random import Random
 from typing import Final
 
@@ -24,9 +25,9 @@ from gateway.sim.radio.handshake import (
 )
 from gateway.sim.radio.mesh import HOP_LIMIT_DEFAULT, Mesh
 from gateway.sim.radio.messages import ERROR, PRIORITY, Message, mesh_pb2
-from gateway.sim.radio.modem import Modem
+from gateway.sim.radio.modem import REGION_UNSET, Modem
 from gateway.sim.radio.packets import Outgoing, own_packet
-from gateway.sim.radio.peers import Peer, public_key_of
+from gateway.sim.radio.peers import Peer
 from gateway.sim.radio.phone import Phone, Waiting
 
 TELEMETRY_MS: Final = 60_000
@@ -56,14 +57,19 @@ class SimulatedRadio:
         self._last_free = 0
         self.usb = Phone(self, is_tcp=False)
         self.tcp = Phone(self, is_tcp=True)
-        self._identity = Identity(node_number, name)
+        self._identity = Identity(node_number, name, has_key=False)
         self._admin = AdminModule()
         self._rng: Random = fork(air.rng)
         self._relays = relays
         self._reboot_count = 0
+        self._make_key()
         self._introduce()
         air.join(self)
         self._boot()
+
+    def _make_key(self) -> None:
+        if self.modem.region != REGION_UNSET:
+            self._identity = replace(self._identity, has_key=True)
 
     def _introduce(self) -> None:
         for other in self.air.antennas():
@@ -76,7 +82,8 @@ class SimulatedRadio:
     def meet(self, other: SimulatedRadio) -> None:
         """Know another radio and its key, as after an exchange of NodeInfo."""
         number = other.node_number
-        self.peers[number] = Peer(number, other.name, public_key_of(number))
+        key = other._identity.public_key or None
+        self.peers[number] = Peer(number, other.name, key)
 
     def forget(self, number: int) -> None:
         """Know a node no longer."""
@@ -118,6 +125,7 @@ class SimulatedRadio:
     def _boot(self) -> None:
         self._admin.restart()
         self.modem = self._admin.modem(self.modem)
+        self._make_key()
         self._boot_ms = self.air.now_ms
         self.waiting = Waiting()
         self._session_key = self._rng.randbytes(8)
@@ -129,6 +137,7 @@ class SimulatedRadio:
             self,
             rng=self._rng,
             log=self.log,
+            has_own_key=self._identity.has_key,
             own_user=lambda: bytes(self._identity.user().SerializeToString()),
             relays=self._relays,
         )

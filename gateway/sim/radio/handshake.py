@@ -36,9 +36,15 @@ class Identity:
 
     number: int
     name: str
+    has_key: bool = True
+    """The firmware makes its keys when it first has a region."""
+
+    @property
+    def public_key(self) -> bytes:
+        return public_key_of(self.number) if self.has_key else b""
 
     def user(self) -> Message:
-        return user_message(self.number, self.name, public_key_of(self.number))
+        return user_message(self.number, self.name, self.public_key)
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,8 +205,8 @@ def _configs(identity: Identity, modem: Modem) -> Iterator[tuple[str, Message]]:
         "security",
         make(
             security=make.SecurityConfig(
-                public_key=public_key_of(identity.number),
-                private_key=private_key_of(identity.number),
+                public_key=identity.public_key,
+                private_key=private_key_of(identity.number) if identity.has_key else b"",
                 serial_enabled=True,
             )
         ),

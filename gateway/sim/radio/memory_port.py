@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from typing import Final
 
-from gateway.errors import LinkLostError
+from gateway.errors import LinkLostError, PortInUseError
 from gateway.sim.air import Air
 from gateway.sim.radio.device import SimulatedRadio
 
@@ -106,7 +106,7 @@ class RadioSocket:
         if not self._is_plugged:
             raise LinkLostError(f"{name} is not there; plug the device in or correct `port`")
         if self._port is not None:
-            raise LinkLostError(f"{name} is in use by another program; end that program")
+            raise PortInUseError(name)
         self.radio.usb.take_output()  # What nobody had open to read is lost.
         self._port = MemoryPort(self)
         self.open_count += 1

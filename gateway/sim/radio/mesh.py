@@ -48,6 +48,7 @@ class Mesh:
         *,
         rng: Random,
         log: Log,
+        has_own_key: bool,
         own_user: Callable[[], bytes],
         relays: bool,
     ) -> None:
@@ -60,6 +61,7 @@ class Mesh:
         self._client = client
         self._rng = rng
         self._log = log
+        self._has_own_key = has_own_key
         self._own_user = own_user
         self._relays = relays
         self._seen: dict[Key, set[int]] = {}
@@ -162,7 +164,7 @@ class Mesh:
 
     def _encode(self, out: Outgoing, hop_start: int) -> AirPacket | int:
         is_broadcast = out.to == BROADCAST
-        is_pkc = not is_broadcast and out.data.portnum not in IN_CLEAR
+        is_pkc = self._has_own_key and not is_broadcast and out.data.portnum not in IN_CLEAR
         frame = out.data.payload if out.data.portnum == messages.PRIVATE else b""
         packet = AirPacket(
             source=self.node_number,
@@ -262,7 +264,8 @@ class Mesh:
     def _decrypt(self, packet: AirPacket) -> Message | None:
         if packet.is_pkc:
             peer = self._peers.get(packet.source)
-            if packet.to != self.node_number or peer is None or peer.public_key is None:
+            is_for_us = packet.to == self.node_number and self._has_own_key
+            if not is_for_us or peer is None or peer.public_key is None:
                 return None
         return messages.parse(mesh_pb2.Data, packet.data)
 

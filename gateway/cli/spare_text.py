@@ -13,7 +13,10 @@ def spare_text(spare: Mapping[str, Any]) -> str:
     name, problem = spare.get("name"), spare.get("problem")
     if spare.get("role") == "active":
         text = f"GATEWAY {name} is the active one {_BY.get(str(spare.get('held_by')), '')}".rstrip()
-        return f"{text}; UNREPLICATED: {problem}" if problem else text
+        if not problem:
+            return text
+        count = int(spare.get("unreplicated_count") or 0)
+        return f"{text}; UNREPLICATED: {count} act{'s' * (count != 1)} here alone: {problem}"
     other = spare.get("other")
     text = f"GATEWAY {name} stands by"
     if spare.get("held_by") != "none":

@@ -109,7 +109,7 @@ def _steps(
         )
     )
     if settings is not None:
-        steps += _configured_steps(machine, settings)
+        steps += _configured_steps(machine, request, settings)
     steps += [
         _reading("service", "the service", lambda: examine_service(machine), SYSTEMCTL_S + 1),
         _reading("version", "versions", lambda: examine_versions(machine)),
@@ -123,7 +123,7 @@ def _steps(
     return steps
 
 
-def _configured_steps(machine: Machine, settings: Settings) -> list[Step]:
+def _configured_steps(machine: Machine, request: Request, settings: Settings) -> list[Step]:
     factory, folder = settings.indicators.factory, settings.station.state_folder
     steps = [
         _reading("gpio", "lamps and button", lambda: examine_gpio(machine, factory)),
@@ -149,6 +149,12 @@ def _configured_steps(machine: Machine, settings: Settings) -> list[Step]:
                 lambda: cluster.examine_nats(nats, name),
             )
         )
+    if settings.spare is not None:
+        from gateway.doctor import spare
+
+        title, socket = "the spare gateway", request.socket
+        visit = Step("spare", title, spare.VISIT_S, lambda: spare.examine_spare(settings, socket))
+        steps.append(visit)
     return steps
 
 

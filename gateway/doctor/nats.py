@@ -14,7 +14,12 @@ from gateway.config.files import FileProblemError
 from gateway.config.settings import NatsSettings
 from gateway.doctor.finding import Finding, fault, look, ok
 from gateway.errors import ConfigError, FieldError, QueueUnavailableError
-from gateway.queues.nats_connection import NOT_FOUND, NatsConnection, ServerRing
+from gateway.queues.nats_connection import (
+    NOT_FOUND,
+    NatsConnection,
+    RightDeniedError,
+    ServerRing,
+)
 from gateway.queues.streams import (
     REQUEST_NAMES,
     REQUESTS,
@@ -47,7 +52,11 @@ async def examine_nats(nats: NatsSettings, station: str) -> list[Finding]:
         await connection.open()
         return [
             *judge_server(nats, connection.server, connection.version),
-            *[it for name in STREAMS for it in await _stream(connection, name, nats.replicas)],
+            *[
+                it
+                for name in STREAMS
+                for it in await examine_stream(connection, name, nats.replicas)
+            ],
             *[it for name in REQUEST_NAMES for it in await _consumer(connection, station, name)],
         ]
     except QueueUnavailableError as error:
@@ -57,12 +66,19 @@ async def examine_nats(nats: NatsSettings, station: str) -> list[Finding]:
         await connection.close()
 
 
-async def _stream(connection: NatsConnection, name: str, replicas: int) -> list[Finding]:
+async def examine_stream(
+    connection: NatsConnection, name: str, replicas: int, *, topic: str = TOPIC
+) -> list[Finding]:
+    """One stream as the server has it. Raises `QueueUnavailableError`."""
+    subject = f"STREAM.INFO.{name}"
     try:
-        answer = await connection.ask(f"STREAM.INFO.{name}")
+        answer = await connection.ask(subject)
     except APIError as error:
-        return [_missing(f"stream {name}", f"nats stream add --config {name}.json", error)]
-    return list(judge_stream(name, answer, replicas))
+        return [_missing(f"stream {name}", f"nats stream add --config {name}.json", error, topic)]
+    except RightDeniedError:
+        remedy = "allow it, as in gateway/queues/jetstream/nats-server.conf"
+        return [fault(topic, f"our user may not publish $JS.API.{subject}", remedy)]
+    return list(judge_stream(name, answer, replicas, topic=topic))
 
 
 async def _consumer(connection: NatsConnection, station: str, request: str) -> list[Finding]:
@@ -96,11 +112,14 @@ def judge_server(nats: NatsSettings, server: str, version: str) -> Iterator[Find
         yield look(TOPIC, text, remedy)
 
 
-def judge_stream(name: str, answer: Document, replicas: int) -> Iterator[Finding]:
+def judge_stream(
+    name: str, answer: Document, replicas: int, *, topic: str = TOPIC
+) -> Iterator[Finding]:
     """A stream against its shipped definition, and where its copies are."""
     differences = list(stream_differences(answer["config"], stream_config(name, replicas)))
     for difference in differences:
-        yield _difference(f"stream {name}", difference, f"nats stream edit --config {name}.json")
+        remedy = f"nats stream edit --config {name}.json"
+        yield _difference(f"stream {name}", difference, remedy, topic)
     cluster = answer.get("cluster") or {}
     behind = [
         str(it.get("name"))
@@ -109,21 +128,21 @@ def judge_stream(name: str, answer: Document, replicas: int) -> Iterator[Finding
     ]
     if behind:
         text = f"stream {name}: the copy on {', '.join(behind)} is behind or away"
-        yield look(TOPIC, text, "start that server; one more that fails stops the stream")
+        yield look(topic, text, "start that server; one more that fails stops the stream")
     if not differences and not behind:
         count = (answer.get("state") or {}).get("messages", 0)
         copies = "1 copy" if replicas == 1 else f"{replicas} copies"
-        yield ok(TOPIC, f"stream {name} is as shipped, {copies}, {count} messages")
+        yield ok(topic, f"stream {name} is as shipped, {copies}, {count} messages")
 
 
-def _difference(what: str, difference: Difference, remedy: str) -> Finding:
+def _difference(what: str, difference: Difference, remedy: str, topic: str = TOPIC) -> Finding:
     text = f"{what}: {difference}"
     if difference.is_unsafe:
-        return fault(TOPIC, text, remedy)
-    return look(TOPIC, text, remedy)
+        return fault(topic, text, remedy)
+    return look(topic, text, remedy)
 
 
-def _missing(what: str, remedy: str, error: APIError) -> Finding:
+def _missing(what: str, remedy: str, error: APIError, topic: str = TOPIC) -> Finding:
     if error.code == NOT_FOUND:
-        return look(TOPIC, f"{what} is not there yet", remedy)
-    return fault(TOPIC, f"{what} cannot be read: {str(error.description)[:120]}", remedy)
+        return look(topic, f"{what} is not there yet", remedy)
+    return fault(topic, f"{what} cannot be read: {str(error.description)[:120]}", remedy)

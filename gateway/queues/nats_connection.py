@@ -59,6 +59,14 @@ class Access:
         return self.servers[0].startswith("tls:")
 
 
+class RightDeniedError(QueueUnavailableError):
+    """The server lets our user not publish there."""
+
+
+class NobodyTakesError(QueueUnavailableError):
+    """No stream has the subject, or JetStream has no leader now."""
+
+
 class ServerRing:
     """Which server is tried first; shared by the connections that follow each other."""
 
@@ -104,6 +112,8 @@ class NatsConnection:
         self._client: _Client | None = None
         self._lost: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self._reasons: list[str] = []
+        self._asked: dict[str, asyncio.Future[str]] = {}
+        """By subject, what is on its way: resolved when the server denies it."""
         self.server = access.servers[0]
         """Where we are, or tried last."""
 
@@ -282,21 +292,27 @@ class NatsConnection:
         asking = asyncio.ensure_future(
             client.request(subject, payload, timeout=ANSWER_S, headers=headers)
         )
+        denied = self._asked.setdefault(subject, asyncio.get_running_loop().create_future())
         try:
-            waiting: list[asyncio.Future[Any]] = [asking, self._lost]
+            waiting: list[asyncio.Future[Any]] = [asking, self._lost, denied]
             await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+            if denied.done():
+                raise RightDeniedError(f"the NATS server {self.server} {denied.result()}")
             if not asking.done():
                 raise self._unavailable(self._lost.result())
             document = msgspec.json.decode((await asking).data)
         except NoRespondersError as error:
-            raise self._unavailable(
-                f"has nobody who takes {subject}; no stream has it, or JetStream has no leader now"
+            raise NobodyTakesError(
+                f"the NATS server {self.server} has nobody who takes {subject}; no stream has it, "
+                "or JetStream has no leader now"
             ) from error
         except (Error, OSError, ValueError, msgspec.MsgspecError, TimeoutError) as error:
             reason = self._reasons[-1] if self._reasons else f"does not answer on {subject}"
             raise self._unavailable(reason) from error
         finally:
             asking.cancel()
+            if self._asked.get(subject) is denied:
+                del self._asked[subject]
         if not isinstance(document, Mapping):
             raise self._unavailable(f"speaks no JetStream on {subject}")
         return dict(document)
@@ -315,6 +331,9 @@ class NatsConnection:
             self._reasons.append(_NOT_US)
         elif isinstance(error, Error) and "permissions violation" in str(error).lower():
             self._reasons.append(f"denies us a right ({_text(error)})")
+            for subject, denied in self._asked.items():
+                if f'"{subject.lower()}"' in str(error).lower() and not denied.done():
+                    denied.set_result(self._reasons[-1])
         elif isinstance(error, ssl.SSLError):
             self._reasons.append(f"refuses TLS ({error.reason}); check ca_file, cert_file and host")
         elif not self._reasons:

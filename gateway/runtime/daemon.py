@@ -136,7 +136,7 @@ class Daemon:
                 # Imported for a station of two gateways only: it brings nats-py and OpenSSL.
                 from gateway.runtime.one_of_two import OneOfTwo
 
-                await OneOfTwo(self, self._settings, self._keys.card.station, self._clock).run()
+                await OneOfTwo(self, self._settings, self._keys, self._clock).run()
         except Exception as error:  # noqa: BLE001 (the top of the daemon)
             return self._ended(cause_of(error))
         finally:

@@ -24,6 +24,7 @@ from gateway.queues.base import first_error
 from gateway.queues.nats_connection import Access, NatsConnection, ServerRing
 from gateway.runtime.clock import KernelSources
 from gateway.spare.cluster import SpareCluster
+from gateway.spare.twin import Twin
 from gateway.store.folder import sync_folder
 
 FILE_NAME: Final = "spare.json"
@@ -49,13 +50,17 @@ class Keeper:
         lease_s: int,
         folder: Path,
         access: Access | None,
+        twin: Twin,
         instant: Callable[[], Instant],
         observe: Observe,
     ) -> None:
-        """`access` None: there is no cluster, and persons alone decide. `folder` is the state's."""
+        """`access` None: there is no cluster, and persons alone decide. `folder` is the state's.
+        `twin` is what the other one is told.
+        """
         self.name = name
         self._folder = folder
         self._access = access
+        self._twin = twin
         self._instant = instant
         self._observe = observe
         self._saved = _remembered(folder, name)
@@ -179,6 +184,7 @@ class Keeper:
                 async with asyncio.TaskGroup() as group:
                     group.create_task(connection.watch())
                     group.create_task(self._follow_orders(cluster))
+                    group.create_task(self._tell_twin(cluster))
             except* (QueueUnavailableError, DecodeError) as group_of_outages:
                 outages += group_of_outages.exceptions
             finally:
@@ -189,6 +195,13 @@ class Keeper:
                 self._observe(Level.WARNING, "cluster_away", reason=problem)
                 self.problem = problem
             await asyncio.sleep(AGAIN_S)
+
+    async def _tell_twin(self, cluster: SpareCluster) -> None:
+        """For `hotline doctor` on both machines; a gateway works without it too."""
+        try:
+            await cluster.put_twin(self._twin)
+        except QueueUnavailableError as error:
+            self._observe(Level.WARNING, "twin_not_told", problem=str(error))
 
     async def _follow_orders(self, cluster: SpareCluster) -> NoReturn:
         self.tenure.refused(self._instant())  # whatever was known is old: look first

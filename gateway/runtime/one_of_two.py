@@ -13,7 +13,6 @@ from gateway.config.settings import Settings
 from gateway.core.claim import Hold
 from gateway.core.effects import Level
 from gateway.core.events import CopyTold
-from gateway.model import Station
 from gateway.runtime.clock import Clock
 from gateway.runtime.daemon import Beside, StopRequestedError, cause_of
 from gateway.runtime.inbox import Inbox
@@ -28,6 +27,7 @@ from gateway.runtime.understudy import (
     leave_when_fenced,
     serve_bases,
 )
+from gateway.security.keys import KeyRing
 from gateway.spare.copying_store import OvertakenError
 from gateway.store.backup import install_copy
 from gateway.store.sqlite import SqliteStore
@@ -42,11 +42,10 @@ HAND_OVER_S: Final = 1.5
 class OneOfTwo:
     """Runs `daemon` by turns."""
 
-    def __init__(self, daemon: Daemon, settings: Settings, station: Station, clock: Clock) -> None:
+    def __init__(self, daemon: Daemon, settings: Settings, keys: KeyRing, clock: Clock) -> None:
         self._daemon = daemon
         self._folder = settings.station.state_folder
-        self._station = station
-        self._keeper = make_keeper(settings, clock.instant, daemon.observe)
+        self._keeper = make_keeper(settings, keys, clock.instant, daemon.observe)
         self._is_owner = asyncio.Event()
 
     async def run(self) -> NoReturn:
@@ -104,7 +103,12 @@ class OneOfTwo:
         return Beside(
             store=copied,
             may_transmit=lambda: keeper.may_transmit(turn.number),
-            control=SpareControl(keeper, serves=True, problem=lambda: copied.problem),
+            control=SpareControl(
+                keeper,
+                serves=True,
+                problem=lambda: copied.problem,
+                waiting=lambda: copied.waiting_count,
+            ),
             tasks=(
                 copied.run(),
                 leave_when_fenced(keeper, copied, turn.number),

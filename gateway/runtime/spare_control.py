@@ -10,12 +10,16 @@ from gateway.core.claim import Obstacle
 from gateway.model import Instant
 from gateway.runtime.adapters import nats_access
 from gateway.runtime.keeper import Keeper, Observe
+from gateway.security.keys import KeyRing
+from gateway.spare.twin import twin_of
 
 ACTIVE: Final = "active"
 STANDBY: Final = "standby"
 
 
-def make_keeper(settings: Settings, instant: Callable[[], Instant], observe: Observe) -> Keeper:
+def make_keeper(
+    settings: Settings, keys: KeyRing, instant: Callable[[], Instant], observe: Observe
+) -> Keeper:
     """Of a station with a table [spare]."""
     spare = settings.spare
     assert spare is not None
@@ -28,6 +32,7 @@ def make_keeper(settings: Settings, instant: Callable[[], Instant], observe: Obs
         lease_s=spare.lease_s,
         folder=settings.station.state_folder,
         access=access,
+        twin=twin_of(keys, spare),
         instant=instant,
         observe=observe,
     )
@@ -36,13 +41,21 @@ def make_keeper(settings: Settings, instant: Callable[[], Instant], observe: Obs
 class SpareControl:
     """The API's side of it."""
 
-    def __init__(self, keeper: Keeper, *, serves: bool, problem: Callable[[], str]) -> None:
+    def __init__(
+        self,
+        keeper: Keeper,
+        *,
+        serves: bool,
+        problem: Callable[[], str],
+        waiting: Callable[[], int] = int,
+    ) -> None:
         """`serves`: there is an engine. `problem` is what this store lacks (standing by), or the
-        cluster (active); empty: nothing.
+        cluster (active); empty: nothing. `waiting`: how many acts the cluster lacks.
         """
         self._keeper = keeper
         self._serves = serves
         self._problem = problem
+        self._waiting = waiting
 
     @property
     def is_unreplicated(self) -> bool:
@@ -62,6 +75,7 @@ class SpareControl:
             "other": None if other is None else {"name": other.name, "held_by": other.hold.value},
             "cluster": "" if keeper.cluster is not None else keeper.problem or "connecting",
             "problem": self._problem(),
+            "unreplicated_count": self._waiting() if self.is_unreplicated else 0,
         }
 
     async def promote(self, *, other_is_off: bool) -> Obstacle | None:

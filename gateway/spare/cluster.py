@@ -6,19 +6,30 @@ stream where nobody else has appended since: a gateway that was overtaken finds 
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import suppress
 from typing import Final
 
 import msgspec
 
 from gateway.core.claim import Claim, Hold
 from gateway.errors import DecodeError, QueueUnavailableError
-from gateway.queues.nats_connection import NatsConnection
+from gateway.queues.nats_connection import (
+    NatsConnection,
+    NobodyTakesError,
+    RightDeniedError,
+)
 from gateway.spare.batch import Parcel, decode_parcel, encode_parcel
+from gateway.spare.twin import Twin
 
 CLAIMS: Final = "KV_HOTLINE_SPARE"
 COMMITS: Final = "HOTLINE_SPARE"
 BASES: Final = "HOTLINE_SPARE_BASE"
 STREAMS: Final = (CLAIMS, COMMITS, BASES)
+TWIN_COUNT_MAX: Final = 8
+PROBE: Final = "probe"
+NEVER: Final = 2**53
+"""No sequence: what is appended after it is refused."""
 
 
 class SpareCluster:
@@ -29,6 +40,7 @@ class SpareCluster:
     def __init__(self, connection: NatsConnection, station: str) -> None:
         self.connection = connection
         self._claim_subject = f"$KV.HOTLINE_SPARE.{station}"
+        self._twin_subject = f"{self._claim_subject}."
         self._commit_subject = f"hotline.v1.{station}.spare"
         self.base_subject = f"hotline.v1.{station}.spare-base"
 
@@ -56,6 +68,54 @@ class SpareCluster:
         """The new revision; None: the entry is not at `revision` any more."""
         payload = msgspec.json.encode(claim)
         return await self.connection.append(CLAIMS, self._claim_subject, payload, after=revision)
+
+    # What each says of itself.
+
+    async def put_twin(self, twin: Twin) -> None:
+        """In place of what this gateway said before."""
+        subject = f"{self._twin_subject}{twin.name}"
+        await self.connection.publish(CLAIMS, subject, msgspec.json.encode(twin), {})
+
+    async def twins(self) -> list[Twin]:
+        """What the gateways of this station said last, `TWIN_COUNT_MAX` at most; what another
+        version wrote otherwise is left out.
+        """
+        found: list[Twin] = []
+        place = 0
+        for _ in range(TWIN_COUNT_MAX):
+            entry = await self.connection.stored(
+                CLAIMS, seq=place + 1, next_by_subj=f"{self._twin_subject}*"
+            )
+            if entry is None:
+                break
+            place, octets = entry
+            with suppress(msgspec.MsgspecError):
+                found.append(msgspec.json.decode(octets, type=Twin))
+        return found
+
+    # The rights of our user.
+
+    async def denied(self) -> AsyncIterator[str]:
+        """The subjects that a gateway needs and may not use. Nothing is stored."""
+        connection = self.connection
+        appends = (
+            (CLAIMS, self._claim_subject),
+            (CLAIMS, f"{self._twin_subject}{PROBE}"),
+            (COMMITS, self._commit_subject),
+            (BASES, self.base_subject),
+        )
+        for stream, subject in appends:
+            try:
+                await connection.append(stream, subject, b"", after=NEVER)
+            except RightDeniedError:
+                yield subject
+            except NobodyTakesError:
+                pass  # without a stream there is nothing to refuse
+        for stream in STREAMS:
+            try:
+                await connection.stored(stream, last_by_subj=self._claim_subject)
+            except RightDeniedError:
+                yield f"$JS.API.STREAM.MSG.GET.{stream}"
 
     # The commits.
 

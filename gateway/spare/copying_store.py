@@ -17,6 +17,7 @@ from gateway.core.records import (
     Durability,
     LogHead,
     Publication,
+    PutAct,
     PutAirtime,
     Recovered,
     Topic,
@@ -105,6 +106,8 @@ class CopyingStore:
         self._sent = asyncio.Event()
         self.problem = ""
         """Why the cluster lacks something that was accepted here; empty: it has everything."""
+        self.waiting_count = 0
+        """Acts, ours and the far side's, that the cluster does not have."""
 
     @property
     def place(self) -> Place:
@@ -132,6 +135,7 @@ class CopyingStore:
         if len(self._backlog) >= BACKLOG_COUNT_MAX:
             self._backlog.popleft()
         self._backlog.append(batch)
+        self.waiting_count += _act_count(batch)
         self._filled.set()
         if any(write.durability is Durability.FULL for write in writes):
             await self._until_sent(number)
@@ -207,11 +211,12 @@ class CopyingStore:
 
     def _have_sent(self, number: int) -> None:
         while self._backlog and self._backlog[0].number <= number:
-            self._backlog.popleft()
+            self.waiting_count -= _act_count(self._backlog.popleft())
         self._sent_number = max(self._sent_number, number)
         self._sent.set()
         self._sent = asyncio.Event()
         if not self._backlog:
+            self.waiting_count = 0  # what the bound left out goes with the base
             self._tell("")
 
     def _tell(self, problem: str) -> None:
@@ -258,3 +263,7 @@ class CopyingStore:
 
     async def close(self) -> None:
         await self._store.close()
+
+
+def _act_count(batch: Batch) -> int:
+    return sum(isinstance(write, PutAct) for write in batch.writes)

@@ -68,6 +68,7 @@ class NatsServer:
         self._prefix = prefix
         self._process: Process | None = None
         sync = ["  sync_interval: always"] if server_version() >= (2, 10) else []
+        self._lines = lines
         config = [
             f"server_name: {name}",
             f"listen: {host}:{port}",
@@ -87,6 +88,13 @@ class NatsServer:
                 "}",
             ]
         self._config = "\n".join(config) + "\n"
+
+    def reconfigure(self, *lines: str) -> None:
+        """Other lines instead, from the next start."""
+        before, after = "\n".join(self._lines), "\n".join(lines)
+        assert before in self._config
+        self._config = self._config.replace(before, after)
+        self._lines = lines
 
     async def start(self) -> None:
         """Start; return when it takes connections."""

@@ -138,6 +138,7 @@ class TwoGateways:
             "other": other,
             "cluster": "",
             "problem": "",
+            "unreplicated_count": 0,
         }
 
     async def promote(self, *, other_is_off: bool) -> Obstacle | None:

@@ -21,6 +21,7 @@ from tests.integration.two_gateways import (
     Scene,
     say,
     spare_of,
+    start,
     submit,
     texts_at,
     two_gateways,
@@ -180,13 +181,6 @@ async def test_a_holder_cut_from_the_cluster_is_silent_before_the_other_begins(
             await until_texts(scene.a, names_of(NOTICE_COUNT), box="outbox")
             await until_in_step(scene.a)
             assert max(scene.sent_s("a")) == last_of_a
-
-
-async def start(*processes: GatewayProcess) -> None:
-    for process in processes:
-        await process.launch()
-    for process in processes:
-        await process.wait_ready(60)
 
 
 @asynccontextmanager

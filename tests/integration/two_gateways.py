@@ -49,9 +49,16 @@ class Scene:
 
 @asynccontextmanager
 async def two_gateways(
-    urls: Sequence[Sequence[str]], *, takeover: str, lease_s: int = 5, replicas: int = 3
+    urls: Sequence[Sequence[str]],
+    *,
+    takeover: str,
+    lease_s: int = 5,
+    replicas: int = 3,
+    nats: str = "",
 ) -> AsyncIterator[Scene]:
-    """Nothing runs yet. `urls`: the servers that a and b know; none for a station without."""
+    """Nothing runs yet. `urls`: the servers that a and b know; none for a station without. `nats`:
+    further lines of that table.
+    """
     folder = Path(tempfile.mkdtemp(prefix="hotline-test-"))
     if sys.dont_write_bytecode:
         os.environ["PYTHONPYCACHEPREFIX"] = str(folder / "bytecode")
@@ -71,7 +78,9 @@ async def two_gateways(
     for (name, own), link, servers in zip(files.items(), (CABLE, SPARE), urls, strict=True):
         text = own.config.read_text().replace(str(files["a"].folder) + "/", f"{own.folder}/")
         own.config.write_text(
-            _only(text, link) + _spare(name, servers, takeover, lease_s, replicas)
+            _only(text, link)
+            + _spare(name, servers, takeover, lease_s, replicas)
+            + (nats if servers else "")
         )
     processes = {name: GatewayProcess(own) for name, own in files.items()}
     south = GatewayProcess(line.stations["SOUTH"])
@@ -107,6 +116,14 @@ def _spare(name: str, servers: Sequence[str], takeover: str, lease_s: int, repli
         f"replicas = {replicas}\n"
         'submit = ["operation", "exercise", "simulation", "test"]\nprecedence = "flash"\n'
     )
+
+
+async def start(*processes: GatewayProcess) -> None:
+    """Launch them, and wait until each is ready."""
+    for process in processes:
+        await process.launch()
+    for process in processes:
+        await process.wait_ready(60)
 
 
 async def spare_of(process: GatewayProcess) -> dict[str, Any]:

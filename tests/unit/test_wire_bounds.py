@@ -90,7 +90,7 @@ ITEMS: list[Item] = [
 ]
 
 
-@pytest.mark.parametrize("item", ITEMS, ids=str)
+@pytest.mark.parametrize("item", ITEMS, ids=lambda item: type(item).__name__)
 def test_an_item_at_its_bounds_comes_back(item: Item) -> None:
     """Alone, and with another behind it; its size is what it takes."""
     octets = encode_items([item])
@@ -276,7 +276,7 @@ def test_checks_of_decoded_values_let_the_bounds_pass() -> None:
         *([], [0] * 23, [0] * 24, [bytes(30)], ["x" * 300], {}, {0: 1, 23: [None, True]}),
         [-1, -25, b"x" * 23, b"x" * 24, "é", {5: {0: 1}}, 24, 256, [[]]],
     ],
-    ids=lambda value: repr(value)[:30],
+    ids=lambda value: ascii(value)[:30].replace("\\", ""),
 )
 def test_every_value_of_the_subset_has_one_form(value: object) -> None:
     """Each size of a head, alone and within an array; one octet less or more is refused."""

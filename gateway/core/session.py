@@ -283,7 +283,10 @@ class Session:
         inbound = self._inbound[opened.incarnation]
         outcome = HelloOutcome.NOTHING
         if hello.response is not None and hello.response == self._challenge:
-            self._challenge = None
+            # It stays open when the current one answers again: beside a copy of that station both
+            # hear each challenge, and the quicker answer must not hide the other's.
+            if inbound.is_retired or not inbound.is_proven:
+                self._challenge = None
             # What was sealed before may come from a recording that we cannot know: we forgot
             # at our start which counters we had seen.
             inbound.window.close_below(hello.frame_count or 0)

@@ -173,6 +173,32 @@ def test_two_live_incarnations_of_one_station_are_told() -> None:
     assert not one.is_proven(copy.incarnation)
 
 
+def test_the_quicker_answer_does_not_hide_a_copy() -> None:
+    """Both hear every hello: the true one answers the challenge that was meant for the copy."""
+    one, two, copy = session(ONE, 1), session(TWO, 2), session(TWO, 3)
+    prove(one, two, 10)
+    outcomes = []
+    for turn, (slow, quick) in enumerate([(copy, two), (two, copy)], 11):
+        receive(one, hello(slow)[0])
+        _, asked = hello(one, fresh=turn, echo=slow.incarnation)
+        for answering in (quick, slow):
+            frame, _ = hello(answering, echo=one.incarnation, response=asked.challenge)
+            outcomes.append(receive(one, frame))
+    assert HelloOutcome.PROVEN in outcomes
+    assert outcomes[-1] is HelloOutcome.TWO_INCARNATIONS
+
+
+def test_an_answer_held_back_makes_nobody_current_again() -> None:
+    """The old run's answer, delivered after the new run proved itself, is to no open challenge."""
+    one, two, restarted = session(ONE, 1), session(TWO, 2), session(TWO, 3)
+    prove(one, two, 10)
+    _, asked = hello(one, fresh=11, echo=two.incarnation)
+    held_back, _ = hello(two, echo=one.incarnation, response=asked.challenge)
+    assert prove(one, restarted, 12) is HelloOutcome.PROVEN
+    assert receive(one, held_back) is HelloOutcome.NOTHING
+    assert one.is_proven(restarted.incarnation)
+
+
 def test_incarnations_kept_are_bounded_and_the_current_one_stays() -> None:
     """Ten strangers that hold the keys: four are kept, the proven one among them."""
     one, two = session(ONE, 1), session(TWO, 2)

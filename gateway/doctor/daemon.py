@@ -105,7 +105,7 @@ def judge_link(far: str, link: Document) -> Finding:
         return fault(
             TOPIC,
             f"{name}: our device does not work ({link.get('detail') or 'no more is known'})",
-            "plug it in; or stop the gateway and run this again for a closer look",
+            "do what it says, or plug it in; for a closer look stop the gateway and run this again",
         )
     heard = link.get("heard_ms_ago")
     device = str(link.get("detail") or "works")

@@ -203,6 +203,9 @@ def _radio(  # a closure for each port of the loop above
         if not is_tcp and not await in_thread(lambda: machine.is_tty(port)):
             return [fault("radio", f"{port} is not a serial port", "correct `port`")]
         holders = await in_thread(lambda: users_of(machine, port))
+        if daemon.status and daemon.process in {it.number for it in holders}:
+            text = f"{port} is used by the running gateway and was not touched; see its links above"
+            return [ok("radio", text)]
         if holders:
             text = f"{port} is open by {named(holders)} and was not touched"
             return [fault("radio", text, f"{holders[0].remedy}, then run this again")]

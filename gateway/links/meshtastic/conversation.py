@@ -238,7 +238,7 @@ class Conversation:
             duty_share=DUTY_SHARES.get(identity.region),
             airtime_spent_ms=identity.airtime_spent_ms,
             detail=self._detail,
-            is_mute=self._is_mute,
+            is_mute=bool(self._obstacle),
         )
         self._events.append(LinkUp(self._link, traits))
         self._keys.begin(now_ms)
@@ -288,20 +288,22 @@ class Conversation:
         detail = self._told(now_ms)
         if detail != self._detail:
             self._detail = detail
-            is_mute = self._is_mute
+            is_mute = bool(self._obstacle)
             self._events.append(LinkTold(self._link, detail, needs_person=is_mute, is_mute=is_mute))
 
     @property
-    def _is_mute(self) -> bool:
-        """Whether the radio sends nothing until a person sees to it."""
+    def _obstacle(self) -> str:
+        """Why the radio sends nothing until a person sees to it; empty: it sends."""
         assert self._identity is not None
         assert self._transmissions is not None
-        return not self._identity.can_transmit or bool(self._transmissions.obstacle)
+        return self._identity.obstacle or self._transmissions.obstacle
 
     def _told(self, now_ms: int) -> str:
         assert self._identity is not None
         assert self._transmissions is not None
-        parts = [self._identity.detail(self._port), self._transmissions.obstacle]
+        parts = [self._identity.detail(self._port)]
+        if obstacle := self._obstacle:
+            return "; ".join([obstacle, *parts])
         far = node_name(self._far_node)
         if self._transmissions.does_no_pkc:
             parts.append("it does no PKC: our sealed frames go under the channel's key")

@@ -106,12 +106,16 @@ class RadioIdentity:
             parts[3] += f" in slot {self.frequency_slot}"
         if self.ignores_duty_cycle:
             parts.append("set to ignore the duty cycle, which we keep all the same")
-        text = ", ".join(parts)
+        return ", ".join(parts)
+
+    @property
+    def obstacle(self) -> str:
+        """Why it sends nothing, and what to do; empty: it sends."""
         if self.region == "UNSET":
-            text += "; it has no region, so it does not send: hotline radio set-up --region REGION"
-        elif not self.can_transmit:
-            text += "; its transmitter is off: hotline radio set-up switches it on"
-        return text
+            return "it has no region, so it does not send: hotline radio set-up --region REGION"
+        if not self.can_transmit:
+            return "its transmitter is off: hotline radio set-up switches it on"
+        return ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from gateway.cli.exits import CommandError, ExitCode
+from gateway.cli.keyfiles import PRIVATE_MODE, write_new
 from gateway.cli.options import Common, file_options
 from gateway.cli.output import print_fields, print_json, say, warn
 from gateway.cli.text import visible
@@ -17,6 +18,7 @@ from gateway.errors import AuthenticationError, DecodeError
 
 if TYPE_CHECKING:
     from gateway.model import Station
+    from gateway.security.cards import Card
     from gateway.security.expand import ExpandedFrame, OpenedFrame
     from gateway.security.keys import KeyRing
 
@@ -35,15 +37,33 @@ _HEX: Final = frozenset("0123456789abcdefABCDEF \t\r\n:")
     help="Of a sender whose frame does not name it (from a hello or the log); repeat it.",
 )
 @click.option("--stream", is_flag=True, help="FILE holds what a serial line carried (COBS).")
+@click.option(
+    "--cose-key",
+    "key_path",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Write the COSE_Key that opens this one frame into a new file (mode 0600); it is secret.",
+)
 @file_options
-def command(common: Common, captured: str, incarnations: tuple[str, ...], stream: bool) -> None:
+def command(
+    common: Common,
+    captured: str,
+    incarnations: tuple[str, ...],
+    stream: bool,
+    key_path: Path | None,
+) -> None:
     """Expand a captured frame to standard COSE diagnostic notation (RFC 9052, RFC 8949).
 
     Give the frame as hexadecimal digits, a file with its octets, a file with one frame in
     hexadecimal a line, or - for standard input. Expanding needs no key. With the station's
-    configuration its keys open frames of both directions, and items and signed acts are shown.
+    configuration its keys open frames of both directions, and items and signed acts are shown,
+    with the public COSE_Key that verifies them.
+
+    gateway/security/README.md of the source shows how other COSE programs open and verify them.
     """
     frames = _frames(captured, stream=stream)
+    if key_path is not None and len(frames) > 1:
+        raise click.UsageError(f"--cose-key is for one frame; {len(frames)} were given")
     ring = _keyring(common)
     known = [_incarnation(word) for word in incarnations]
     unopened: list[str] = []
@@ -54,14 +74,22 @@ def command(common: Common, captured: str, incarnations: tuple[str, ...], stream
         opened, reason = _open(ring, octets, known)
         if reason:
             unopened.append(reason)
+        if key_path is not None:
+            _write_key(key_path, opened, reason)
         if common.json:
-            print_json(_document(octets, frame, opened, reason, _verdicts(ring, opened)))
+            print_json(_document(octets, frame, opened, reason, ring))
         else:
             _print(octets, frame, opened, reason, ring)
     if unopened and ring is not None:
         raise CommandError(
             ExitCode.REFUSED, f"{len(unopened)} of {len(frames)} frames not opened: {unopened[0]}"
         )
+
+
+def _write_key(path: Path, opened: OpenedFrame | None, reason: str) -> None:
+    if opened is None:
+        raise CommandError(ExitCode.REFUSED, f"{path} is not written: {reason}")
+    write_new(path, opened.cose_key, mode=PRIVATE_MODE)
 
 
 def _frames(captured: str, *, stream: bool) -> list[bytes]:
@@ -175,6 +203,11 @@ def _open(
         return None, str(error)
 
 
+def _signer(ring: KeyRing, opened: OpenedFrame) -> Card:
+    sender = opened.frame.header.sender
+    return ring.card if sender == ring.card.station else ring.lines[sender].card
+
+
 def _verdicts(ring: KeyRing | None, opened: OpenedFrame | None) -> list[str]:
     """Of each signed act: `good` or what is wrong."""
     from gateway.security.signature import verify_act
@@ -182,8 +215,7 @@ def _verdicts(ring: KeyRing | None, opened: OpenedFrame | None) -> list[str]:
 
     if ring is None or opened is None:
         return []
-    sender = opened.frame.header.sender
-    card = ring.card if sender == ring.card.station else ring.lines[sender].card
+    card, sender = _signer(ring, opened), opened.frame.header.sender
     verdicts = []
     for item in opened.items:
         if isinstance(item, ActItem) and item.signature is not None:
@@ -197,12 +229,18 @@ def _verdicts(ring: KeyRing | None, opened: OpenedFrame | None) -> list[str]:
     return verdicts
 
 
+def _public_key(ring: KeyRing, opened: OpenedFrame) -> bytes:
+    from gateway.security.expand import public_cose_key
+
+    return public_cose_key(_signer(ring, opened))
+
+
 def _document(
     octets: bytes,
     frame: ExpandedFrame,
     opened: OpenedFrame | None,
     reason: str,
-    verdicts: list[str],
+    ring: KeyRing | None,
 ) -> dict[str, object]:
     header = frame.header
     document: dict[str, object] = {
@@ -216,7 +254,7 @@ def _document(
         "diagnostic": frame.diagnostic,
         "opened": opened is not None,
     }
-    if opened is None:
+    if opened is None or ring is None:
         return document | {"reason": reason}
     return document | {
         "recipient": opened.recipient,
@@ -229,8 +267,9 @@ def _document(
                 "external_aad": act.external_aad.hex(),
                 "diagnostic": act.diagnostic,
                 "signature": verdict,
+                "cose_key": _public_key(ring, opened).hex(),
             }
-            for act, verdict in zip(opened.acts, verdicts, strict=True)
+            for act, verdict in zip(opened.acts, _verdicts(ring, opened), strict=True)
         ],
     }
 
@@ -257,7 +296,7 @@ def _print(
     )
     _print_notation("COSE_Encrypt0", frame.diagnostic)
     say(f"hex {frame.cose.hex()}")
-    if opened is None:
+    if opened is None or ring is None:
         warn(f"not opened: {reason}")
         return
     say(f"external AAD {opened.external_aad.hex()}")
@@ -267,6 +306,7 @@ def _print(
         say(f"signature {verdict}")
         say(f"hex {act.cose.hex()}")
         say(f"external AAD {act.external_aad.hex()}")
+        say(f"COSE_Key (public) {_public_key(ring, opened).hex()}")
     say("")
 
 

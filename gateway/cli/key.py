@@ -136,10 +136,12 @@ def card_command(common: Common, path: Path | None) -> None:
     The card goes to standard output and the rest to standard error: `hotline key card > N.card`.
     """
     from gateway.security.cards import card_text
+    from gateway.security.expand import public_cose_key
 
     keys, card = load_keys(path or configured_key_file(common))
     if common.json:
-        print_json({**card_document(card), "card": card_text(card, keys)})
+        public = public_cose_key(card).hex()
+        print_json({**card_document(card), "card": card_text(card, keys), "cose_key": public})
         return
     click.echo(card_text(card, keys))
     warn(f"card of {card.name}, station {card.station}, {card.party}")

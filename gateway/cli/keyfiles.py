@@ -18,8 +18,8 @@ FILE_SIZE_MAX: Final = 65_536
 KEY_FILE_DEFAULT: Final = Path("/etc/hotline-gateway/station.key")
 
 
-def write_new(path: Path, text: str, *, mode: int, replace: bool = False) -> None:
-    """Write a file that did not exist and bring it to the disk.
+def write_new(path: Path, content: str | bytes, *, mode: int, replace: bool = False) -> None:
+    """Write a file that did not exist, UTF-8 or octets, and bring it and its name to the disk.
 
     `replace` puts it in place of an old one at once, whole or not at all. As root the file gets the
     owner of its folder, so that the service's user can read what lies in the service's folder.
@@ -37,19 +37,29 @@ def write_new(path: Path, text: str, *, mode: int, replace: bool = False) -> Non
     except OSError as error:
         raise cannot("written", path, error) from error
     try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        with os.fdopen(descriptor, "wb") as file:
             os.fchmod(descriptor, mode)
             if os.geteuid() == 0:
                 folder = os.stat(path.parent)  # noqa: PTH116 (beside fchown)
                 os.fchown(descriptor, folder.st_uid, folder.st_gid)
-            file.write(text)
+            file.write(content.encode() if isinstance(content, str) else content)
             file.flush()
             os.fsync(descriptor)
         if replace:
             target.replace(path)
+        _sync_folder(path.parent)
     except OSError as error:
         target.unlink(missing_ok=True)
         raise cannot("written", path, error) from error
+
+
+def _sync_folder(folder: Path) -> None:
+    """Else a power cut just after could take the file that somebody is being shown."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def read_text_file(path: Path, *, private: bool = False) -> str:

@@ -7,13 +7,13 @@ external AAD, the context IV) is returned beside it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Final
 
 from gateway.errors import AuthenticationError, DecodeError, FieldError
 from gateway.model import Station
-from gateway.security.cards import PROTECTED_ED25519
+from gateway.security.cards import PROTECTED_ED25519, Card
 from gateway.security.keys import FrameKey, KeyRing
 from gateway.security.seal import (
     LABEL_ALGORITHM,
@@ -45,7 +45,9 @@ from gateway.wire.limits import (
 
 _TAG_ENCRYPT0: Final = b"\xd0"
 _TAG_SIGN1: Final = b"\xd2"
+_COSE_KEY_OKP: Final = 1
 _COSE_KEY_SYMMETRIC: Final = 4
+_CURVE_ED25519: Final = 6
 _LABEL_NAMES: Final = {
     LABEL_ALGORITHM: "alg: AES-CCM-16-64-256",
     LABEL_KID: "kid: sender, generation",
@@ -83,6 +85,8 @@ class OpenedFrame:
     """Its signed acts."""
     diagnostic: str
     """The items."""
+    cose_key: bytes = field(repr=False)
+    """Opens this frame and each other of its sender's incarnation. Secret: never log it."""
 
 
 def expand_frame(octets: bytes) -> ExpandedFrame:
@@ -158,13 +162,23 @@ def cose_key(key: FrameKey, header: Header) -> bytes:
     """
     if len(key.key) != KEY_SIZE:
         raise DecodeError("not a key of ours")
-    fields = {
+    fields: dict[int, int | bytes] = {
         1: _COSE_KEY_SYMMETRIC,
         2: header.kid,
         3: 11,
         5: context_iv(key, header),
         -1: key.key,
     }
+    return _cose_map(fields)
+
+
+def public_cose_key(card: Card) -> bytes:
+    """A COSE_Key with which any COSE program verifies what this card's station signs; public."""
+    return _cose_map({1: _COSE_KEY_OKP, 3: -19, -1: _CURVE_ED25519, -2: card.sign_public})
+
+
+def _cose_map(fields: Mapping[int, int | bytes]) -> bytes:
+    """Labels from -24 to 23 in their canonical order: negative ones last."""
     pairs = [dump(label) + dump(value) for label, value in fields.items()]
     return bytes([0xA0 | len(pairs)]) + b"".join(pairs)
 
@@ -219,4 +233,5 @@ def open_expanded(
         [diagnose(annotate_item(as_array(value, "item", low=2, high=5))) for value, _ in found]
     )
     aad = external_aad(frame.header, recipient=recipient)
-    return OpenedFrame(frame, recipient, aad, plaintext, items, acts, notation)
+    secret = cose_key(key, frame.header)
+    return OpenedFrame(frame, recipient, aad, plaintext, items, acts, notation, secret)

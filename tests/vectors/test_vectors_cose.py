@@ -21,9 +21,11 @@ from pycose.headers import KID, Algorithm, PartialIV
 from pycose.keys.cosekey import CoseKey
 from pycose.messages.enc0message import Enc0Message
 
+from gateway.cli.keyfiles import write_new
 from gateway.cli.main import main as command_line
 from gateway.errors import AuthenticationError
 from gateway.model import Act, Station
+from gateway.security.cards import card_text, key_file_text, secret_text
 from gateway.security.expand import (
     compress_act,
     compress_frame,
@@ -149,14 +151,20 @@ def test_the_public_examples_of_what_is_signed(example: dict[str, str]) -> None:
     assert parts[2:] == [act_external_aad(originator=NORTH, to=SOUTH), payload]
 
 
+@pytest.fixture(scope="module")
+def cwt_python() -> Path:
+    """An environment with nothing but cwt; made when it is not there yet."""
+    subprocess.run([FOLDER / "cwt_environment.sh", sys.executable], check=True, timeout=100)
+    return Path(".venv-cwt/bin/python").absolute()
+
+
 Ask = Callable[..., dict[str, str]]
 
 
 @pytest.fixture(scope="module")
-def ask_cwt() -> Iterator[Ask]:
-    """A running `cwt_program.py`; its environment is made when it is not there yet."""
-    subprocess.run([FOLDER / "cwt_environment.sh", sys.executable], check=True, timeout=100)
-    command = [".venv-cwt/bin/python", str(FOLDER / "cwt_program.py")]
+def ask_cwt(cwt_python: Path) -> Iterator[Ask]:
+    """A running `cwt_program.py`."""
+    command = [str(cwt_python), str(FOLDER / "cwt_program.py")]
     with subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as process:
@@ -205,3 +213,85 @@ def test_we_verify_an_act_of_cwt(act: Act, ask_cwt: Ask) -> None:
     assert decode_act(octets, originator=NORTH, to=SOUTH) == act
     with pytest.raises(AuthenticationError):
         verify_act(card, octets, signature, originator=NORTH, to=Station(3))
+
+
+@pytest.fixture
+def south(tmp_path: Path) -> Path:
+    """SOUTH's configuration, with the keys of the vectors."""
+    keys, cards = values.keys(), values.cards()
+    write_new(tmp_path / "station.key", key_file_text(keys[1], cards[1]), mode=0o600)
+    write_new(tmp_path / "NORTH.card", card_text(cards[0], keys[0]), mode=0o644)
+    write_new(tmp_path / "NORTH.secret", secret_text(values.SECRET), mode=0o600)
+    path = tmp_path / "hotline.toml"
+    path.write_text(
+        f"""
+        [station]
+        name = "SOUTH-2"
+        key_file = "{tmp_path}/station.key"
+        [indicators]
+        factory = "none"
+        [[line]]
+        card = "{tmp_path}/NORTH.card"
+        secret_file = "{tmp_path}/NORTH.secret"
+        generation = {values.GENERATION}
+        [[line.link]]
+        name = "cable"
+        driver = "serial"
+        port = "/dev/ttyS0"
+        bit_rate = 9600
+        """
+    )
+    return path
+
+
+def programs() -> dict[str, str]:
+    """The two of gateway/security/README.md, by the package that each imports."""
+    page = (FOLDER.parents[1] / "gateway/security/README.md").read_text()
+    found = [block.split("```")[0] for block in page.split("```python\n")[1:]]
+    return {"cwt" if "from cwt" in program else "pycose": program for program in found}
+
+
+@pytest.mark.parametrize("package", ["pycose", "cwt"])
+def test_the_programs_of_the_page_open_and_verify_what_the_command_prints(
+    package: str,
+    south: Path,
+    tmp_path: Path,
+    cwt_python: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """As written there, from the command's files alone; a changed octet is found by each."""
+    header, names = FRAMES["frame-full"]
+    captured = seal_frame(
+        frame_key(header), header, encode_items(values.frame_items(names)), recipient=SOUTH
+    )
+    command = ["frame", captured.hex(), "--config", str(south), "--incarnation", INCARNATION.hex()]
+    path = tmp_path / "frame.key"
+    assert command_line([*command, "--cose-key", str(path), "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert path.read_bytes().hex() not in json.dumps(document)
+    (tmp_path / "frame.json").write_text(json.dumps(document))
+    python = {"pycose": Path(sys.executable), "cwt": cwt_python}[package]
+
+    def run() -> subprocess.CompletedProcess[str]:
+        arguments = [str(python), "-c", programs()[package]]
+        return subprocess.run(arguments, cwd=tmp_path, capture_output=True, text=True, check=False)
+
+    done = run()
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.splitlines()[-1] == "opened"
+    assert ("verified" in done.stdout) == (package == "cwt")
+    path.write_bytes(path.read_bytes()[:-1] + bytes([path.read_bytes()[-1] ^ 1]))
+    assert "opened" not in run().stdout
+    if package == "cwt":
+        (act,) = document["acts"]
+        act["cose"] = act["cose"][:-1] + ("0" if act["cose"][-1] != "0" else "1")
+        (tmp_path / "frame.json").write_text(json.dumps(document))
+        assert "verified" not in run().stdout
+    assert command_line([*command, "--cose-key", str(path)]) != 0, "nothing is overwritten"
+    (tmp_path / "two").write_text(f"{captured.hex()}\n" * 2)
+    two = ["frame", str(tmp_path / "two"), *command[2:], "--cose-key", str(tmp_path / "key")]
+    assert command_line(two) == 2
+    stranger = ["frame", captured.hex(), "--cose-key", str(tmp_path / "key")]
+    assert command_line(stranger) == 3
+    assert not (tmp_path / "key").exists()

@@ -289,6 +289,8 @@ class Recovered:
     log_head: LogHead | None = None
     """None: the log book is empty."""
     airtime: tuple[PutAirtime, ...] = ()
+    airtime_lost_count: int = 0
+    """Minutes of airtime that the medium changed; of which link, and how much, is not known."""
     boots: tuple[PutBoot, ...] = ()
     """In the order in which they began."""
     utc_last: UtcTime | None = None

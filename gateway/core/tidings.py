@@ -149,6 +149,12 @@ class Tidings:
             for link in self._line_of:
                 if self._line_of[link] in self._state.lines:
                     self._lane(link).governor.spend(now, AIRTIME_UNWRITTEN_MS)
+        if recovered.airtime_lost_count:
+            # Of which link they were is not known, so each may have been on air all that time.
+            lost_ms = min(recovered.airtime_lost_count * MINUTE_MS, HOUR_MS)
+            for link in self._line_of:
+                if self._line_of[link] in self._state.lines:
+                    self._lane(link).governor.spend(now, lost_ms)
 
     def age_s(self, act: OutAct, draft: Draft) -> int | None:
         """Seconds since it was made; None: AGE UNKNOWN."""

@@ -29,6 +29,8 @@ CHECKSUM_SUFFIX: Final = ".sha256"
 _MODE: Final = 0o600
 _PIECE: Final = 1024 * 1024
 _FAULT_COUNT_MAX: Final = 8
+_CHECKED_SINCE: Final = 5
+"""The schema from which on rows of table `meta` have a checksum."""
 _TAG: Final = "before-restore"
 """Names what a restore has replaced."""
 REPLACED_COUNT_MAX: Final = 3
@@ -208,12 +210,21 @@ def _copy(source: Path, target: Path, *, is_backup: bool = True) -> None:
             copy.execute("PRAGMA journal_mode = DELETE").fetchone()
             if is_backup:
                 head = recovery.log_head(copy)
-                recovery.put_meta(copy, recovery.RESTORED, 0 if head is None else head.number)
+                _mark(copy, 0 if head is None else head.number)
     descriptor = os.open(target, os.O_RDONLY | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def _mark(copy: sqlite3.Connection, number: int) -> None:
+    """As a backup made at this entry. The gateway of now may not have upgraded it yet."""
+    (version,) = copy.execute("PRAGMA user_version").fetchone()
+    if version >= _CHECKED_SINCE:
+        recovery.put_meta(copy, recovery.RESTORED, number)
+    else:
+        copy.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (recovery.RESTORED, number))
 
 
 def _describe(path: Path, digest: str) -> Backup:

@@ -1,4 +1,4 @@
-"""Writes as SQL on schema 4, inside a transaction that the caller began."""
+"""Writes as SQL on schema 5, inside a transaction that the caller began."""
 
 from __future__ import annotations
 
@@ -71,18 +71,22 @@ _ADD_STATE_ENTRY: Final = _insert(
 )
 _PUT_SEEN: Final = _insert("seen", "id, sha256, row_check")
 _PUT_SUBMISSION: Final = _insert("submission", "principal, request_id, sha256, act_id, row_check")
-_PUT_EPOCH: Final = _insert("epoch", "peer, epoch, row_check")
+_PUT_EPOCH: Final = _insert("epoch", "peer, epoch, highest, row_check")
 _PUT_KEYS: Final = _insert("line_keys", "peer, confirmed, row_check", replace=True)
 _PUT_PEER: Final = _insert("peer", "peer, incarnation, previous, row_check", replace=True)
 _ADD_PUBLICATION: Final = _insert(
     "publication", "offset, topic, notice_id, precedence, operation, document, row_check"
 )
-_PUT_CURSOR: Final = _insert("queue_cursor", "queue, offset", replace=True)
+# Not REPLACE: that would write the index of the names each time.
+_PUT_CURSOR: Final = (
+    _insert("queue_cursor", "queue, offset, row_check")
+    + " ON CONFLICT (queue) DO UPDATE SET offset = excluded.offset, row_check = excluded.row_check"
+)
 _ADD_LOG_ROW: Final = _insert("log_entry", "number, octets, hash")
 _PUT_AIRTIME: Final = (
-    _insert("airtime", "link, boot_id, minute, spent_ms")
-    + " ON CONFLICT (link, boot_id, minute) DO UPDATE SET spent_ms = excluded.spent_ms"
-    " RETURNING number"
+    _insert("airtime", "link, boot_id, minute, spent_ms, row_check")
+    + " ON CONFLICT (link, boot_id, minute) DO UPDATE SET spent_ms = excluded.spent_ms,"
+    " row_check = excluded.row_check RETURNING number"
 )
 _DROP_AIRTIME: Final = "DELETE FROM airtime WHERE number <= ?"
 _PUT_BOOT: Final = (
@@ -110,7 +114,7 @@ def apply(connection: sqlite3.Connection, writes: Sequence[StoreWrite]) -> None:
                 number = rows.pack_id(act_id)
                 execute(_PUT_RECEIPTED, (rows.receipt_mark(number), number))
             case PutEpoch(peer, epoch):
-                execute(_PUT_EPOCH, _with_check((peer, epoch)))
+                execute(_PUT_EPOCH, _with_check((peer, epoch, 0)))
             case PutSubmission():
                 execute(_PUT_SUBMISSION, _with_check(rows.submission_columns(write)))
             case PutPeer():
@@ -129,7 +133,7 @@ def apply(connection: sqlite3.Connection, writes: Sequence[StoreWrite]) -> None:
             case PutBoot():
                 _put_boot(connection, write)
             case PutCursor(queue, offset):
-                execute(_PUT_CURSOR, (queue, offset))
+                execute(_PUT_CURSOR, _with_check((queue, offset)))
             case _:
                 assert_never(write)
 
@@ -178,8 +182,8 @@ def _add_state_entry(connection: sqlite3.Connection, entry: StateEntry) -> None:
 
 
 def _put_airtime(connection: sqlite3.Connection, write: PutAirtime) -> None:
-    values = (write.link, write.boot_id, write.minute, write.spent_ms)
-    (number,) = connection.execute(_PUT_AIRTIME, values).fetchone()
+    columns = _with_check(rows.airtime_columns(write))
+    (number,) = connection.execute(_PUT_AIRTIME, columns).fetchone()
     if number > bounds.AIRTIME_COUNT_MAX:
         connection.execute(_DROP_AIRTIME, (number - bounds.AIRTIME_COUNT_MAX,))
 

@@ -11,12 +11,13 @@ from pathlib import Path
 from typing import Final
 
 from gateway.errors import ConfigError
+from gateway.store import rows
 from gateway.store.folder import sync_folder
 
-SCHEMA_VERSION: Final = 4
+SCHEMA_VERSION: Final = 5
 """The newest file in `schema/`."""
 PAGE_SIZE: Final = 1024
-_SCHEMA: Final = "SELECT type, name, tbl_name, sql FROM sqlite_schema ORDER BY rowid"
+_SCHEMA: Final = "SELECT type, name, tbl_name, sql FROM sqlite_schema ORDER BY type, name"
 
 _DAMAGED: Final = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 UNREADABLE: Final = frozenset(
@@ -50,14 +51,23 @@ def _open(path: Path) -> sqlite3.Connection:
     connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=5)
     # A text that is none any more must reach the check of its row, not end the query.
     connection.text_factory = partial(str, encoding="utf-8", errors="surrogateescape")
+    _give_checks(connection)
     return connection
+
+
+def _give_checks(connection: sqlite3.Connection) -> None:
+    """What the scripts of the schema call."""
+    connection.create_function("row_check", -1, rows.check, deterministic=True)
 
 
 def _settle(connection: sqlite3.Connection) -> int:
     """Make our settings and prove the schema; its version. Raises `sqlite3.Error`."""
     try:
+        connection.execute(f"PRAGMA page_size = {PAGE_SIZE}")
+        if connection.execute("PRAGMA page_count").fetchone() == (0,):
+            # Before anything is in it; of one that is there it would change the header.
+            connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
         for pragma in (
-            f"page_size = {PAGE_SIZE}",
             "journal_mode = WAL",
             "synchronous = FULL",
             "wal_autocheckpoint = 0",
@@ -88,6 +98,7 @@ def _settle(connection: sqlite3.Connection) -> int:
 def _schema_of(version: int) -> list[tuple[str, str, str, str | None]]:
     """The schema table of a database that our scripts made."""
     with closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
+        _give_checks(connection)
         for number in range(1, version + 1):
             connection.executescript(_script(number))
         return connection.execute(_SCHEMA).fetchall()
@@ -115,9 +126,15 @@ def _upgrade(connection: sqlite3.Connection, path: Path, version: int) -> None:
     if 0 < version < SCHEMA_VERSION:
         _keep(connection, backup_path(path, version))
     for number in range(version + 1, SCHEMA_VERSION + 1):
-        connection.executescript(
-            f"BEGIN; {_script(number)} PRAGMA user_version = {number}; COMMIT;"
-        )
+        try:
+            connection.executescript(
+                f"BEGIN; {_script(number)} PRAGMA user_version = {number}; COMMIT;"
+            )
+        except sqlite3.OperationalError as error:
+            if getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) != sqlite3.SQLITE_ERROR:
+                raise
+            # The script is right and the schema was: a text in a row is none any more.
+            raise _damaged(str(error)) from error
 
 
 def _script(number: int) -> str:

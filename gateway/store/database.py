@@ -158,11 +158,20 @@ class Database:
             rows_kept = recovery.book_rows(self.connection)
             restored = recovery.restore_acts(self.connection, rows_kept, station=self._station)
             recovery.restore_from_acts(self.connection)
+            recovery.after_setting_aside(self.connection, damaged, book_offset=self._book_offset())
             names = ", ".join(f"{table} {number}" for table, number in damaged[:8])
             what = f"{len(damaged)} damaged rows were set aside ({names}); {restored}"
             mark_rebuilt(self.connection, self.folder, self.notes, what)
         self._head = recovery.log_head(self.connection)
         self._copy_to_segments()
+
+    def _book_offset(self) -> int:
+        """The lowest free offset of the feed when the newest file of the book was last written."""
+        try:
+            records, _ = self.segments.tail()
+        except OSError as error:
+            raise folder_error(self.folder, error) from error
+        return max((record.next_offset for record in records), default=1)
 
     def set_aside_key(self, table: str, key: rows.Value) -> None:
         """As `set_aside`, for a row that a query met. Raises `StoreFailedError`."""
@@ -240,10 +249,8 @@ class Database:
         try:
             self._set_synchronous(Durability.FULL)
             self.connection.execute("BEGIN IMMEDIATE")
-            (count,) = self.connection.execute(
-                "SELECT coalesce(max(value), 0) + 1 FROM meta WHERE name = 'probe'"
-            ).fetchone()
-            recovery.put_meta(self.connection, "probe", count)
+            count = recovery.meta(self.connection, "probe") or 0
+            recovery.put_meta(self.connection, "probe", count + 1)
             self.connection.execute("COMMIT")
         except sqlite3.Error as error:
             self._roll_back()

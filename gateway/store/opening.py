@@ -216,7 +216,7 @@ class Opening:
             base = max(record.next_offset for record in records)
             if base > recovery.next_offset(self.connection):
                 base += recovery.OFFSET_MARGIN
-                recovery.put_meta(self.connection, "next_offset", base)
+                recovery.put_meta(self.connection, recovery.NEXT_OFFSET, base)
             restored = recovery.restore_acts(self.connection, records, station=self._station)
             if self._was_damaged or restored.count or restored.lost_count:
                 recovery.restore_from_acts(self.connection)

@@ -42,7 +42,7 @@ _UNTAKEN: Final = f"""
     WHERE act.notice_offset > :after AND act.notice_offset IS NOT NULL AND act.taken = 0
         AND (:topic IS NULL OR topic = :topic)
     ORDER BY act.notice_offset LIMIT :limit"""  # noqa: S608
-_CURSOR: Final = "SELECT offset FROM queue_cursor WHERE queue = ?"
+_CURSOR: Final = "SELECT number, queue, offset, row_check FROM queue_cursor WHERE queue = ?"
 _LOG_ROWS: Final = """
     SELECT number, octets, hash FROM log_entry WHERE number > ? ORDER BY number LIMIT ?"""
 
@@ -83,7 +83,12 @@ def publications(
 
 def cursor(connection: sqlite3.Connection, queue: str) -> int:
     row = connection.execute(_CURSOR, (queue,)).fetchone()
-    return row[0] if row else 0
+    if row is None:
+        return 0
+    try:
+        return rows.cursor_of(row[1:])[1]
+    except rows.RowDamagedError as error:
+        raise rows.RowDamagedError(error.table, row[0]) from error
 
 
 def log_entries(connection: sqlite3.Connection, after: int, *, limit: int) -> list[LogRow]:

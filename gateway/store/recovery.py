@@ -16,7 +16,6 @@ from gateway.core.records import (
     Direction,
     LogHead,
     PutAct,
-    PutAirtime,
     PutEpoch,
     PutSeen,
     PutSubmission,
@@ -27,7 +26,7 @@ from gateway.core.records import (
 from gateway.errors import DecodeError
 from gateway.logbook.chain import ChainRow, next_hash
 from gateway.logbook.entry import ADDRESSEE_FIELD, Entry, decode_entry
-from gateway.model import ActId, Instant, LinkName, Station, UtcTime
+from gateway.model import ActId, Instant, Station, UtcTime
 from gateway.store import bounds, changes, rows
 from gateway.store.base import LogRow
 from gateway.store.queries import ACT, DELIVERY, OPEN
@@ -36,6 +35,10 @@ T = TypeVar("T")
 
 RESTORED: Final = "restored"
 """In table `meta` of a backup: the number of the last entry in the log book that it holds."""
+NEXT_OFFSET: Final = "next_offset"
+"""In table `meta`: no publication may get a lower offset."""
+AIRTIME_LOST: Final = "airtime_lost"
+"""In table `meta`: minutes of airtime that were set aside and the engine has not counted yet."""
 OFFSET_MARGIN: Final = 10_000
 """Added to the last known offset of a lost feed, so that no offset is ever used twice."""
 _CHUNK: Final = 500
@@ -78,6 +81,8 @@ class Reading:
 
     def recovered(self) -> Recovered:
         """The state of the intact rows. Raises `sqlite3.DatabaseError`."""
+        self._rows("queue_cursor", "queue, offset, row_check", rows.cursor_of)
+        self._rows("meta", "name, value, row_check", rows.meta_of)
         acts, deliveries, receipted = self._read_acts()
         return Recovered(
             acts=acts,
@@ -90,7 +95,10 @@ class Reading:
             keys=tuple(self._rows("line_keys", "peer, confirmed, row_check", rows.keys_of)),
             next_offset=next_offset(self.connection),
             log_head=log_head(self.connection),
-            airtime=self._airtime(),
+            airtime=tuple(
+                self._rows("airtime", "link, boot_id, minute, spent_ms, row_check", rows.airtime_of)
+            ),
+            airtime_lost_count=meta(self.connection, AIRTIME_LOST) or 0,
             boots=tuple(
                 self._rows(
                     "boot", "boot_id, began, zero_first_ms, zero_last_ms, row_check", rows.boot_of
@@ -169,24 +177,14 @@ class Reading:
 
     def _epochs(self) -> tuple[tuple[Station, int, int], ...]:
         found = self._rows(
-            "epoch", "peer, epoch, row_check", rows.epoch_of, newest=bounds.EPOCH_COUNT_MAX
+            "epoch", "peer, epoch, highest, row_check", rows.epoch_of, newest=bounds.EPOCH_COUNT_MAX
         )
         epochs: list[tuple[Station, int, int]] = []
-        for peer, epoch in found:
+        for peer, epoch, removed in found:
             low = self.station << 32 | epoch << 16
             row = self.connection.execute(_HIGHEST, (low, low | 0xFFFF, peer)).fetchone()
-            epochs.append((peer, epoch, row[0] if row else 0))
+            epochs.append((peer, epoch, max(removed, row[0] if row else 0)))
         return tuple(epochs)
-
-    def _airtime(self) -> tuple[PutAirtime, ...]:
-        # Bounded when written. A damaged value here costs at most an hour of airtime.
-        found = self.connection.execute(
-            "SELECT link, boot_id, minute, spent_ms FROM airtime ORDER BY number"
-        )
-        return tuple(
-            PutAirtime(LinkName(link), boot_id, minute, spent_ms)
-            for link, boot_id, minute, spent_ms in found
-        )
 
     def _utc_last(self, acts: Iterable[StoredAct]) -> UtcTime | None:
         newest = self.connection.execute(
@@ -226,28 +224,56 @@ def log_head(connection: sqlite3.Connection) -> LogHead | None:
 
 def next_offset(connection: sqlite3.Connection) -> int:
     (newest,) = connection.execute("SELECT max(offset) FROM publication").fetchone()
-    base = connection.execute("SELECT value FROM meta WHERE name = 'next_offset'").fetchone()
-    return max((newest or 0) + 1, base[0] if base else 1)
+    return max((newest or 0) + 1, meta(connection, NEXT_OFFSET) or 1)
+
+
+def meta(connection: sqlite3.Connection, name: str) -> int | None:
+    """None: there is none of this name, or it does not match its check."""
+    row = connection.execute(
+        "SELECT name, value, row_check FROM meta WHERE name = ?", (name,)
+    ).fetchone()
+    with suppress(rows.RowDamagedError):
+        return None if row is None else rows.meta_of(row)[1]
+    return None
 
 
 def put_meta(connection: sqlite3.Connection, name: str, value: int) -> None:
-    connection.execute("INSERT OR REPLACE INTO meta (name, value) VALUES (?, ?)", (name, value))
+    connection.execute(
+        "INSERT OR REPLACE INTO meta (name, value, row_check) VALUES (?, ?, ?)",
+        (name, value, rows.check(name, value)),
+    )
 
 
 def is_rebuilt(connection: sqlite3.Connection) -> bool:
     """Whether the state was rebuilt and no commit followed yet."""
-    return connection.execute("SELECT 1 FROM meta WHERE name = 'rebuilt'").fetchone() is not None
+    return meta(connection, "rebuilt") is not None
 
 
 def restored_at(connection: sqlite3.Connection) -> int | None:
     """The last entry of the backup that this database was; None: no start from one is untold."""
-    row = connection.execute("SELECT value FROM meta WHERE name = ?", (RESTORED,)).fetchone()
-    return None if row is None else row[0]
+    return meta(connection, RESTORED)
 
 
 def forget_alarms(connection: sqlite3.Connection) -> None:
     """The engine knows, and has committed: the next start is one as any other."""
-    connection.execute("DELETE FROM meta WHERE name IN ('rebuilt', ?)", (RESTORED,))
+    connection.execute("DELETE FROM meta WHERE name IN ('rebuilt', ?, ?)", (RESTORED, AIRTIME_LOST))
+
+
+def after_setting_aside(
+    connection: sqlite3.Connection, damaged: Iterable[tuple[str, int]], *, book_offset: int
+) -> None:
+    """Where a row is lost whose loss is no harmless default, assume the worst of it.
+
+    Any of `meta` may have been the lowest offset that is free; `book_offset` is the one that the
+    log book's files tell. A lost minute of airtime counts as a whole one for every link.
+    """
+    tables = [table for table, _ in damaged]
+    if "meta" in tables:
+        base = max(next_offset(connection), book_offset) + OFFSET_MARGIN
+        put_meta(connection, NEXT_OFFSET, base)
+    if "airtime" in tables:
+        lost_count = tables.count("airtime") + (meta(connection, AIRTIME_LOST) or 0)
+        put_meta(connection, AIRTIME_LOST, lost_count)
 
 
 _PART: Final = {

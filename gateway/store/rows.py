@@ -1,4 +1,4 @@
-"""Records as the columns of schema 4, and back with their checks verified. No SQL, no file."""
+"""Records as the columns of schema 5, and back with their checks verified. No SQL, no file."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any, Final, NoReturn
 from gateway.core.records import (
     Direction,
     Publication,
+    PutAirtime,
     PutBoot,
     PutKeys,
     PutPeer,
@@ -214,10 +215,10 @@ def submission_of(row: Row) -> PutSubmission:
     return PutSubmission(principal, request_id, sha256, unpack_id(act_id))
 
 
-def epoch_of(row: Row) -> tuple[Station, int]:
-    """(peer, own epoch). Raises `RowDamagedError`."""
-    peer, epoch = _checked("epoch", row)
-    return Station(peer), epoch
+def epoch_of(row: Row) -> tuple[Station, int, int]:
+    """(peer, own epoch, highest removed serial of it). Raises `RowDamagedError`."""
+    peer, epoch, highest = _checked("epoch", row)
+    return Station(peer), epoch, highest
 
 
 def peer_columns(peer: PutPeer) -> tuple[Value, ...]:
@@ -255,6 +256,29 @@ def boot_of(row: Row) -> PutBoot:
     """Raises `RowDamagedError`."""
     boot_id, began, zero_first_ms, zero_last_ms = _checked("boot", row)
     return PutBoot(boot_id, Instant(began), zero_first_ms, zero_last_ms)
+
+
+def airtime_columns(airtime: PutAirtime) -> tuple[Value, ...]:
+    """link, boot_id, minute, spent_ms."""
+    return (airtime.link, airtime.boot_id, airtime.minute, airtime.spent_ms)
+
+
+def airtime_of(row: Row) -> PutAirtime:
+    """Raises `RowDamagedError`."""
+    link, boot_id, minute, spent_ms = _checked("airtime", row)
+    return PutAirtime(LinkName(link), boot_id, minute, spent_ms)
+
+
+def cursor_of(row: Row) -> tuple[str, int]:
+    """(queue, offset). Raises `RowDamagedError`."""
+    queue, offset = _checked("queue_cursor", row)
+    return queue, offset
+
+
+def meta_of(row: Row) -> tuple[str, int]:
+    """(name, value). Raises `RowDamagedError`."""
+    name, value = _checked("meta", row)
+    return name, value
 
 
 def publication_columns(publication: Publication) -> tuple[Value, ...]:

@@ -26,19 +26,37 @@ _CHECKED: Final[dict[str, tuple[str, Callable[[rows.Row], object]]]] = {
         "number, principal, request_id, sha256, act_id, row_check FROM submission",
         rows.submission_of,
     ),
-    "epoch": ("number, peer, epoch, row_check FROM epoch", rows.epoch_of),
+    "epoch": ("number, peer, epoch, highest, row_check FROM epoch", rows.epoch_of),
     "peer": ("peer, peer, incarnation, previous, row_check FROM peer", rows.peer_of),
     "line_keys": ("peer, peer, confirmed, row_check FROM line_keys", rows.keys_of),
     "boot": (
         "number, boot_id, began, zero_first_ms, zero_last_ms, row_check FROM boot",
         rows.boot_of,
     ),
+    "queue_cursor": (
+        "number, queue, offset, row_check FROM queue_cursor",
+        rows.cursor_of,
+    ),
+    "airtime": (
+        "number, link, boot_id, minute, spent_ms, row_check FROM airtime",
+        rows.airtime_of,
+    ),
+    "meta": ("number, name, value, row_check FROM meta", rows.meta_of),
     "publication": (
         f"offset, {PUBLICATION} FROM publication",
         rows.publication_of,
     ),
 }
 """What is read of each table: the key that `RowDamagedError` names, the columns, the check."""
+_SINCE: Final = {
+    "boot": 2,
+    "line_keys": 4,
+    "epoch": 5,
+    "queue_cursor": 5,
+    "airtime": 5,
+    "meta": 5,
+}
+"""The schema from which on a table has these columns; a backup may be older."""
 
 
 def check_trees(
@@ -62,7 +80,10 @@ def faults(connection: sqlite3.Connection) -> Iterator[str]:
     itself stumbles.
     """
     yield from check_trees(connection, limit=100)
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
     for table, (columns, convert) in _CHECKED.items():
+        if version < _SINCE.get(table, 1):
+            continue
         for row in connection.execute(f"SELECT {columns}"):
             try:
                 convert(row[1:])

@@ -26,12 +26,13 @@ from gateway.core.records import (
     PutReceipted,
     Recovered,
     StoredAct,
-    Write,
 )
 from gateway.errors import StoreFailedError
 from gateway.logbook.chain import verify
 from gateway.model import ActId, DeliveryState, Instant, LinkName
+from gateway.store import recovery
 from gateway.store.base import LogRow, StoredNotice
+from gateway.store.changes import PutCursor, StoreWrite
 from gateway.store.database import FILE_NAME
 from gateway.store.sqlite import SqliteStore
 from tests.integration.store_records import (
@@ -65,27 +66,35 @@ class Answers:
     lists: tuple[list[StoredNotice], ...]
     publications: list[Publication]
     untaken: list[Publication]
+    cursors: tuple[int, ...]
     entries: list[LogRow]
 
 
+QUEUES = ("mqtt", "nats", "spare")
+NEXT_OFFSET = 4_000
+"""Above every publication: of a feed that was lost."""
 IN_MEMORY = Path("/dev/shm")
 ANSWERS = [field.name for field in fields(Answers)]
 
 
-def history() -> list[Sequence[Write]]:
+def history() -> list[Sequence[StoreWrite]]:
     """Notices both ways: open, receipted, answered, taken, closed; and what stands beside them."""
-    commits: list[Sequence[Write]] = [
+    commits: list[Sequence[StoreWrite]] = [
         (
             PutEpoch(PEER, 0x3F2A),
             PutPeer(PEER, bytes(range(8)), ((1, 2), (3, 4))),
             PutKeys(PEER, bytes(range(8))),
             PutBoot(BOOT, Instant(8_000), 1_790_000_000_000, 1_790_000_000_500),
             PutAirtime(LinkName("radio"), BOOT, 3, 4_000),
+            PutAirtime(LinkName("radio"), BOOT, 4, 500),
+            PutAirtime(LinkName("second"), BOOT, 4, 70),
             station_entry(),
         )
     ]
     for serial in range(1, NOTICE_COUNT + 1):
         commits += [sent(serial, 2 * serial), received(serial, 2 * serial + 1)]
+        if serial in (2, 4):
+            commits.append([PutCursor(queue, serial) for queue in QUEUES])
         if serial % 3 == 0:
             own = delivery(serial, state=DeliveryState.RECEIPTED)
             taken = delivery(serial, IN, state=DeliveryState.DISPLAYED, displayed=True, taken=True)
@@ -107,9 +116,11 @@ async def filled(folder: Path, killed: Path) -> list[Answers]:
     last = max(at for at, writes in enumerate(commits) if any(is_line(write) for write in writes))
     store = SqliteStore(folder, station=OWN)
     await store.recover()
+    opened = store._opened().connection
+    recovery.put_meta(opened, recovery.NEXT_OFFSET, NEXT_OFFSET)
     truths: list[Answers] = []
     for at, writes in enumerate(commits):
-        await store.commit(writes)
+        await store.commit_all(writes)
         if at >= last:
             trial = killed.with_name("truth")
             copy(folder, trial)
@@ -132,7 +143,7 @@ def copy(folder: Path, to: Path) -> None:
     shutil.copytree(folder / "logbook", to / "logbook")
 
 
-def is_line(write: Write) -> bool:
+def is_line(write: StoreWrite) -> bool:
     return isinstance(write, AddLogEntry)
 
 
@@ -158,6 +169,7 @@ async def answers(folder: Path) -> tuple[Answers, bool]:
             ),
             publications=await store.publications(0, limit=1000),
             untaken=await store.publications(0, limit=1000, untaken_only=True),
+            cursors=tuple([await store.cursor(queue) for queue in QUEUES]),
             entries=await store.log_entries(0),
         )
         is_told = recovered.was_rebuilt or bool(recovered.book_problem) or bool(store.notes)
@@ -201,6 +213,11 @@ def foreign(given: Answers, truth: Answers) -> list[str]:
         "peers": set(given.recovered.peers) <= set(known.peers),
         "keys": set(given.recovered.keys) <= set(known.keys),
         "boots": set(given.recovered.boots) <= set(known.boots),
+        "airtime": set(given.recovered.airtime) <= set(known.airtime),
+        "cursors": all(
+            offset in (0, 2, true)
+            for offset, true in zip(given.cursors, truth.cursors, strict=True)
+        ),
         "publications": {*given.publications, *given.untaken} <= set(truth.publications),
         "entries": given.entries[: len(truth.entries)] == truth.entries,
         "chain": verify(given.entries) is None,
@@ -213,7 +230,7 @@ def bare(made: StoredAct) -> StoredAct:
     return made._replace(boot_id="", born=Instant(0), age_known=False)
 
 
-def is_delivery(write: Write) -> TypeGuard[PutDelivery]:
+def is_delivery(write: StoreWrite) -> TypeGuard[PutDelivery]:
     return isinstance(write, PutDelivery)
 
 

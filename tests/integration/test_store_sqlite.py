@@ -21,6 +21,7 @@ import pytest
 from gateway.core.records import (
     LogHead,
     PutAct,
+    PutAirtime,
     PutBoot,
     PutDelivery,
     PutEpoch,
@@ -33,9 +34,9 @@ from gateway.logbook.chain import verify
 from gateway.logbook.entry import decode_entry
 from gateway.logbook.head import decode_head, encode_head, sign_head, verify_head
 from gateway.logbook.segment import encode_record, read_records
-from gateway.model import DeliveryState, Instant
+from gateway.model import DeliveryState, Instant, LinkName
 from gateway.security.cards import make_card, new_station_keys
-from gateway.store import bounds, queries
+from gateway.store import bounds, queries, recovery, rows, soundness
 from gateway.store.base import LogRow
 from gateway.store.connection import SCHEMA_VERSION
 from gateway.store.database import FILE_NAME
@@ -43,6 +44,7 @@ from gateway.store.folder import BALLAST_SIZE, StoreLockedError
 from gateway.store.recovery import OFFSET_MARGIN
 from gateway.store.sqlite import SqliteStore
 from tests.integration.store_records import (
+    BOOT,
     IN,
     OUT,
     OWN,
@@ -662,6 +664,85 @@ async def test_schema_3_is_read(tmp_path: Path) -> None:
     await store.close()
 
 
+async def test_schema_4_is_read(tmp_path: Path) -> None:
+    """Its cursors, airtime and notes of the store had no checksums; from the upgrade on they do."""
+    shutil.copy(DATABASES / "schema-0004.sqlite", tmp_path / FILE_NAME)
+    store, recovered = await opened(tmp_path)
+    assert not recovered.was_rebuilt
+    assert recovered.epochs == ((PEER, 0x3F2A, 2),)
+    assert [(put.minute, put.spent_ms) for put in recovered.airtime] == [(3, 4_000), (4, 500)]
+    assert recovered.next_offset == 700
+    assert (await store.cursor("mqtt"), await store.cursor("nats")) == (2, 1)
+    await store.commit([PutAirtime(LinkName("radio"), BOOT, 4, 600)])
+    await store.put_cursor("mqtt", 3)
+    await store.close()
+    with closing(sqlite3.connect(tmp_path / FILE_NAME)) as connection:
+        assert list(soundness.faults(connection)) == []
+    store, recovered = await opened(tmp_path)
+    assert [(put.minute, put.spent_ms) for put in recovered.airtime] == [(3, 4_000), (4, 600)]
+    assert await store.cursor("mqtt") == 3
+    await store.close()
+
+
+async def test_an_old_database_with_a_text_that_is_none(tmp_path: Path) -> None:
+    """It cannot be upgraded: set aside and made anew from the log book, and never a dead end."""
+    shutil.copy(DATABASES / "schema-0004.sqlite", tmp_path / FILE_NAME)
+    with closing(sqlite3.connect(tmp_path / FILE_NAME)) as connection, connection:
+        damage = "UPDATE queue_cursor SET queue = CAST(x'6dff' AS TEXT) WHERE offset = 2"
+        connection.execute(damage)
+    store, recovered = await opened(tmp_path)
+    assert recovered.was_rebuilt
+    assert (tmp_path / f"{FILE_NAME}.damaged-1").exists()
+    await store.close()
+
+
+async def test_a_damaged_cursor_begins_anew(tmp_path: Path) -> None:
+    """Found at the start, and by the query; the consumer gets again what it may have had."""
+    store, _ = await opened(tmp_path)
+    await store.put_cursor("mqtt", 5)
+    with closing(sqlite3.connect(tmp_path / FILE_NAME)) as connection, connection:
+        connection.execute("UPDATE queue_cursor SET offset = 7")
+    assert await store.cursor("mqtt") == 0
+    assert any("queue_cursor 1" in note for note in store.notes)
+    await store.put_cursor("mqtt", 6)
+    await store.close()
+    with closing(sqlite3.connect(tmp_path / FILE_NAME)) as connection, connection:
+        connection.execute("UPDATE queue_cursor SET queue = 'mqtu'")
+    store, recovered = await opened(tmp_path)
+    assert recovered.was_rebuilt
+    assert (await store.cursor("mqtt"), await store.cursor("mqtu")) == (0, 0)
+    await store.close()
+
+
+async def test_damaged_airtime_counts_until_the_engine_knows(tmp_path: Path) -> None:
+    """A minute that is not known counts as a whole one, also when a kill comes before."""
+    await filled(tmp_path, [PutAirtime(LinkName("radio"), BOOT, 3, 4_000)])
+    with closing(sqlite3.connect(tmp_path / FILE_NAME)) as connection, connection:
+        connection.execute("UPDATE airtime SET spent_ms = 4")
+    for _ in range(2):
+        store, recovered = await opened(tmp_path)
+        assert (recovered.airtime, recovered.airtime_lost_count) == ((), 1)
+        assert recovered.was_rebuilt
+        await store.close()
+    store, recovered = await opened(tmp_path)
+    await store.commit([station_entry()])
+    assert (await store.recover()).airtime_lost_count == 0
+    await store.close()
+
+
+async def test_a_damaged_offset_is_never_used_again(tmp_path: Path) -> None:
+    """The lowest free offset was in table `meta` only: the next one is above all there were."""
+    await filled(tmp_path, sent(1, 800))
+    with closing(sqlite3.connect(tmp_path / FILE_NAME)) as connection, connection:
+        connection.execute("DELETE FROM publication")
+        recovery.put_meta(connection, recovery.NEXT_OFFSET, 801)
+        connection.execute("UPDATE meta SET value = 1 WHERE name = 'next_offset'")
+    store, recovered = await opened(tmp_path)
+    assert recovered.was_rebuilt
+    assert recovered.next_offset >= 801
+    await store.close()
+
+
 async def test_an_upgrade_leaves_a_way_back(tmp_path: Path) -> None:
     """Before the schema changes the old database is kept, whole; it opens like the original."""
     shutil.copy(DATABASES / "schema-0003.sqlite", tmp_path / "hotline.sqlite")
@@ -715,6 +796,7 @@ def test_no_query_walks_over_what_grows(tmp_path: Path) -> None:
     """Lists of notices are found by an index that knows the direction, open ones too."""
     folder = Path(queries.__file__).with_name("schema")
     connection = sqlite3.connect(tmp_path / FILE_NAME)
+    connection.create_function("row_check", -1, rows.check)
     for schema in sorted(folder.glob("*.sql")):
         connection.executescript(schema.read_text(encoding="utf-8"))
     for statement in (queries._LISTED, queries._LISTED_OPEN):

@@ -10,6 +10,7 @@ from gateway.core.governor import HOUR_MS, Governor
 from gateway.model import ActId, Instant, LinkName, Precedence, Station
 from gateway.sim.world import World
 from tests.sim.scenes import MINUTE, SECOND, draft, reaches, send
+from tests.sim.test_engine_restart import restart
 
 RADIO = LinkName("radio")
 RECEIPT = "MACHINE RECEIPT"
@@ -177,6 +178,22 @@ def test_beats_count_after_a_restart_as_well() -> None:
             world.start(1)
             now = Instant(world.now_ms - world.posts[Station(1)].boot_at_ms)
             assert spent <= governor(world).spent_ms(now) < 3 * spent + 25_000
+
+
+def test_airtime_that_the_medium_changed_counts_as_spent() -> None:
+    """Two minutes of some link are lost: each link may have been on air all that time."""
+    world = radio_line(0.1)
+    world.start(2)
+    world.run(5 * MINUTE)
+    for station in (1, 2):
+        restart(world, station, airtime=(), airtime_lost_count=2 if station == 1 else 0)
+    spent_ms = [
+        governor(world, station).spent_ms(
+            Instant(world.now_ms - world.posts[Station(station)].boot_at_ms)
+        )
+        for station in (1, 2)
+    ]
+    assert spent_ms[0] == spent_ms[1] + 2 * MINUTE
 
 
 def test_a_hello_may_use_the_reserve_where_a_flash_waits_for_it() -> None:

@@ -134,6 +134,7 @@ def test_driver_that_never_asks_for_a_node_info_is_noticed(
 
 
 @pytest.mark.soak
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("seed", range(3, 8))
 def test_three_days_of_other_seeds(seed: int) -> None:
     """The same."""

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Final
 
 import click
 
+from gateway.cli.exits import CommandError, ExitCode
 from gateway.cli.options import Common, plain_options
 from gateway.cli.output import print_fields, print_json, print_table, say
 from gateway.cli.port_type import PortType
@@ -29,8 +31,8 @@ PORT: Final = click.option(
 def command(_common: Common) -> None:
     """Show what a Meshtastic radio is set to; set it up for the line; simulate some.
 
-    `show` and `set-up` speak to the radio itself. A running gateway that holds the port must be
-    stopped first: systemctl stop hotline-gateway.
+    `show`, `set-up` and `forget` speak to the radio itself. A running gateway that holds the port
+    must be stopped first: systemctl stop hotline-gateway.
     """
 
 
@@ -57,6 +59,47 @@ def show(common: Common, port: str) -> None:
         for it in _nodes(survey)
     ]
     print_table(("NODE", "NAME", "KEY KNOWN", "SNR dB"), rows, empty="It knows no other radio.")
+
+
+@command.command("forget")
+@click.argument("node")
+@PORT
+@plain_options
+def forget(common: Common, node: str, port: str) -> None:
+    """Make a radio forget NODE, such as '!4d4c00b2', that was reset and has new keys.
+
+    A radio keeps the first key that it hears of another, and drops what shows a second one. The
+    next NodeInfo brings the new key; the gateway asks for it when it starts.
+    """
+    number = _number(node)
+    run_session(port, lambda: _forget(port, node, number))
+    sentence = f"the radio at {port} forgot {node}; start the gateway, which asks for its new key"
+    if common.json:
+        print_json({"port": port, "node": node, "result": sentence})
+    else:
+        say(sentence)
+
+
+def _number(node: str) -> int:
+    if re.fullmatch("![0-9a-f]{8}", node) is None:
+        raise CommandError(
+            ExitCode.USAGE, f"{node!r} is no node; write ! and 8 of 0-9 and a-f, such as !4d4c00b2"
+        )
+    return int(node[1:], 16)
+
+
+async def _forget(port: str, node: str, number: int) -> None:
+    from gateway.links.meshtastic.protobuf import admin_pb2
+    from gateway.links.meshtastic.session import open_session
+
+    async with open_session(port, rng=new_rng()) as session:
+        if number == session.survey.node or number not in session.survey.nodes:
+            raise CommandError(
+                ExitCode.NOT_FOUND,
+                f"the radio at {port} knows no other radio {node}; whom it knows: hotline radio"
+                f" show --port {port}",
+            )
+        await session.order(admin_pb2.AdminMessage(remove_by_nodenum=number))
 
 
 def _document(port: str, survey: RadioSurvey) -> dict[str, object]:

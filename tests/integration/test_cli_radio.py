@@ -106,6 +106,22 @@ async def test_a_radio_out_of_its_box_gets_region_and_key() -> None:
         found.has("ok", f"public key {key}")
 
 
+async def test_a_radio_forgets_another_that_was_reset() -> None:
+    """Its key goes with it; a node that it does not know, or that is none, is said."""
+    async with radio_on_tcp(two_radios()) as port:
+        for node, code, words in (
+            ("!4d4c00c3", 5, "knows no other radio !4d4c00c3"),
+            ("!4d4c00a1", 5, "knows no other radio"),
+            ("4d4c00b2", 2, "is no node"),
+        ):
+            refused = await hotline("radio", "forget", node, "--port", port)
+            assert (refused.code, words in refused.err) == (code, True), refused
+        done = await hotline("radio", "forget", "!4d4c00b2", "--port", port)
+        assert (done.code, "forgot !4d4c00b2; start the gateway" in done.out) == (0, True), done
+        after = await hotline("radio", "show", "--port", port, "--json")
+        assert after.document["nodes"] == []
+
+
 async def test_a_managed_radio_says_that_it_takes_no_settings() -> None:
     """It would drop each order in silence."""
     north = two_radios()

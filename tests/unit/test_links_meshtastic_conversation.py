@@ -609,6 +609,27 @@ def test_key_that_was_forgotten_is_told_and_asked_for() -> None:
     assert "does not know the key of !4d4c00b2 yet" in told(bench)[-1]
 
 
+def test_far_radio_that_was_reset_is_told_with_what_to_do() -> None:
+    """Our radio keeps its old key and drops its NodeInfo, so that nothing heals by itself; what
+    shows another key and reads us all the same is no such radio.
+    """
+    other = mesh_pb2.User(public_key=b"n" * 32).SerializeToString()
+    bench = Bench()
+    bench.know_far()
+    bench.packet(FAR, 4, other)
+    assert "another key" not in told(bench)[-1]
+    bench.routing(bench.send(1), Error.NO_CHANNEL, source=FAR)
+    assert told(bench)[-1].endswith("if it was reset: hotline radio forget '!4d4c00b2' --port port")
+    bench.packet(FAR, 4, other)
+    bench.know_far()
+    assert "another key" not in told(bench)[-1]
+    bench.routing(bench.send(2), Error.NO_CHANNEL, source=FAR)
+    bench.packet(FAR, 4, other)
+    assert "another key" in told(bench)[-1]
+    bench.routing(bench.send(3), source=FAR)
+    assert "key" not in told(bench)[-1]
+
+
 @pytest.mark.parametrize(
     ("expected", "problem"),
     [

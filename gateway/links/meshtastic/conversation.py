@@ -309,6 +309,11 @@ class Conversation:
             parts.append("it does no PKC: our sealed frames go under the channel's key")
         elif not self._keys.knows_far_key:
             parts.append(f"it does not know the key of {far} yet, and asks for it")
+        elif self._keys.is_stale:
+            parts.append(
+                f"{far} shows another key than this radio keeps for it, and reads nothing of ours;"
+                f" if it was reset: hotline radio forget '{far}' --port {self._port}"
+            )
         elif self._keys.is_missing:
             parts.append(f"{far} does not know its key yet, and is told")
         parts.append(self._air.note(now_ms))

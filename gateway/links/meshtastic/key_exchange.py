@@ -39,8 +39,18 @@ class KeyExchange:
         self._write = write
         self._new_packet_id = new_packet_id
         self._is_refused = False
+        self._shows_other_key = False
         self._interval_ms = ASK_FIRST_MS
         self._ask_ms: int | None = None
+
+    @property
+    def is_stale(self) -> bool:
+        """Whether our radio keeps a key that the far one has no longer: it reads nothing of ours.
+
+        The firmware (NodeDB::updateUser) drops a NodeInfo with another key than it keeps, so that
+        this never heals: a person says whether the far radio was reset, or someone speaks for it.
+        """
+        return self._is_refused and self._shows_other_key
 
     @property
     def knows_far_key(self) -> bool:
@@ -67,7 +77,7 @@ class KeyExchange:
 
     def settled(self) -> None:
         """A direct message was acknowledged, or the key has come: nothing is missing."""
-        self._is_refused = False
+        self._is_refused = self._shows_other_key = False
         self._ask_ms = None
         self._interval_ms = ASK_FIRST_MS
 
@@ -78,9 +88,13 @@ class KeyExchange:
         except ProtobufError:
             return
         # An empty key takes nothing away from us: whether the radio forgot it shows when we send.
-        if len(key) == PUBLIC_KEY_SIZE:
-            self._far_key = key
-            self.settled()
+        if len(key) != PUBLIC_KEY_SIZE:
+            return
+        if self.knows_far_key and key != self._far_key:
+            self._shows_other_key = True
+            return
+        self._far_key = key
+        self.settled()
 
     def next_deadline_ms(self) -> int | None:
         return self._ask_ms

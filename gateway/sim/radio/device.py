@@ -236,6 +236,9 @@ class SimulatedRadio:
         reply = messages.admin_pb2.AdminMessage(session_passkey=self._session_key)
         if variant == "get_config_request":
             reply.get_config_response.sessionkey.SetInParent()
+        elif variant == "remove_by_nodenum":
+            self.forget(admin.remove_by_nodenum)
+            return None
         elif variant == "get_owner_request":
             reply.get_owner_response.CopyFrom(self._identity.user())
         else:

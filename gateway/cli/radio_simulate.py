@@ -81,7 +81,8 @@ def simulate(
         return
     if folder is not None:
         try:
-            asyncio.run(_run(common, options, folder))
+            # Whole paths, which `--port` and the configuration take.
+            asyncio.run(_run(common, options, folder.absolute()))
         except OSError as error:
             raise CommandError(
                 ExitCode.FORBIDDEN,

@@ -21,7 +21,7 @@ from gateway.links.meshtastic.conversation import EARLY_PACKET_COUNT_MAX, Conver
 from gateway.links.meshtastic.identity import Handshake
 from gateway.links.meshtastic.payload import payload_size_max
 from gateway.links.meshtastic.protobuf import mesh_pb2
-from gateway.links.meshtastic.stream import encode_frame
+from gateway.links.meshtastic.stream import StreamParser, encode_frame
 from gateway.model import Precedence, Station
 from gateway.sim.air import Air
 from gateway.sim.radio.device import SimulatedRadio
@@ -157,6 +157,28 @@ def test_status_34_of_a_radio_that_cannot_transmit_is_not_ready() -> None:
     assert bench.events[0] == FrameRefused(RADIO, 1, Refusal.NOT_READY, 60_000)
     bench.submit(2)
     assert last_packet(bench).pki_encrypted
+
+
+class Drawn(Random):
+    """Draws these numbers first."""
+
+    def __init__(self, *first: int) -> None:
+        super().__init__(1)
+        self._first = list(first)
+
+    def getrandbits(self, k: int, /) -> int:
+        return self._first.pop(0) if self._first else super().getrandbits(k)
+
+
+def test_a_question_is_never_one_for_a_part_of_the_configuration() -> None:
+    """Firmware from 2.6 takes 69420 for the settings alone and 69421 for the nodes alone."""
+    rng = Drawn(0, 69_420, 69_421, 7)
+    conversation = Conversation(RADIO, FAR, "port", rng=rng)
+    conversation.start(0)
+    conversation.take_octets()
+    conversation.advance(100)
+    [asked] = StreamParser(mesh_pb2.ToRadio.FromString).feed(conversation.take_octets())
+    assert asked.want_config_id == 7
 
 
 def told(bench: Bench) -> list[tuple[bool, bool, str]]:

@@ -269,6 +269,20 @@ def heard_of(entries: Sequence[Entry], station: Station) -> list[Entry]:
     ]
 
 
+def words_of_three() -> list[Entry]:
+    """SOUTH's book of three acts, with countersigns that say nothing of NORTH's book, a true word
+    and one about its entry 7.
+    """
+    entries = witnessed(None)
+    for serial, far in (
+        (2, BookHead(4, BOOK[3].hash[:16])),
+        (3, BookHead(7, NEW[5].hash[:16])),
+    ):
+        head = head_at(chained(entries), len(entries))
+        entries.append(line_entry(countersign(SOUTH, serial, head, far)))
+    return entries
+
+
 UNREADABLE = Entry(
     number=1,
     is_line=True,
@@ -433,6 +447,12 @@ ONE_BOOK: dict[str, Callable[[], list[str]]] = {
     ),
     "no start, own acts": north(own(2)[1:]),
     "no start, acts that came": north(heard(2, NORTH)[1:]),
+    "an own act is left out of a book that begins with far acts": north(
+        [*heard(1, NORTH), own(1)[1], own(3)[3]]
+    ),
+    "damage behind the last entry written twice": lambda: alone(
+        audited(file_of([*BOOK[:4], BOOK[3]]) + torn(BOOK, 4, 30) + file_of(BOOK[4:]))
+    ),
     "far acts have holes": north([start(NORTH), *heard(5, NORTH)[4:]]),
     "several faults, in the order of their entries": lambda: alone(
         audited(
@@ -464,6 +484,17 @@ TWO_BOOKS: dict[str, Callable[[], list[str]]] = {
         [*own(1), replace(own(2)[2], signature=None)],
         [*heard(1), line_entry(answer(NORTH, 2, act_id(SOUTH, 1)), RECEIVED)],
     ),
+    "two acts under one id, one signed under another": pair(
+        own(2),
+        [*heard(1), replace(line_entry(void(NORTH, 3), RECEIVED), act_id=act_id(NORTH, 2))],
+    ),
+    "an act that the author left out, with acts of a later epoch behind it": pair(
+        joined((FIRST, 1, NEVER), (SECOND, 2, Previous(FIRST, Serial(2)))),
+        [
+            start(SOUTH),
+            *heard_of(joined((FIRST, 2, NEVER), (SECOND, 2, Previous(FIRST, Serial(2)))), NORTH),
+        ],
+    ),
     "acts under way": pair(own(3), heard(1)),
     "an act that the reader answered and left out": pair(
         [*own(3), replace(ROGER, event=RECEIVED)], [heard(3)[0], heard(3)[1], ROGER]
@@ -471,6 +502,10 @@ TWO_BOOKS: dict[str, Callable[[], list[str]]] = {
     "acts that the reader countersigned and left out": pair(
         [*own(3), *heard_of(witnessed(None, ALL), SOUTH)],
         [heard(3)[0], heard(3)[2], *heard_of(witnessed(None, ALL), SOUTH)],
+    ),
+    "the first act, countersigned alone and left out": pair(
+        [*own(1), *heard_of(witnessed(None, Previous(FIRST, Serial(1))), SOUTH)],
+        [start(SOUTH), *heard_of(witnessed(None, Previous(FIRST, Serial(1))), SOUTH)],
     ),
     "acts of an epoch that no countersign names": pair(
         [*own(3), *heard_of(witnessed(None, Previous(SECOND, Serial(9))), SOUTH)],
@@ -497,6 +532,9 @@ TWO_BOOKS: dict[str, Callable[[], list[str]]] = {
     "an unfounded word about the far book": pair(
         [*own(3), *heard_of(witnessed(BookHead(4, NEW[3].hash[:16])), SOUTH)],
         witnessed(BookHead(4, NEW[3].hash[:16])),
+    ),
+    "an unfounded word about the last entry of the far book, behind others": pair(
+        [*own(3), *heard_of(words_of_three(), SOUTH)], words_of_three()
     ),
     "a word about an entry that the far book has not yet": pair(
         [*own(3), *heard_of(witnessed(BookHead(9, NEW[3].hash[:16])), SOUTH)],

@@ -34,6 +34,9 @@ class ApiLimits:
     connection_count_max: int = 32
     stream_count_max: int = 16
     """Connections that may wait in long polls and event streams, so that others can act."""
+    user_connection_count_max: int = 24
+    user_stream_count_max: int = 12
+    """Of the two above, what one user may hold: nobody keeps the duty officer out alone."""
     read_s: float = 10.0
     """For a whole request, from its first octet."""
     write_s: float = 10.0

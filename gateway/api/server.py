@@ -11,6 +11,7 @@ import grp
 import os
 import socket
 import stat
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -65,7 +66,11 @@ class ApiServer:
         self._group = group
         self._users = Users(users)
         self._connection_count = 0
-        self._stream_count = 0
+        """All that are open, those that are being refused too."""
+        self._open: Counter[str] = Counter()
+        """The same by user."""
+        self._admitted: Counter[str] = Counter()
+        self._streams: Counter[str] = Counter()
         self._listener: socket.socket | None = None
 
     def open(self) -> None:
@@ -114,29 +119,44 @@ class ApiServer:
             accepted.close()
             return
         connection = Connection(reader, writer, self._limits)
-        if self._connection_count >= 2 * self._limits.connection_count_max:
+        limits, user = self._limits, peer.principal.user
+        if (
+            self._connection_count >= 2 * limits.connection_count_max
+            or self._open[user] >= 2 * limits.user_connection_count_max
+        ):
             connection.abort()  # refusing politely costs a descriptor for a while
             return
         self._connection_count += 1
+        self._open[user] += 1
         try:
-            await self._converse(connection, peer)
+            await self._admit(connection, peer)
         except ClientGoneError:
             connection.abort()
         finally:
             self._connection_count -= 1
+            self._open -= Counter([user])
             await connection.close()
 
-    async def _converse(self, connection: Connection, peer: Peer) -> None:
-        if self._connection_count > self._limits.connection_count_max:
-            await connection.refuse(
-                too_many(
-                    f"{self._limits.connection_count_max} connections are open already",
-                    "close some of yours, or try again a little later",
-                    close=True,
-                )
-            )
+    async def _admit(self, connection: Connection, peer: Peer) -> None:
+        limits, user = self._limits, peer.principal.user
+        count = None
+        if self._admitted[user] >= limits.user_connection_count_max:
+            count = f"{limits.user_connection_count_max} connections of {user}"
+        elif self._admitted.total() >= limits.connection_count_max:
+            count = f"{limits.connection_count_max} connections"
+        if count is not None:
+            problem = f"{count} are open already"
+            remedy = "close some of yours, or try again a little later"
+            await connection.refuse(too_many(problem, remedy, close=True))
             await connection.linger()
             return
+        self._admitted[user] += 1
+        try:
+            await self._converse(connection, peer)
+        finally:
+            self._admitted -= Counter([user])
+
+    async def _converse(self, connection: Connection, peer: Peer) -> None:
         while True:
             try:
                 request = await connection.next_request()
@@ -151,31 +171,34 @@ class ApiServer:
 
     async def _answer(self, connection: Connection, request: Request, peer: Peer) -> None:
         if request.path == "/v1/events":
-            async with self._stream():
+            async with self._stream(peer):
                 await stream_events(self._office, request, connection)
         elif request.path == "/v1/notices" and request.method == "GET":
             if request.query.get("wait", "0") == "0":
                 response = await read_feed(self._office, request, connection)
             else:
-                async with self._stream():
+                async with self._stream(peer):
                     response = await read_feed(self._office, request, connection)
             await connection.respond(response)
         else:
             await connection.respond(await handle(self._office, request, peer))
 
     @asynccontextmanager
-    async def _stream(self) -> AsyncIterator[None]:
+    async def _stream(self, peer: Peer) -> AsyncIterator[None]:
         """Count a connection that waits. Raises `ProblemError` at the bound."""
-        if self._stream_count >= self._limits.stream_count_max:
-            raise too_many(
-                f"{self._limits.stream_count_max} streams and long polls are open already",
-                "close some of yours, or ask without waiting",
-            )
-        self._stream_count += 1
+        limits, user = self._limits, peer.principal.user
+        remedy = "close some of yours, or ask without waiting"
+        if self._streams[user] >= limits.user_stream_count_max:
+            count = f"{limits.user_stream_count_max} streams and long polls of {user}"
+            raise too_many(f"{count} are open already", remedy)
+        if self._streams.total() >= limits.stream_count_max:
+            count = f"{limits.stream_count_max} streams and long polls"
+            raise too_many(f"{count} are open already", remedy)
+        self._streams[user] += 1
         try:
             yield
         finally:
-            self._stream_count -= 1
+            self._streams -= Counter([user])
 
 
 def _listen(path: Path, group: str | None) -> socket.socket:

@@ -279,7 +279,7 @@ async def _fill_the_streams(server: ApiServer, path: Path, caller: Caller) -> No
     _, writer = await asyncio.open_unix_connection(path)
     writer.write(b"GET /v1/events HTTP/1.1\r\nHost: x\r\n\r\n")
     async with asyncio.timeout(DEADLINE_S):
-        while server._stream_count == 0:
+        while server._streams.total() == 0:
             await asyncio.sleep(0.01)
     await caller.call("GET", "/v1/events")
     await caller.call("GET", "/v1/notices", query="?wait=1")

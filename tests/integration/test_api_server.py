@@ -18,7 +18,7 @@ import pytest
 
 from gateway.api.client import ApiClient, RefusedError, ServerEvent
 from gateway.api.connection import ApiLimits
-from gateway.api.peer import Users
+from gateway.api.peer import Peer, Users
 from gateway.api.server import ApiServer
 from gateway.core.effects import RejectCode
 from gateway.core.events import Principal, Rights
@@ -239,11 +239,11 @@ async def test_a_long_poll_whose_client_left_frees_its_place(tmp_path: Path) -> 
     async with running(tmp_path / "api.sock", limits=limits) as api:
         _, writer = await asyncio.open_unix_connection(api.path)
         writer.write(b"GET /v1/notices?wait=60 HTTP/1.1\r\nHost: x\r\n\r\n")
-        await until(lambda: api.server._stream_count == 1)
+        await until(lambda: api.server._streams.total() == 1)
         error = await api.refused(lambda c: c.get("/v1/notices", wait_s=5))
         assert (error.status, error.code) == (503, "busy")
         writer.close()
-        await until(lambda: api.server._stream_count == 0)
+        await until(lambda: api.server._streams.total() == 0)
         assert (await api.call(lambda c: c.get("/v1/notices", wait_s=1)))["next"] == 0
 
 
@@ -590,8 +590,8 @@ async def test_a_client_that_reads_nothing_is_dropped(tmp_path: Path) -> None:
         reader, writer = await asyncio.open_unix_connection(api.path, limit=1024)
         writer.transport.pause_reading()  # type: ignore[attr-defined]
         writer.write(b"GET /v1/events?after=0 HTTP/1.1\r\nHost: x\r\n\r\n")
-        await until(lambda: api.server._stream_count == 1)
-        await until(lambda: api.server._stream_count == 0)
+        await until(lambda: api.server._streams.total() == 1)
+        await until(lambda: api.server._streams.total() == 0)
         writer.transport.abort()
         del reader
 
@@ -608,6 +608,44 @@ async def test_too_many_connections(tmp_path: Path) -> None:
         await until(lambda: api.server._connection_count == 1)
         assert await api.call(lambda c: c.get("/v1/inbox")) == {"notices": []}
         writers[1].close()
+
+
+class Strangers(Users):
+    """Everyone is a user that the configuration does not name."""
+
+    def peer(self, connection: socket.socket) -> Peer:
+        return self.of_uid(4_000_000)
+
+
+async def test_one_user_keeps_nobody_else_out(tmp_path: Path) -> None:
+    """Who opens all that he can, again and again, has his share; others connect and wait too."""
+    limits = ApiLimits(
+        connection_count_max=4,
+        user_connection_count_max=3,
+        stream_count_max=2,
+        user_stream_count_max=1,
+    )
+    async with running(tmp_path / "api.sock", limits=limits) as api:
+        users, api.server._users = api.server._users, Strangers({})
+        wait = b"GET /v1/notices?wait=60 HTTP/1.1\r\nHost: x\r\n\r\n"
+        held = [await asyncio.open_unix_connection(api.path) for _ in range(3)]
+        await until(lambda: api.server._admitted.total() == 3)
+        held[0][1].write(wait)
+        await until(lambda: api.server._streams.total() == 1)
+        held[1][1].write(wait)
+        async with asyncio.timeout(DEADLINE_S):
+            assert b"503" in await held[1][0].readline()
+            # More than the server holds in all, those that it refuses included.
+            held += [await asyncio.open_unix_connection(api.path) for _ in range(20)]
+            assert await held[-1][0].read() == b"", "not even refused"
+            answer = await held[3][0].read()
+        assert "3 connections of uid 4000000 are open already" in head(answer)[1]["detail"]
+        api.server._users = users
+        assert await api.call(lambda c: c.get("/v1/inbox")) == {"notices": []}
+        assert (await api.call(lambda c: c.get("/v1/notices", wait_s=1)))["next"] == 0
+        for _, writer in held:
+            writer.close()
+        await until(lambda: not api.server._open.total() and not api.server._admitted.total())
 
 
 async def test_pipelined_and_kept_connections(api: Running) -> None:

@@ -61,7 +61,12 @@ def command(_common: Common) -> None:
     show_default=True,
     help="checkpoint (slow presets): ROUTINE and PRIORITY notices may wait for a signature.",
 )
-@click.option("--file", "path", type=PATH, help="Key file.  [default: as the configuration says]")
+@click.option(
+    "--file",
+    "path",
+    type=PATH,
+    help="Key file.  [default: as the configuration says, else station.key beside it]",
+)
 @click.option("--card", "card_path", type=PATH, help="Card file.  [default: NAME.card beside it]")
 @file_options
 def new(

@@ -97,12 +97,15 @@ def read_argument(argument: str, *, prefix: str) -> str:
 
 
 def configured_key_file(common: Common) -> Path:
-    """Where the station's key is: as the configuration says, else the default."""
+    """Where the station's key is: as the configuration says, else the default.
+
+    Where no configuration is yet, it is beside that, as cards and secrets are.
+    """
     try:
         text = common.config_path.read_text(encoding="utf-8")
         value = tomllib.loads(text).get("station", {}).get("key_file")
     except FileNotFoundError:
-        value = None
+        return common.config_path.absolute().with_name(KEY_FILE_DEFAULT.name)
     except (OSError, ValueError, AttributeError) as error:
         raise CommandError(
             ExitCode.CONFIGURATION,

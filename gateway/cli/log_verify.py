@@ -175,12 +175,17 @@ def _examine(octets: bytes, offset: int) -> Part:
     return examine(octets, offset, _worker_cards)
 
 
+def _unchecked(books: list[Book], cards: Cards) -> bool:
+    """Whether a card is missing: what it signed was then taken as it stands."""
+    return any(book.unchecked or book.owner not in cards for book in books)
+
+
 def _document(
     books: list[Book], comparison: Comparison | None, findings: list[Finding], cards: Cards
 ) -> dict[str, object]:
     notes = [note for book in books for note in book.notes]
     return {
-        "verdict": "wrong" if findings else "sound",
+        "verdict": "wrong" if findings else "unchecked" if _unchecked(books, cards) else "sound",
         "books": [
             {
                 "file": book.label,
@@ -238,7 +243,12 @@ def _print(
     for note in comparison.notes if comparison else [ONE_BOOK]:
         say(f"note  {note}")
     say(f"note  {RECEIPTS}")
-    say("Something is WRONG." if findings else "Nothing wrong was found.")
+    if findings:
+        say("Something is WRONG.")
+    elif _unchecked(books, cards):
+        say("Nothing wrong was found in what was checked. Not all was: cards are missing (above).")
+    else:
+        say("Nothing wrong was found.")
 
 
 def _name(station: Station | None, cards: Cards) -> str | None:

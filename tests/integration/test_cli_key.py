@@ -440,6 +440,18 @@ def test_a_folder_that_cannot_be_written(run: Run, tmp_path: Path) -> None:
         assert run("key", "secret", tmp_path / "line.secret").code == 6
 
 
+def test_before_there_is_a_configuration_keys_lie_beside_it(run: Run, tmp_path: Path) -> None:
+    """`--config` of a file that is yet to come: nothing is written elsewhere."""
+    config = tmp_path / "box/hotline.toml"
+    config.parent.mkdir()
+    made = run(
+        *("key", "new", "--station", 3, "--name", "EAST", "--party", "C", "--config", config)
+    )
+    assert made.code == 0
+    assert sorted(path.name for path in config.parent.iterdir()) == ["EAST.card", "station.key"]
+    assert run("key", "card", "--config", config).code == 0
+
+
 # Frames
 
 

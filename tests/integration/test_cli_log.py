@@ -92,6 +92,13 @@ def test_two_sound_books(run: Run, north: Path, south: Path, cards: list[str]) -
     assert "Nothing wrong was found." in ended.out
 
 
+def test_a_missing_card_is_no_clean_bill(run: Run, south: Path, cards: list[str]) -> None:
+    """Without a card nothing that it signed was checked, and the verdict says so, not `sound`."""
+    for given, verdict in ((cards, "sound"), (cards[:2], "unchecked"), ([], "unchecked")):
+        assert run("--json", "log", "verify", south, *given).json["verdict"] == verdict
+    assert "Not all was: cards are missing" in run("log", "verify", south).out
+
+
 def test_json_names_the_first_wrong_entry(
     run: Run, made: Line, north: Path, south: Path, cards: list[str]
 ) -> None:

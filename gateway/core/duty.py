@@ -13,6 +13,7 @@ from gateway.core.events import (
     AnswerSubmitted,
     ButtonPressed,
     ButtonReleased,
+    CopyTold,
     Principal,
     QueueDown,
     QueueUp,
@@ -131,8 +132,12 @@ class Duty:
         draft.observe(Level.WARNING, "queue_down", queue=event.queue, reason=event.reason)
         self._log(draft, "queue_down", ("queue", event.queue), ("reason", event.reason))
 
-    def copy_told(self, problem: str, draft: Draft) -> None:
+    def copy_told(self, event: CopyTold, draft: Draft) -> None:
         """The cluster lacks something that the other gateway would need, or has all of it again."""
+        problem, ledger = event.problem, self._state.ledger
+        for act_id in event.alone:
+            if (record := ledger.get(act_id)) is not None and not self._state.is_refused:
+                ledger.note(record, draft, evidence="UNREPLICATED")
         draft.status_changed = True
         self._state.watch.is_unreplicated = bool(problem)
         if not problem:

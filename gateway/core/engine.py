@@ -198,8 +198,8 @@ class Engine:
                 self._duty.button(event, draft)
             case QueueUp() | QueueDown():
                 self._duty.queue_changed(event, draft)
-            case CopyTold(problem):
-                self._duty.copy_told(problem, draft)
+            case CopyTold():
+                self._duty.copy_told(event, draft)
             case StoreHealed():
                 self._heal(draft)
             case ClockStepped(step_s):

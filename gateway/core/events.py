@@ -238,6 +238,8 @@ class CopyTold:
 
     problem: str
     """Why it cannot; empty: it can."""
+    alone: tuple[ActId, ...] = ()
+    """Acts of just before, which it does not have."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -99,7 +99,7 @@ class OneOfTwo:
 
     def _beside(self, store: SqliteStore, turn: Turn, inbox: Inbox) -> Beside:
         keeper = self._keeper
-        copied = copying(keeper, store, turn, lambda problem: inbox.put(CopyTold(problem)))
+        copied = copying(keeper, store, turn, lambda *told: inbox.put(CopyTold(*told)))
         return Beside(
             store=copied,
             may_transmit=lambda: keeper.may_transmit(turn.number),

@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import os
 import sqlite3
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +21,7 @@ from gateway.errors import DecodeError, GatewayError, QueueUnavailableError
 from gateway.runtime.keeper import Keeper, Observe
 from gateway.spare import base
 from gateway.spare.batch import Batch, Parcel
-from gateway.spare.copying_store import CopyingStore, Place
+from gateway.spare.copying_store import CopyingStore, Place, Told
 from gateway.spare.follower import Follower
 from gateway.store.sqlite import SqliteStore
 
@@ -177,9 +176,7 @@ class Understudy:
         return Turn(number, place, mark, commit + 1, is_behind=is_behind)
 
 
-def copying(
-    keeper: Keeper, store: SqliteStore, turn: Turn, told: Callable[[str], None]
-) -> CopyingStore:
+def copying(keeper: Keeper, store: SqliteStore, turn: Turn, told: Told) -> CopyingStore:
     """The store of the active gateway."""
     return CopyingStore(
         store,

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
+from itertools import islice
 from typing import Final, NoReturn
 
 from gateway.core.records import (
@@ -45,6 +46,10 @@ BACKLOG_COUNT_MAX: Final = 20_000
 PARCEL_SIZE_MAX: Final = 512 * 1024
 PARCEL_COUNT_MAX: Final = 256
 AGAIN_S: Final = 0.5
+ALONE_COUNT_MAX: Final = 256
+"""Acts that are told of when the cluster goes away; `PATIENCE_S` lets no more than a few in."""
+
+Told = Callable[[str, tuple[ActId, ...]], None]
 
 
 class OvertakenError(GatewayError):
@@ -88,10 +93,10 @@ class CopyingStore:
         next_number: int,
         cluster: Callable[[], SpareCluster | None],
         may_go_alone: Callable[[], bool],
-        told: Callable[[str], None],
+        told: Told,
     ) -> None:
         """`place.place` is where the stream ends; `told` gets why the cluster lacks something,
-        and an empty text when it has everything.
+        with the acts that it lacks so far, and an empty text when it has everything.
         """
         self._store = store
         self._place = place
@@ -222,7 +227,17 @@ class CopyingStore:
     def _tell(self, problem: str) -> None:
         if problem != self.problem:
             self.problem = problem
-            self._told(problem)
+            self._told(problem, self._alone() if problem else ())
+
+    def _alone(self) -> tuple[ActId, ...]:
+        """The acts of the backlog, oldest first, `ALONE_COUNT_MAX` at most."""
+        found = (
+            write.act.id
+            for batch in self._backlog
+            for write in batch.writes
+            if isinstance(write, PutAct)
+        )
+        return tuple(islice(found, ALONE_COUNT_MAX))
 
     # The rest is the store's.
 

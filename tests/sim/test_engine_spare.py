@@ -9,7 +9,7 @@ import pytest
 from gateway.core.effects import AlarmCode
 from gateway.core.events import CopyTold
 from gateway.core.records import Write
-from gateway.model import LinkName, Precedence, Station
+from gateway.model import ActId, LinkName, Precedence, Station
 from gateway.sim.world import Post, Witness, World
 from gateway.spare.batch import Batch, Parcel, decode_parcel, encode_parcel, kept
 from gateway.store.memory import MemoryStore
@@ -92,7 +92,10 @@ def test_taken_over_amid_a_hundred_notices(seed: int) -> None:
 def test_unreplicated_is_told_and_written_down() -> None:
     """While the cluster lacks something: alarm, and the word in the history of what is accepted."""
     world = settled()
-    world.give(NORTH, CopyTold("the cluster is away"))
+    before = send(world, draft("before"))
+    just_now = send(world, draft("just now"))
+    far = ActId(Station(2), just_now.epoch, just_now.serial)
+    world.give(NORTH, CopyTold("the cluster is away", (just_now, far)))
     assert AlarmCode.UNREPLICATED in alarms(world, 1)
     alone = send(world, draft("alone"))
     world.give(NORTH, CopyTold(""))
@@ -100,6 +103,8 @@ def test_unreplicated_is_told_and_written_down() -> None:
     copied = send(world, draft("copied"))
     reaches(world, copied, "MACHINE RECEIPT", 5 * SECOND)
     live = world.posts[NORTH].store._live
+    assert [it.evidence for it in live.history[just_now]][1] == "UNREPLICATED"
+    assert "UNREPLICATED" not in [it.evidence for it in live.history[before]]
     first = {one: live.history[one][0].evidence for one in (alone, copied)}
     assert first[alone].endswith("UNREPLICATED")
     assert "UNREPLICATED" not in first[copied]

@@ -326,6 +326,10 @@ class Tenure:
             self._is_resuming = False
             self._begin(Hold.LEASE, now, claim.term)
 
+    def unanswered(self) -> None:
+        """The cluster was asked and did not answer: what it said lately counts no more."""
+        self._read_at = None
+
     def refused(self, now: Instant) -> None:
         """The entry had another revision: it must be looked up before anything else."""
         self._is_stale = True

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 from typing import Final, NoReturn
 
@@ -106,10 +105,14 @@ class Keeper:
         """Look the claim up, where there is a cluster, and then as `Tenure.promote`."""
         if self.cluster is None and not self.problem:
             await self.changed(within_s=FIRST_S)  # the first connection is under way
-        if self.cluster is not None:
-            with suppress(QueueUnavailableError):
+        if self.cluster is None:
+            self.tenure.unanswered()
+        else:
+            try:
                 claim, revision = await self.cluster.claim()
                 self.tenure.read(claim, revision, self._instant())
+            except QueueUnavailableError:
+                self.tenure.unanswered()
         obstacle = self.tenure.promote(other_is_off=other_is_off, now=self._instant())
         await self._settle()
         self._poked.set()

@@ -159,6 +159,9 @@ def test_without_the_cluster_nothing_is_taken_and_a_person_must_vouch() -> None:
     obstacle = pair.a.tenure.promote(other_is_off=False, now=pair.a.now())
     assert obstacle is not None
     assert "--other-is-off" in obstacle.remedy
+    pair.a.tenure.read(None, 0, pair.a.now())
+    pair.a.tenure.unanswered()
+    assert pair.a.tenure.promote(other_is_off=False, now=pair.a.now()) == obstacle
     assert pair.a.tenure.promote(other_is_off=True, now=pair.a.now()) is None
     assert pair.active() == "a"
     assert pair.a.tenure.hold is Hold.HAND

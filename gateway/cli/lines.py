@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import tomllib
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gateway.cli.exits import CommandError, ExitCode
-from gateway.cli.keyfiles import PRIVATE_MODE, read_text_file, write_new
+from gateway.cli.keyfiles import (
+    PRIVATE_MODE,
+    configured_key_file,
+    read_text_file,
+    write_new,
+)
 from gateway.cli.options import Common
 from gateway.errors import GatewayError
 
 if TYPE_CHECKING:
+    from gateway.model import Station
     from gateway.security.cards import Card
     from gateway.security.secrets import LineSecrets
 
@@ -56,6 +63,23 @@ def configured_lines(common: Common) -> list[ConfiguredLine]:
         generation = table.get("generation", 1)
         lines.append(ConfiguredLine(card, Path(secret_path), int(generation)))
     return lines
+
+
+def configured_cards(common: Common) -> dict[Station, Card]:
+    """Cards of the configuration, our own where it lies beside the key; none that fails.
+
+    For names only: whoever may ask the gateway need not be able to read its files.
+    """
+    from gateway.security.cards import parse_card
+
+    cards: list[Card] = []
+    with suppress(CommandError, GatewayError, OSError, ValueError):
+        cards += [line.card for line in configured_lines(common)]
+        for path in configured_key_file(common).parent.glob("*.card"):
+            with suppress(CommandError, GatewayError):
+                card = parse_card(read_text_file(path))
+                cards += [card] if card.station not in {one.station for one in cards} else []
+    return {card.station: card for card in cards}
 
 
 def line_to(common: Common, name: str) -> ConfiguredLine:

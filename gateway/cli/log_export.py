@@ -13,7 +13,8 @@ import click
 
 from gateway.cli.connection import connect
 from gateway.cli.exits import CommandError, ExitCode
-from gateway.cli.keyfiles import cannot
+from gateway.cli.keyfiles import PRIVATE_MODE, cannot
+from gateway.cli.lines import configured_cards
 from gateway.cli.log_files import find_book, read_cards, read_chunks
 from gateway.cli.options import Common, api_options, language_option
 from gateway.cli.output import warn
@@ -53,7 +54,11 @@ _RECEIPTS: Final = frozenset(
 )
 @click.option("-o", "--output", type=_PATH, help="A new file.  [default: standard output]")
 @click.option(
-    "--card", "cards", multiple=True, metavar="CARD", help="A station's card: names it; repeat it."
+    "--card",
+    "cards",
+    multiple=True,
+    metavar="CARD",
+    help="A station's card: names it; repeat it.  [default: those of the configuration]",
 )
 @language_option
 @api_options
@@ -75,6 +80,8 @@ def export(
     if form == "cbor" and output is None and sys.stdout.isatty():
         raise CommandError(ExitCode.USAGE, "cbor is not for a screen; name a file with --output")
     names = {station: known[0] for station, known in read_cards(cards).items()}
+    if source is None:
+        names = configured_cards(common) | names
     count = 0
     with _opened(output) as file, _book(common, source) as (head, records):
         for record in records:
@@ -133,7 +140,9 @@ def _opened(output: Path | None) -> Iterator[IO[bytes]]:
         sys.stdout.buffer.flush()
         return
     try:
+        # Notices are in it: private, as a backup is, until somebody opens it to others.
         file = output.open("xb")
+        output.chmod(PRIVATE_MODE)
     except FileExistsError as error:
         raise CommandError(
             ExitCode.CONFLICT, f"{output} exists and is not overwritten; name another file"

@@ -16,7 +16,9 @@ from typing import Any
 
 import pytest
 
+from gateway.cli.lines import configured_cards
 from gateway.cli.main import main
+from gateway.cli.options import Common
 from gateway.config.load import load_keyring, load_settings
 from gateway.model import (
     ActId,
@@ -450,6 +452,20 @@ def test_before_there_is_a_configuration_keys_lie_beside_it(run: Run, tmp_path: 
     assert made.code == 0
     assert sorted(path.name for path in config.parent.iterdir()) == ["EAST.card", "station.key"]
     assert run("key", "card", "--config", config).code == 0
+
+
+def test_an_export_names_stations_by_the_configuration(
+    joined: tuple[Side, Side], tmp_path: Path
+) -> None:
+    """Ours by the card beside the key; what cannot be read only costs the names."""
+    config = joined[0].config
+    names = {station: card.name for station, card in configured_cards(Common(config)).items()}
+    assert names == {NORTH: "NORTH", SOUTH: "SOUTH"}
+    for text in ("", "[station]\nkey_file = 5", "no toml", '[[line]]\ncard = "/none"'):
+        (tmp_path / "other.toml").write_text(text)
+        found = configured_cards(Common(tmp_path / "other.toml"))
+        assert set(found) <= set(names)
+    assert configured_cards(Common(tmp_path / "none/hotline.toml")) == {}
 
 
 # Frames

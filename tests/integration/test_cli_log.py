@@ -224,6 +224,7 @@ def test_exported_cbor_verifies_with_its_head(
     """A folder of segments becomes one file and its head; nothing is overwritten."""
     path = tmp_path / "copy"
     assert run("log", "export", north, "--format", "cbor", "-o", path).code == 0
+    assert path.stat().st_mode & 0o777 == 0o600, "notices are in it"
     ended = run("log", "verify", path, *cards)
     assert ended.code == 0
     assert "signed head at" in ended.out

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sys
+from asyncio.subprocess import PIPE
 from collections import Counter
 from importlib import resources
 from pathlib import Path
@@ -96,6 +98,24 @@ async def consumer_info(client: Client) -> tuple[int, int]:
     """What waits for the consumer, and what it has not acknowledged."""
     info = await client.jetstream().consumer_info(NOTICES, "headquarters")
     return info.num_pending or 0, info.num_ack_pending or 0
+
+
+@needs_nats
+async def test_the_example_says_that_its_consumer_is_missing(tmp_path: Path) -> None:
+    """JetStream leaves such a pull without an answer, as if no notice came."""
+    async with nats_server(tmp_path) as server, nats_running(server.url, desk=MemoryDesk()):
+        example = resources.files("gateway.queues.consumer") / "nats_consumer.py"
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, str(example), server.url, str(tmp_path / "ledger")), stderr=PIPE
+        )
+        try:
+            assert process.stderr is not None
+            async with asyncio.timeout(60):
+                line = await process.stderr.readline()
+        finally:
+            process.kill()
+            await process.wait()
+    assert line == b"make the consumer: consumer-program.json\n"
 
 
 def test_an_example_is_short() -> None:

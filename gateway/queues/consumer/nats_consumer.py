@@ -13,6 +13,7 @@ import sys
 
 from nats.aio.client import Client
 from nats.errors import Error
+from nats.js.errors import NotFoundError
 
 TABLES = """PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;
 CREATE TABLE IF NOT EXISTS ledger (station TEXT, id TEXT, PRIMARY KEY (station, id));
@@ -43,6 +44,12 @@ async def main(servers: str, file: str) -> None:
                 await message.ack()  # rule 3
         except (Error, OSError, TimeoutError):
             await asyncio.sleep(0.2)  # nothing is there, or no server: nats-py finds another
+            try:  # without its durable consumer a program waits for ever, as if nothing came
+                await client.jetstream().consumer_info("HOTLINE_NOTICE", "headquarters")
+            except NotFoundError:
+                sys.stderr.write("make the consumer: consumer-program.json\n")
+            except (Error, OSError, TimeoutError):
+                pass
 
 
 if __name__ == "__main__":

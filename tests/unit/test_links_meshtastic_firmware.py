@@ -13,10 +13,12 @@ from gateway.core.events import (
     FrameAcknowledged,
     FrameReceived,
     FrameRefused,
+    FrameSent,
     LinkTold,
     LinkUp,
     Refusal,
 )
+from gateway.errors import DeviceSilentError
 from gateway.links.meshtastic.conversation import EARLY_PACKET_COUNT_MAX, Conversation
 from gateway.links.meshtastic.identity import Handshake
 from gateway.links.meshtastic.payload import payload_size_max
@@ -157,6 +159,37 @@ def test_status_34_of_a_radio_that_cannot_transmit_is_not_ready() -> None:
     assert bench.events[0] == FrameRefused(RADIO, 1, Refusal.NOT_READY, 60_000)
     bench.submit(2)
     assert last_packet(bench).pki_encrypted
+
+
+class OlderBench(Bench):
+    """Whose firmware answers no heartbeat, but tells the status of each packet."""
+
+    def collect(self) -> None:
+        count = len(self.written)
+        super().collect()
+        for message in self.written[count:]:
+            if message.packet.to == OWN:
+                assert (message.packet.want_ack, message.packet.decoded.payload) == (False, b"")
+                self.status(message.packet.id, free=16)
+
+
+def test_a_radio_whose_firmware_answers_no_heartbeat_is_not_frozen() -> None:
+    """Before 2.7.6: asked by a packet to itself from then on, and its freeze found as soon."""
+    bench = OlderBench()
+    bench.wait(600_000)
+    assert bench.events == []
+    assert bench.heartbeat_count() == 2  # both questions of the first round
+    for number in range(3):
+        packet_id = bench.submit(number, want_ack=False)
+        bench.status(packet_id, free=15)  # it waits in the radio's queue: we ask when it left
+        bench.wait(2_000)
+        assert bench.events[-1] == FrameSent(RADIO, number)
+    frozen_at = bench.now
+    bench.collect = lambda: Bench.collect(bench)  # type: ignore[method-assign]
+    with pytest.raises(DeviceSilentError, match="frozen"):
+        bench.wait(60_000)
+    assert bench.now - frozen_at <= 50_000
+    assert not any(isinstance(it, FrameReceived | FrameRefused) for it in bench.events)
 
 
 class Drawn(Random):

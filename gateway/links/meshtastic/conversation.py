@@ -256,6 +256,8 @@ class Conversation:
         self._liveness = Liveness(
             self._port,
             self._write,
+            own_node=identity.node,
+            new_packet_id=ids.draw,
             idle_ms=self._times.heartbeat_ms,
             busy_ms=self._times.heartbeat_busy_ms,
             answer_ms=self._times.answer_ms,
@@ -339,8 +341,11 @@ class Conversation:
             case "packet":
                 self._take_packet(message.packet, now_ms)
             case "queueStatus":
-                self._liveness.answered(now_ms)
-                transmissions.take_status(message.queueStatus, now_ms)
+                status = message.queueStatus
+                self._liveness.answered(status.mesh_packet_id, now_ms)
+                if self._liveness.is_answer(status.mesh_packet_id):
+                    status.mesh_packet_id = 0
+                transmissions.take_status(status, now_ms)
             case "clientNotification":
                 transmissions.take_notification(message.clientNotification)
             case "rebooted":

@@ -1,7 +1,9 @@
 """Is the radio alive, and does it take what we write? A round trip, never "the port is open".
 
 Sans-I/O. A heartbeat is answered with a `queueStatus`; the radio's text logs and packets prove only
-that it talks.
+that it talks. Firmware before 2.7.6 answers none (its pull requests 7506 and 7672), but tells the
+status of every packet: so the second question is an empty packet to the radio itself, which it
+sends to nobody; where that alone was answered, so are all that follow in the session.
 """
 
 from __future__ import annotations
@@ -10,7 +12,7 @@ from collections.abc import Callable
 from typing import Final
 
 from gateway.errors import DeviceSilentError
-from gateway.links.meshtastic.protobuf import mesh_pb2
+from gateway.links.meshtastic.protobuf import mesh_pb2, portnums_pb2
 
 _PROBE_COUNT_MAX: Final = 2
 
@@ -23,6 +25,8 @@ class Liveness:
         port: str,
         write: Callable[[mesh_pb2.ToRadio], None],
         *,
+        own_node: int,
+        new_packet_id: Callable[[], int],
         idle_ms: int,
         busy_ms: int,
         answer_ms: int,
@@ -31,6 +35,11 @@ class Liveness:
         """`busy_ms` is the longest time between two answers while packets are under way."""
         self._port = port
         self._write = write
+        self._own_node = own_node
+        self._new_packet_id = new_packet_id
+        self._packet_id = 0
+        """Of the last packet to the radio itself."""
+        self._asks_by_packet = False
         self._idle_ms = idle_ms
         self._busy_ms = busy_ms
         self._answer_ms = answer_ms
@@ -44,10 +53,25 @@ class Liveness:
         if self._answer_due_ms is None:
             self._probe_count += 1
             self._answer_due_ms = now_ms + self._answer_ms
-            self._write(mesh_pb2.ToRadio(heartbeat=mesh_pb2.Heartbeat()))
+            if not self._asks_by_packet:
+                self._write(mesh_pb2.ToRadio(heartbeat=mesh_pb2.Heartbeat()))
+            if self._asks_by_packet or self._probe_count > 1:
+                self._write(self._packet_to_itself())
 
-    def answered(self, now_ms: int) -> None:
-        """A `queueStatus` came."""
+    def _packet_to_itself(self) -> mesh_pb2.ToRadio:
+        self._packet_id = self._new_packet_id()
+        data = mesh_pb2.Data(portnum=portnums_pb2.PortNum.PRIVATE_APP)
+        packet = mesh_pb2.MeshPacket(to=self._own_node, id=self._packet_id, decoded=data)
+        return mesh_pb2.ToRadio(packet=packet)
+
+    def is_answer(self, packet_id: int) -> bool:
+        """Whether a `queueStatus` with this id answers a question of ours, and is of no frame."""
+        return packet_id in (0, self._packet_id)
+
+    def answered(self, packet_id: int, now_ms: int) -> None:
+        """A `queueStatus` came, of this packet; 0: of none."""
+        if packet_id and packet_id == self._packet_id and self._probe_count > 1:
+            self._asks_by_packet = True
         self._probe_count = 0
         self._talked = False
         self._answer_due_ms = None

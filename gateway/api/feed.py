@@ -58,10 +58,28 @@ async def read_feed(office: Office, request: Request, connection: Connection) ->
             pass
         return rows
 
+    if not untaken_only:
+        await _check_kept(office.store, after)
     rows = await found()
     if not rows and wait_s:
         rows = await connection.while_connected(awaited())
     return Response(HTTPStatus.OK, _page(rows, after), {})
+
+
+async def _check_kept(store: Store, after: int) -> None:
+    """Refuse an offset behind which something was removed: who reads on would miss it unseen.
+
+    0 asks for all that is there.
+    """
+    if not after or after >= (floor := await store.feed_floor()):
+        return
+    raise ProblemError(
+        HTTPStatus.GONE,
+        "gone",
+        "after",
+        f"{after} is too old: publications up to {floor} were removed after `keep_days`",
+        f"read what is kept from after=0, or go on with after={floor}",
+    )
 
 
 def _topic(request: Request) -> Topic | None:
@@ -113,14 +131,16 @@ async def _first_offset(office: Office, request: Request) -> int:
     if "after" not in query and "last-event-id" in request.headers:
         query["after"] = request.headers["last-event-id"]
     if "after" in query:
-        return number(query, "after", 0, 0, 2**53)
+        after = number(query, "after", 0, 0, 2**53)
+        await _check_kept(office.store, after)
+        return after
     return await last_offset(office.store)
 
 
 async def last_offset(store: Store) -> int:
     """The offset of the newest publication, 0 if there is none; asks a few dozen times at most.
 
-    Offsets have no holes, so "is there any after N?" can be searched by halves.
+    "Is there any after N?" can be searched by halves, whatever holes there are.
     """
     low, high = 0, 1
     while rows := await store.publications(high - 1, limit=1):

@@ -232,6 +232,8 @@ def _ask(question: str, default: str) -> str:
 
 def _text(wish: _Wish, key_file: Path, config: Path) -> str:
     """The configuration file, without the line: that comes with the far station's card."""
+    from gateway.config.settings import StoreSettings
+
     lines = [
         "# Written by `hotline init`. `hotline config check` names what is wrong in it; the README",
         "# has an example of everything that may stand here.",
@@ -242,6 +244,12 @@ def _text(wish: _Wish, key_file: Path, config: Path) -> str:
     if key_file != KEY_FILE_DEFAULT:
         lines.append(f"key_file = {quoted(key_file)}")
     lines += ["", "[indicators]", f"factory = {quoted(wish.lamps)}"]
+    lines += [
+        "",
+        "[store]",
+        "# Closed notices are removed after this many days; the log book keeps every act.",
+        f"keep_days = {StoreSettings().keep_days}",
+    ]
     if wish.pins:
         lines += ["", "[indicators.pins]", *[_pin(pin) for pin in wish.pins]]
     if wish.mqtt not in (None, NONE):

@@ -380,6 +380,11 @@ class LogSettings(Table, frozen=True, kw_only=True):
     """Rotated files kept beside the one written."""
 
 
+class StoreSettings(Table, frozen=True, kw_only=True):
+    keep_days: Annotated[int, Meta(ge=50, le=36_500, description="write days, 50 to 36500")] = 365
+    """Closed notices go after this: longer than any lifetime, so that nothing in force goes."""
+
+
 class Settings(Table, frozen=True, kw_only=True):
     """The whole file."""
 
@@ -399,6 +404,7 @@ class Settings(Table, frozen=True, kw_only=True):
     """One of the two: a notice is taken once, by one consumer."""
     spare: SpareSettings | None = None
     log: LogSettings = field(default_factory=LogSettings)
+    store: StoreSettings = field(default_factory=StoreSettings)
     policy: Annotated[
         dict[str, Any], Meta(description="make it a table [policy] of names and whole numbers")
     ] = field(default_factory=dict)

@@ -20,7 +20,7 @@ from gateway.core.events import (
     Rights,
 )
 from gateway.core.life import Record, log_station
-from gateway.core.records import Direction, Durability
+from gateway.core.records import Direction, DropOutlived, Durability
 from gateway.core.station import StationState
 from gateway.model import ActId, AnswerCode, Role
 
@@ -57,6 +57,34 @@ class Duty:
             ("adapter", principal.adapter),
         )
         draft.observe(Level.INFO, "notice_taken", notice_id=str(notice_id), user=principal.user)
+
+    def outlived(
+        self, dialogues: tuple[tuple[ActId, ...], ...], offsets: tuple[int, ...], draft: Draft
+    ) -> None:
+        """Forget what was kept long enough, and have the store remove it; never what is open, may
+        still be in force or waits for a receipt. The log book says which acts went.
+        """
+        if self._state.is_refused:
+            return
+        gone = tuple(
+            act_id
+            for dialogue in dialogues
+            if all(self._may_go(act_id, draft) for act_id in dialogue)
+            for act_id in dialogue
+        )
+        if not gone and not offsets:
+            return
+        for act_id in gone:
+            self._state.ledger.drop(act_id)
+        draft.write(DropOutlived(gone, offsets))
+        if gone:
+            log_station(draft, "retired", ("acts", b"".join(map(_packed, gone))))
+
+    def _may_go(self, act_id: ActId, draft: Draft) -> bool:
+        record = self._state.ledger.get(act_id)
+        if record is not None and (record.is_open or record.expires_at() > draft.now.instant):
+            return False
+        return all(line.outgoing.get(act_id) is None for line in self._state.lines.values())
 
     def displayed(self, notice_id: ActId, draft: Draft) -> None:
         record = self._state.ledger.get(notice_id)
@@ -196,3 +224,8 @@ class Duty:
         )
         if not is_said:
             self._state.watch.refuse_press(draft.now.instant)
+
+
+def _packed(act_id: ActId) -> bytes:
+    """Originator, epoch and serial, as `logbook.entry.retired_acts` reads them."""
+    return (act_id.originator << 32 | act_id.epoch << 16 | act_id.serial).to_bytes(5)

@@ -38,6 +38,7 @@ from gateway.core.events import (
     NoticeDisplayed,
     NoticeSubmitted,
     NoticeTaken,
+    Outlived,
     QueueDown,
     QueueUp,
     Started,
@@ -179,6 +180,8 @@ class Engine:
                 self._duty.taken(notice_id, principal, draft)
             case NoticeDisplayed(notice_id):
                 self._duty.displayed(notice_id, draft)
+            case Outlived(dialogues, offsets):
+                self._duty.outlived(dialogues, offsets, draft)
             case LinkUp() | LinkDown():
                 self._link_changed(event, draft)
             case LinkTold():

@@ -104,6 +104,16 @@ class NoticeDisplayed:
 
 
 @dataclass(frozen=True, slots=True)
+class Outlived:
+    """The store holds closed notices, their answers and publications longer than `keep_days`."""
+
+    dialogues: tuple[tuple[ActId, ...], ...]
+    """At most 64: a notice and the answers to it, or an act that stands alone."""
+    offsets: tuple[int, ...]
+    """Publications of notices that were removed; at most 1000."""
+
+
+@dataclass(frozen=True, slots=True)
 class LinkTraits:
     """What the engine must know of a link that came up."""
 
@@ -276,6 +286,7 @@ Event = (
     | ClearAsked
     | NoticeTaken
     | NoticeDisplayed
+    | Outlived
     | LinkUp
     | LinkDown
     | LinkTold

@@ -172,6 +172,16 @@ class Ledger:
         if forgotten is not None:
             self._forget(forgotten)
 
+    def drop(self, act_id: ActId) -> None:
+        """A closed one was removed from the store; harmless for one that is not here."""
+        record = self.records.get(act_id)
+        if record is None:
+            return
+        assert not record.is_open, act_id
+        is_own = record.direction is Direction.OUT
+        self._closed.pop(record.notice.to if is_own else act_id.originator, act_id)
+        self._forget(act_id)
+
     def _forget(self, act_id: ActId) -> None:
         record = self.records.pop(act_id, None)
         if record is None or record.notice.reference is None:

@@ -250,6 +250,18 @@ class PutBoot:
     durability: Durability = Durability.FULL
 
 
+@dataclass(frozen=True, slots=True)
+class DropOutlived:
+    """Closed notices, acts of theirs and publications that were kept long enough: all of them but
+    what the log book and `seen` hold. What turns out to be open or unreceipted stays.
+    """
+
+    acts: tuple[ActId, ...]
+    offsets: tuple[int, ...] = ()
+    """Of publications whose notice is gone already."""
+    durability: Durability = Durability.NORMAL
+
+
 Write = (
     PutAct
     | PutDelivery
@@ -264,6 +276,7 @@ Write = (
     | AddLogEntry
     | PutAirtime
     | PutBoot
+    | DropOutlived
 )
 
 

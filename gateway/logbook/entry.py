@@ -18,6 +18,7 @@ from gateway.model import UTC_MAX, ActId, Epoch, Serial, Station, TimeQuality, U
 from gateway.wire.canonical import load_map
 
 FIELD_COUNT_MAX: Final = 64
+_ACT_ID_SIZE: Final = 5
 EVENT_SIZE_MAX: Final = 64
 ENTRY_SIZE_MAX: Final = 16_384
 NUMBER_MAX: Final = 2**48
@@ -33,6 +34,11 @@ DIFFERS: Final = "log_book_differs"
 """The event of a start that found the book not to be as the signed head beside it said."""
 HEAD_FIELD: Final = "head"
 """Of that entry: the head as it was found, which is overwritten soon after."""
+
+RETIRED: Final = "retired"
+"""The event of a station entry that names acts which the store kept long enough and removed."""
+RETIRED_FIELD: Final = "acts"
+"""Of that entry: 5 octets an act."""
 
 FieldValue = str | int | bytes | None
 
@@ -165,3 +171,20 @@ def _typed(value: object, kind: type[T]) -> T:
     if type(value) is not kind:
         raise DecodeError(f"found {type(value).__name__} where {kind.__name__} belongs")
     return value
+
+
+def retired_acts(entry: Entry) -> tuple[ActId, ...]:
+    """The acts that an entry says were removed from the store; none for other entries."""
+    if entry.is_line or entry.event != RETIRED:
+        return ()
+    packed = entry.field(RETIRED_FIELD)
+    if not isinstance(packed, bytes):
+        return ()
+    numbers = (
+        int.from_bytes(packed[start : start + _ACT_ID_SIZE])
+        for start in range(0, len(packed), _ACT_ID_SIZE)
+    )
+    return tuple(
+        ActId(Station(number >> 32), Epoch(number >> 16 & 0xFFFF), Serial(number & 0xFFFF))
+        for number in numbers
+    )

@@ -44,6 +44,7 @@ from gateway.runtime.link_news import LinkNews
 from gateway.runtime.loop import EngineLoop, Outlets
 from gateway.runtime.pulse import Pulse
 from gateway.runtime.queue_supervisor import QueueSupervisor
+from gateway.runtime.retention import Retention
 from gateway.runtime.sd_notify import SystemdNotifier
 from gateway.runtime.secrecy import keep_memory_private
 from gateway.runtime.status_line import nothing_to_show, status_line
@@ -239,6 +240,7 @@ class Daemon:
             tasks: list[Coroutine[Any, Any, Any]] = [loop.run(), pulse.run(), api.run()]
             tasks += [supervisor.run() for supervisor in supervisors.values()]
             tasks += [indicators.run(), self._stop_when_asked(inbox, desk)]
+            tasks.append(self._make_retention(sqlite, store, inbox).run())
             tasks += [queue.run() for queue in self._make_queues(desk, store, inbox)]
             for task in tasks:
                 group.create_task(task)
@@ -339,6 +341,19 @@ class Daemon:
             QueueSupervisor(queue, make_adapter, inbox.put, rng=self._rng)
             for queue, make_adapter in adapters.items()
         ]
+
+    def _make_retention(self, sqlite: SqliteStore, store: Store, inbox: Inbox) -> Retention:
+        settings = self._settings
+        queue = "mqtt" if settings.mqtt is not None else None
+        queue = "nats" if settings.nats is not None else queue
+        return Retention(
+            sqlite,
+            keep_days=settings.store.keep_days,
+            queue=queue,
+            now=self._clock.now,
+            put_cursor=store.put_cursor,
+            deliver=inbox.deliver,
+        )
 
     def _make_api(
         self,

@@ -38,6 +38,7 @@ _WRITES: Final[dict[str, type[Any]]] = {
         records.AddPublication,
         AddLogEntry,
         records.PutBoot,
+        records.DropOutlived,
         PutCursor,
     )
 }

@@ -267,6 +267,9 @@ class CopyingStore:
             after, limit=limit, topic=topic, untaken_only=untaken_only
         )
 
+    async def feed_floor(self) -> int:
+        return await self._store.feed_floor()
+
     async def cursor(self, queue: str) -> int:
         return await self._store.cursor(queue)
 

@@ -19,7 +19,7 @@ from typing import Final
 
 from gateway.errors import GatewayError, StoreFailedError
 from gateway.model import Station
-from gateway.store import recovery, soundness
+from gateway.store import meta, recovery, soundness
 from gateway.store.connection import SCHEMA_VERSION
 from gateway.store.database import FILE_NAME
 from gateway.store.folder import FolderLock, folder_error, keep_newest, set_aside, sync_folder
@@ -222,9 +222,9 @@ def _mark(copy: sqlite3.Connection, number: int) -> None:
     """As a backup made at this entry. The gateway of now may not have upgraded it yet."""
     (version,) = copy.execute("PRAGMA user_version").fetchone()
     if version >= _CHECKED_SINCE:
-        recovery.put_meta(copy, recovery.RESTORED, number)
+        meta.put(copy, meta.RESTORED, number)
     else:
-        copy.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (recovery.RESTORED, number))
+        copy.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (meta.RESTORED, number))
 
 
 def _describe(path: Path, digest: str) -> Backup:

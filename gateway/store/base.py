@@ -77,6 +77,12 @@ class Store(Protocol):
         """Ascending offsets greater than `after`; `untaken_only`: notices no consumer has taken."""
         ...
 
+    async def feed_floor(self) -> int:
+        """The highest offset that was removed from the feed; 0: none. Who has read up to a lower
+        one has missed something that is not to be had any more.
+        """
+        ...
+
     async def cursor(self, queue: str) -> int:
         """The last offset that an adapter has handed on for good; 0 for a new one."""
         ...

@@ -14,5 +14,7 @@ AIRTIME_COUNT_MAX: Final = 2_048
 BOOT_COUNT_MAX: Final = 64
 HISTORY_COUNT_MAX: Final = 256
 """State entries shown with a notice, the newest."""
+DROP_COUNT_MAX: Final = 500
+"""Rows beyond a bound that one commit removes."""
 LIST_COUNT_MAX: Final = 1_000
 """Rows that one query gives at most."""

@@ -11,6 +11,7 @@ from gateway.core.records import (
     AddLogEntry,
     AddPublication,
     AddStateEntry,
+    DropOutlived,
     Durability,
     PutAct,
     PutAirtime,
@@ -27,7 +28,8 @@ from gateway.core.records import (
     Topic,
     Write,
 )
-from gateway.store import bounds, rows
+from gateway.model import ActId
+from gateway.store import bounds, meta, rows
 from gateway.store.base import LogRow
 
 
@@ -97,6 +99,27 @@ _PUT_BOOT: Final = (
 _DROP_BOOTS: Final = "DELETE FROM boot WHERE number <= ?"
 
 
+_DROP_ACT: Final = """
+    DELETE FROM act WHERE id = ? AND delivery_open IS NOT 1
+        AND (direction IS NOT 1 OR receipted IS NOT NULL)
+    RETURNING direction, addressee"""
+_DROP_HISTORY: Final = "DELETE FROM state_entry WHERE notice_id = ?"
+_DROP_PUBLICATION: Final = "DELETE FROM publication WHERE offset = ?"
+_EPOCH: Final = "SELECT number, highest FROM epoch WHERE peer = ? AND epoch = ?"
+_PUT_HIGHEST: Final = "UPDATE epoch SET highest = ?, row_check = ? WHERE number = ?"
+_BEYOND: Final = """
+    DELETE FROM {table} WHERE number <= (SELECT max(number) - {count_max} FROM {table})
+        AND number < (SELECT min(number) + {step} FROM {table})"""
+_DROP_BEYOND: Final = tuple(
+    _BEYOND.format(table=table, count_max=count_max, step=bounds.DROP_COUNT_MAX)
+    for table, count_max in (
+        ("seen", bounds.SEEN_COUNT_MAX),
+        ("submission", bounds.SUBMISSION_COUNT_MAX),
+    )
+)
+"""What no start reads any more."""
+
+
 def apply(connection: sqlite3.Connection, writes: Sequence[StoreWrite]) -> None:
     """Everything but the log book. Raises `sqlite3.Error`; the caller rolls back."""
     execute = connection.execute
@@ -132,6 +155,8 @@ def apply(connection: sqlite3.Connection, writes: Sequence[StoreWrite]) -> None:
                 _put_airtime(connection, write)
             case PutBoot():
                 _put_boot(connection, write)
+            case DropOutlived(acts, offsets):
+                drop(connection, acts, offsets)
             case PutCursor(queue, offset):
                 execute(_PUT_CURSOR, _with_check((queue, offset)))
             case _:
@@ -193,3 +218,39 @@ def _put_boot(connection: sqlite3.Connection, boot: PutBoot) -> None:
     (number,) = connection.execute(_PUT_BOOT, columns).fetchone()
     if number > bounds.BOOT_COUNT_MAX:
         connection.execute(_DROP_BOOTS, (number - bounds.BOOT_COUNT_MAX,))
+
+
+def drop(connection: sqlite3.Connection, acts: Sequence[ActId], offsets: Sequence[int]) -> None:
+    """Remove acts that are closed and receipted, with their history, and publications.
+
+    What they leave behind: their ids in `seen`, the highest own serial of each epoch, up to which
+    offset the feed has holes, and that no offset is free below. The log book is not touched.
+    """
+    execute = connection.execute
+    for act_id in acts:
+        number = rows.pack_id(act_id)
+        found = execute(_DROP_ACT, (number,)).fetchall()
+        if not found:
+            continue
+        execute(_DROP_HISTORY, (number,))
+        direction, addressee = found[0]
+        if direction == 1:
+            keep_highest(connection, addressee, act_id)
+    if offsets:
+        free = meta.next_offset(connection)
+        connection.executemany(_DROP_PUBLICATION, [(offset,) for offset in offsets])
+        if meta.next_offset(connection) < free:
+            meta.put(connection, meta.NEXT_OFFSET, free)
+        floor = max(*offsets, meta.get(connection, meta.FEED_FLOOR) or 0)
+        meta.put(connection, meta.FEED_FLOOR, floor)
+    for statement in _DROP_BEYOND:
+        execute(statement)
+
+
+def keep_highest(connection: sqlite3.Connection, peer: int, act_id: ActId) -> None:
+    """The serial of an own act without a row counts as used all the same."""
+    found = connection.execute(_EPOCH, (peer, act_id.epoch)).fetchall()
+    for number, highest in found:
+        if highest < act_id.serial:
+            columns = (peer, act_id.epoch, act_id.serial)
+            connection.execute(_PUT_HIGHEST, (act_id.serial, rows.check(*columns), number))

@@ -15,6 +15,7 @@ from gateway.core.records import (
     AddPublication,
     AddStateEntry,
     Direction,
+    DropOutlived,
     Durability,
     LogHead,
     Publication,
@@ -84,6 +85,9 @@ class _State:
     publications: dict[int, Publication] = field(default_factory=dict)
     airtime: dict[tuple[str, str, int], PutAirtime] = field(default_factory=dict)
     boots: dict[str, PutBoot] = field(default_factory=dict)
+    dropped: dict[tuple[Station, int], int] = field(default_factory=dict)
+    """(peer, own epoch): the highest serial of an act that was removed."""
+    feed_floor: int = 0
     log: list[LogRow] = field(default_factory=list)
 
     def copy(self) -> _State:
@@ -101,6 +105,8 @@ class _State:
             publications=dict(self.publications),
             airtime=dict(self.airtime),
             boots=dict(self.boots),
+            dropped=dict(self.dropped),
+            feed_floor=self.feed_floor,
             log=list(self.log),
         )
 
@@ -166,6 +172,21 @@ def _add_publication(state: _State, write: AddPublication) -> None:
         state.row(publication.notice_id).notice_offset = publication.offset
 
 
+def _drop_outlived(state: _State, write: DropOutlived) -> None:
+    for act_id in write.acts:
+        row = state.rows.get(act_id)
+        if row is None or row.is_open:
+            continue
+        del state.rows[act_id]
+        state.history.pop(act_id, None)
+        if row.act is not None and row.act.direction is Direction.OUT:
+            key = (row.act.to, act_id.epoch)
+            state.dropped[key] = max(state.dropped.get(key, 0), act_id.serial)
+    for offset in write.offsets:
+        if state.publications.pop(offset, None) is not None:
+            state.feed_floor = max(state.feed_floor, offset)
+
+
 def _add_log_entry(state: _State, write: AddLogEntry) -> None:
     """The chained row is made once, in `MemoryStore.apply`, and comes with the commit."""
 
@@ -197,6 +218,7 @@ _APPLY: Final[dict[type, Callable[..., None]]] = {
     AddLogEntry: _add_log_entry,
     PutAirtime: _put_airtime,
     PutBoot: _put_boot,
+    DropOutlived: _drop_outlived,
 }
 
 
@@ -270,7 +292,7 @@ class MemoryStore:
             submissions=tuple(state.submissions.values())[-bounds.SUBMISSION_COUNT_MAX :],
             peers=tuple(state.peers[peer] for peer in sorted(state.peers)),
             keys=tuple(state.keys[peer] for peer in sorted(state.keys)),
-            next_offset=max(state.publications, default=0) + 1,
+            next_offset=max(max(state.publications, default=0), state.feed_floor) + 1,
             log_head=self._head(),
             airtime=tuple(state.airtime.values()),
             boots=tuple(state.boots.values()),
@@ -290,7 +312,7 @@ class MemoryStore:
         return [row for act_id, row in rows.items() if act_id not in left_out]
 
     def _epochs(self) -> tuple[tuple[Station, int, int], ...]:
-        highest: dict[tuple[Station, int], int] = {}
+        highest = dict(self._live.dropped)
         for act_id, row in self._live.rows.items():
             if row.act is not None and row.act.direction is Direction.OUT:
                 key = (row.act.to, act_id.epoch)
@@ -378,6 +400,9 @@ class MemoryStore:
         if row is None or row.notice_offset != publication.offset:
             return False
         return row.delivery is None or not row.delivery.taken
+
+    async def feed_floor(self) -> int:
+        return self._live.feed_floor
 
     async def cursor(self, queue: str) -> int:
         return self._cursors.get(queue, 0)

@@ -16,9 +16,9 @@ from gateway.logbook.chain import GENESIS, next_hash
 from gateway.logbook.entry import DIFFERS, HEAD_FIELD
 from gateway.logbook.segment import Record
 from gateway.model import Station, TimeQuality
-from gateway.store import book, changes, queries, recovery
+from gateway.store import book, changes, meta, queries, recovery
 from gateway.store.base import LogRow
-from gateway.store.connection import connect, is_damage
+from gateway.store.connection import VACUUM_SIZE_MAX, connect, is_damage, make_vacuumable
 from gateway.store.folder import set_aside
 from gateway.store.mending import mend_book
 from gateway.store.segments import Segments
@@ -70,6 +70,7 @@ class Opening:
                     self._mended.append("the indexes of the database")
                     found = check_trees(connection)
                 if not found:
+                    make_vacuumable(connection, size_max=VACUUM_SIZE_MAX)
                     return connection
                 problem = "; ".join(found)
             except BaseException:
@@ -214,9 +215,9 @@ class Opening:
                 [LogRow(record.number, record.octets, record.hash) for record in records],
             )
             base = max(record.next_offset for record in records)
-            if base > recovery.next_offset(self.connection):
+            if base > meta.next_offset(self.connection):
                 base += recovery.OFFSET_MARGIN
-                recovery.put_meta(self.connection, recovery.NEXT_OFFSET, base)
+                meta.put(self.connection, meta.NEXT_OFFSET, base)
             restored = recovery.restore_acts(self.connection, records, station=self._station)
             if self._was_damaged or restored.count or restored.lost_count:
                 recovery.restore_from_acts(self.connection)
@@ -236,7 +237,7 @@ def _make_indexes_anew(connection: sqlite3.Connection) -> bool:
 
 def mark_rebuilt(connection: sqlite3.Connection, folder: Path, notes: list[str], what: str) -> None:
     """Say so to the engine until it commits again, in the book and to people."""
-    recovery.put_meta(connection, "rebuilt", 1)
+    meta.put(connection, meta.REBUILT, 1)
     notes.append(f"the state in {folder} was rebuilt: {what}")
     add_entry(connection, "store_rebuilt", ("what", what))
 

@@ -126,12 +126,13 @@ def _stored_notice(connection: sqlite3.Connection, row: rows.Row) -> StoredNotic
     return StoredNotice(
         act=rows.act_of(row[:_ACT_COUNT]),
         delivery=delivery,
-        history=_history(connection, delivery.notice_id),
+        history=history(connection, delivery.notice_id),
         answers=tuple(answer for answer in answers if answer is not None),
     )
 
 
-def _history(connection: sqlite3.Connection, notice_id: ActId) -> tuple[StateEntry, ...]:
+def history(connection: sqlite3.Connection, notice_id: ActId) -> tuple[StateEntry, ...]:
+    """The newest `HISTORY_COUNT_MAX` entries of a notice, oldest first."""
     values = (rows.pack_id(notice_id), bounds.HISTORY_COUNT_MAX)
     found: Sequence[rows.Row] = connection.execute(_HISTORY, values).fetchall()
     return tuple(rows.state_entry_of(row) for row in reversed(found))

@@ -5,6 +5,7 @@ Runs on the writer's connection, inside a transaction that the caller began.
 
 from __future__ import annotations
 
+import hashlib
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
@@ -25,20 +26,14 @@ from gateway.core.records import (
 )
 from gateway.errors import DecodeError
 from gateway.logbook.chain import ChainRow, next_hash
-from gateway.logbook.entry import ADDRESSEE_FIELD, Entry, decode_entry
+from gateway.logbook.entry import ADDRESSEE_FIELD, RETIRED, Entry, decode_entry, retired_acts
 from gateway.model import ActId, Instant, Station, UtcTime
-from gateway.store import bounds, changes, rows
+from gateway.store import bounds, changes, meta, rows
 from gateway.store.base import LogRow
 from gateway.store.queries import ACT, DELIVERY, OPEN
 
 T = TypeVar("T")
 
-RESTORED: Final = "restored"
-"""In table `meta` of a backup: the number of the last entry in the log book that it holds."""
-NEXT_OFFSET: Final = "next_offset"
-"""In table `meta`: no publication may get a lower offset."""
-AIRTIME_LOST: Final = "airtime_lost"
-"""In table `meta`: minutes of airtime that were set aside and the engine has not counted yet."""
 OFFSET_MARGIN: Final = 10_000
 """Added to the last known offset of a lost feed, so that no offset is ever used twice."""
 _CHUNK: Final = 500
@@ -93,12 +88,12 @@ class Reading:
             submissions=self._submissions(),
             peers=tuple(self._rows("peer", "peer, incarnation, previous, row_check", rows.peer_of)),
             keys=tuple(self._rows("line_keys", "peer, confirmed, row_check", rows.keys_of)),
-            next_offset=next_offset(self.connection),
+            next_offset=meta.next_offset(self.connection),
             log_head=log_head(self.connection),
             airtime=tuple(
                 self._rows("airtime", "link, boot_id, minute, spent_ms, row_check", rows.airtime_of)
             ),
-            airtime_lost_count=meta(self.connection, AIRTIME_LOST) or 0,
+            airtime_lost_count=meta.get(self.connection, meta.AIRTIME_LOST) or 0,
             boots=tuple(
                 self._rows(
                     "boot", "boot_id, began, zero_first_ms, zero_last_ms, row_check", rows.boot_of
@@ -222,41 +217,20 @@ def log_head(connection: sqlite3.Connection) -> LogHead | None:
     return None if row is None else LogHead(*row)
 
 
-def next_offset(connection: sqlite3.Connection) -> int:
-    (newest,) = connection.execute("SELECT max(offset) FROM publication").fetchone()
-    return max((newest or 0) + 1, meta(connection, NEXT_OFFSET) or 1)
-
-
-def meta(connection: sqlite3.Connection, name: str) -> int | None:
-    """None: there is none of this name, or it does not match its check."""
-    row = connection.execute(
-        "SELECT name, value, row_check FROM meta WHERE name = ?", (name,)
-    ).fetchone()
-    with suppress(rows.RowDamagedError):
-        return None if row is None else rows.meta_of(row)[1]
-    return None
-
-
-def put_meta(connection: sqlite3.Connection, name: str, value: int) -> None:
-    connection.execute(
-        "INSERT OR REPLACE INTO meta (name, value, row_check) VALUES (?, ?, ?)",
-        (name, value, rows.check(name, value)),
-    )
-
-
 def is_rebuilt(connection: sqlite3.Connection) -> bool:
     """Whether the state was rebuilt and no commit followed yet."""
-    return meta(connection, "rebuilt") is not None
+    return meta.get(connection, meta.REBUILT) is not None
 
 
 def restored_at(connection: sqlite3.Connection) -> int | None:
     """The last entry of the backup that this database was; None: no start from one is untold."""
-    return meta(connection, RESTORED)
+    return meta.get(connection, meta.RESTORED)
 
 
 def forget_alarms(connection: sqlite3.Connection) -> None:
     """The engine knows, and has committed: the next start is one as any other."""
-    connection.execute("DELETE FROM meta WHERE name IN ('rebuilt', ?, ?)", (RESTORED, AIRTIME_LOST))
+    names = (meta.REBUILT, meta.RESTORED, meta.AIRTIME_LOST)
+    connection.execute("DELETE FROM meta WHERE name IN (?, ?, ?)", names)
 
 
 def after_setting_aside(
@@ -269,11 +243,13 @@ def after_setting_aside(
     """
     tables = [table for table, _ in damaged]
     if "meta" in tables:
-        base = max(next_offset(connection), book_offset) + OFFSET_MARGIN
-        put_meta(connection, NEXT_OFFSET, base)
+        base = max(meta.next_offset(connection), book_offset) + OFFSET_MARGIN
+        meta.put(connection, meta.NEXT_OFFSET, base)
+        # Nor is it known any more whether the feed had holes.
+        meta.put(connection, meta.FEED_FLOOR, base - 1)
     if "airtime" in tables:
-        lost_count = tables.count("airtime") + (meta(connection, AIRTIME_LOST) or 0)
-        put_meta(connection, AIRTIME_LOST, lost_count)
+        lost_count = tables.count("airtime") + (meta.get(connection, meta.AIRTIME_LOST) or 0)
+        meta.put(connection, meta.AIRTIME_LOST, lost_count)
 
 
 _PART: Final = {
@@ -326,13 +302,19 @@ def _set_aside_history(connection: sqlite3.Connection, notice_id: int) -> None:
 def restore_acts(
     connection: sqlite3.Connection, entries: Iterable[ChainRow], *, station: Station
 ) -> Restored:
-    """Bring back every act that the book holds and the table `act` lacks.
+    """Bring back every act that the book holds and the table `act` lacks, but for those that were
+    kept long enough: of these only that they were said.
 
     Their deliveries are gone: the engine makes new ones for acts that come without. Ages are
     unknown.
     """
     count = lost_count = 0
-    for row in _unbroken(entries):
+    kept = tuple(entries)
+    retired = retired_in(kept)
+    seen: set[int] = set()
+    if retired:
+        seen.update(number for (number,) in connection.execute("SELECT id FROM seen"))
+    for row in _unbroken(kept):
         entry = _entry_of(row.octets)
         if entry is None or not entry.is_line or entry.act_id is None or entry.octets is None:
             continue
@@ -341,6 +323,9 @@ def restore_acts(
         ).fetchone()
         if held is not None:
             continue
+        if entry.act_id in retired:
+            _restore_trace(connection, entry, station, seen)
+            continue
         act = _act_of(connection, entry, station)
         if act is None:
             lost_count += 1
@@ -348,6 +333,41 @@ def restore_acts(
             changes.apply(connection, [PutAct(act)])
             count += 1
     return Restored(count, lost_count)
+
+
+def retired_in(entries: Iterable[ChainRow]) -> frozenset[ActId]:
+    """The acts that the book says were removed from the store."""
+    name = RETIRED.encode()
+    found = (_entry_of(row.octets) for row in entries if name in row.octets)
+    return frozenset(
+        act_id for entry in found if entry is not None for act_id in retired_acts(entry)
+    )
+
+
+def _restore_trace(
+    connection: sqlite3.Connection, entry: Entry, station: Station, seen: set[int]
+) -> None:
+    """An act that was removed: its id stays used, and a recording of it a repeat. `seen` has the
+    ids that are known.
+    """
+    assert entry.act_id is not None
+    assert entry.octets is not None
+    if entry.act_id.originator != station:
+        number = rows.pack_id(entry.act_id)
+        if number not in seen:
+            seen.add(number)
+            sha256 = hashlib.sha256(entry.octets).digest()
+            changes.apply(connection, [PutSeen(entry.act_id, sha256)])
+        return
+    to = entry.field(ADDRESSEE_FIELD)
+    if not isinstance(to, int):
+        return
+    known = connection.execute(
+        "SELECT 1 FROM epoch WHERE peer = ? AND epoch = ?", (to, entry.act_id.epoch)
+    ).fetchone()
+    if known is None:
+        changes.apply(connection, [PutEpoch(Station(to), entry.act_id.epoch)])
+    changes.keep_highest(connection, to, entry.act_id)
 
 
 def restore_from_acts(connection: sqlite3.Connection) -> None:

@@ -15,8 +15,8 @@ from typing import Final, TypeVar
 
 from gateway.core.records import Direction, LogHead, Publication, Recovered, Topic, Write
 from gateway.errors import StoreFailedError, StoreRefusedError
-from gateway.model import ActId, Station
-from gateway.store import queries
+from gateway.model import ActId, Station, UtcTime
+from gateway.store import meta, outliving, queries
 from gateway.store.base import LogRow, StoredNotice
 from gateway.store.changes import PutCursor, StoreWrite
 from gateway.store.connection import connect_reader, is_damage
@@ -127,6 +127,32 @@ class SqliteStore:
                 untaken_only=untaken_only,
             )
         )
+
+    async def feed_floor(self) -> int:
+        return await self._read(lambda connection: meta.get(connection, meta.FEED_FLOOR) or 0)
+
+    async def outliving(
+        self, after: int, *, bounds: outliving.Bounds, strays: bool
+    ) -> outliving.Outliving:
+        """See `outliving.outliving`."""
+        return await self._read(
+            partial(outliving.outliving, after=after, bounds=bounds, strays=strays)
+        )
+
+    async def orphans(self, after: int) -> tuple[tuple[int, ...], int | None]:
+        """See `outliving.orphans`."""
+        return await self._read(partial(outliving.orphans, after=after))
+
+    async def oldest_utc(self) -> UtcTime | None:
+        """When the first act that knows it was made."""
+        return await self._read(outliving.oldest_utc)
+
+    async def give_back(self) -> bool:
+        """Give some free pages of the database to the file system; False: there is nothing to give.
+
+        Raises `StoreFailedError`.
+        """
+        return await self._in_writer(self._opened().give_back)
 
     async def cursor(self, queue: str) -> int:
         return await self._read(lambda connection: queries.cursor(connection, queue))

@@ -43,6 +43,7 @@ from gateway.model import (
     TimeQuality,
     UtcTime,
 )
+from gateway.store import rows
 
 OWN = Station(1)
 PEER = Station(2)
@@ -110,6 +111,12 @@ def line_entry(made: StoredAct) -> AddLogEntry:
         made.octets,
         made.signature,
     )
+
+
+def retired(gone: tuple[ActId, ...]) -> AddLogEntry:
+    """What the engine enters when acts are removed."""
+    packed = b"".join(rows.pack_id(each).to_bytes(5) for each in gone)
+    return AddLogEntry(EntryKind.STATION, "retired", None, TimeQuality.NONE, (("acts", packed),))
 
 
 def station_entry(event: str = "link", *, full: bool = False) -> AddLogEntry:

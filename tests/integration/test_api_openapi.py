@@ -20,6 +20,7 @@ from gateway.api.routes import OF_NOTICE, PLAIN, QUERIES
 from gateway.api.server import ApiServer
 from gateway.core.claim import Obstacle
 from gateway.core.effects import Alarm, AlarmCode, PendingNotice, RejectCode
+from gateway.core.records import DropOutlived
 from gateway.errors import FieldError
 from gateway.model import (
     AnswerCode,
@@ -245,6 +246,9 @@ async def _look_at_everything(desk: MemoryDesk, caller: Caller) -> None:
     assert (await caller.call("POST", CLEAR, alarm="no-link"))[0] == 200
     assert (await caller.call("POST", CLEAR, alarm="no-link"))[0] == 404
     desk.log("link", name="radio", octets=b"\x01", count=3, nothing=None)
+    await desk.store.commit([DropOutlived((), (2,))])
+    for template in ("/v1/notices", "/v1/events"):
+        assert (await caller.call("GET", template, query="?after=1"))[0] == 410
     for template in (
         "/v1/notices",
         "/v1/inbox",

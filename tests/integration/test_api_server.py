@@ -11,6 +11,7 @@ import socket
 import stat
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from gateway.api.peer import Peer, Users
 from gateway.api.server import ApiServer
 from gateway.core.effects import RejectCode
 from gateway.core.events import Principal, Rights
+from gateway.core.records import DropOutlived
 from gateway.errors import ConfigError
 from gateway.model import DeliveryState, Instant, Operation, Precedence, Role
 from tests.integration.desk_double import BOOT_ID, MemoryDesk, clock, status
@@ -213,6 +215,21 @@ async def test_the_feed_is_numbered_and_filtered(api: Running) -> None:
     assert [row["document"]["text"] for row in notices["publications"]] == ["two"]
     first = await api.call(lambda c: c.get("/v1/notices", limit=1))
     assert (len(first["publications"]), first["next"]) == (1, 1)
+
+
+async def test_an_offset_of_before_what_was_removed_is_gone(api: Running) -> None:
+    """Who reads on from there would miss something unseen: 410, with both ways on; 0 reads on."""
+    for text in ("one", "two", "three"):
+        api.desk.arrive(text)
+    await api.desk.store.commit([DropOutlived((), (1, 2, 4))])
+    for path in ("/v1/notices?after=3", "/v1/events?after=1"):
+        error = await api.refused(partial(ApiClient.get, path=path))
+        assert (error.status, error.code) == (410, "gone")
+        assert "read what is kept from after=0, or go on with after=4" in str(error)
+    for after, offsets in ((0, [3, 5, 6]), (4, [5, 6]), (6, [])):
+        rows = await api.call(partial(ApiClient.get, path="/v1/notices", after=after))
+        assert [row["offset"] for row in rows["publications"]] == offsets
+    assert (await api.call(lambda c: c.get("/v1/notices", untaken=1, after=1)))["publications"]
 
 
 async def test_a_long_poll_wakes_for_a_publication(api: Running) -> None:

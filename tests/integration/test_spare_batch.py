@@ -8,12 +8,12 @@ from random import Random
 import pytest
 
 from gateway.core import records
-from gateway.core.records import AddLogEntry, EntryKind, LogHead, PutAirtime
+from gateway.core.records import AddLogEntry, DropOutlived, EntryKind, LogHead, PutAirtime
 from gateway.errors import DecodeError
 from gateway.model import TimeQuality
 from gateway.spare.batch import Batch, Parcel, decode_parcel, encode_parcel, kept
 from gateway.store.changes import PutCursor
-from tests.integration.store_records import random_commits
+from tests.integration.store_records import act_id, random_commits
 
 
 def test_every_kind_of_write_comes_back() -> None:
@@ -29,7 +29,9 @@ def test_every_kind_of_write_comes_back() -> None:
         Batch(number, number - 1, 7, kept(writes), LogHead(number, bytes(32)))
         for number, writes in enumerate(random_commits(Random(5), 100), start=1)
     ]
-    batches.append(Batch(101, 100, 7, (odd, PutCursor("nats", 9))))
+    batches.append(
+        Batch(101, 100, 7, (odd, PutCursor("nats", 9), DropOutlived((act_id(1),), (2, 3))))
+    )
     parcel = Parcel(2**47, tuple(batches))
     assert decode_parcel(encode_parcel(parcel)) == parcel
     drawn = {type(write) for batch in batches for write in batch.writes}

@@ -30,7 +30,7 @@ from gateway.core.records import (
 from gateway.errors import StoreFailedError
 from gateway.logbook.chain import verify
 from gateway.model import ActId, DeliveryState, Instant, LinkName
-from gateway.store import recovery
+from gateway.store import meta
 from gateway.store.base import LogRow, StoredNotice
 from gateway.store.changes import PutCursor, StoreWrite
 from gateway.store.database import FILE_NAME
@@ -117,7 +117,7 @@ async def filled(folder: Path, killed: Path) -> list[Answers]:
     store = SqliteStore(folder, station=OWN)
     await store.recover()
     opened = store._opened().connection
-    recovery.put_meta(opened, recovery.NEXT_OFFSET, NEXT_OFFSET)
+    meta.put(opened, meta.NEXT_OFFSET, NEXT_OFFSET)
     truths: list[Answers] = []
     for at, writes in enumerate(commits):
         await store.commit_all(writes)

@@ -36,7 +36,7 @@ from gateway.logbook.head import decode_head, encode_head, sign_head, verify_hea
 from gateway.logbook.segment import encode_record, read_records
 from gateway.model import DeliveryState, Instant, LinkName
 from gateway.security.cards import make_card, new_station_keys
-from gateway.store import bounds, queries, recovery, rows, soundness
+from gateway.store import bounds, meta, queries, rows, soundness
 from gateway.store.base import LogRow
 from gateway.store.connection import SCHEMA_VERSION
 from gateway.store.database import FILE_NAME
@@ -735,7 +735,7 @@ async def test_a_damaged_offset_is_never_used_again(tmp_path: Path) -> None:
     await filled(tmp_path, sent(1, 800))
     with closing(sqlite3.connect(tmp_path / FILE_NAME)) as connection, connection:
         connection.execute("DELETE FROM publication")
-        recovery.put_meta(connection, recovery.NEXT_OFFSET, 801)
+        meta.put(connection, meta.NEXT_OFFSET, 801)
         connection.execute("UPDATE meta SET value = 1 WHERE name = 'next_offset'")
     store, recovered = await opened(tmp_path)
     assert recovered.was_rebuilt

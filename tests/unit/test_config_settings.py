@@ -206,7 +206,7 @@ def test_all_problems_come_in_one_error(folder: Path) -> None:
     assert problems(path) == [
         (
             "'extra': is no known key; known: station, line, indicators, api, mqtt, nats, spare,"
-            " log, policy"
+            " log, store, policy"
         ),
         (
             "[station] name: 'north' does not fit; write the name on the station's card:"

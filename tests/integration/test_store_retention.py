@@ -1,0 +1,326 @@
+"""What was kept long enough goes, and only that: acts, history, feed; replay and cursors hold."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import AsyncIterator, Awaitable
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from gateway.core.events import Outlived
+from gateway.core.records import (
+    DropOutlived,
+    PutAct,
+    PutDelivery,
+    PutEpoch,
+    PutReceipted,
+    Recovered,
+    Write,
+)
+from gateway.logbook.entry import decode_entry, retired_acts
+from gateway.model import ActId, DeliveryState, Instant, Now, TimeQuality, UtcTime
+from gateway.runtime.retention import CURSOR, Retention
+from gateway.store import outliving, soundness
+from gateway.store.base import Store
+from gateway.store.database import FILE_NAME
+from gateway.store.memory import MemoryStore
+from gateway.store.outliving import Bounds
+from gateway.store.sqlite import SqliteStore
+from tests.integration.store_records import (
+    IN,
+    OUT,
+    OWN,
+    PEER,
+    act,
+    act_id,
+    delivery,
+    publication,
+    received,
+    retired,
+    seen,
+    sent,
+)
+
+DAY = 86_400
+MADE = 1_790_000_000
+"""UTC of the acts of `store_records`, about."""
+ALL = Bounds(UtcTime(MADE + 1000 * DAY), None)
+
+
+def closed(serial: int, direction: object = OUT) -> list[Write]:
+    """A notice of either way that is over, its own act receipted."""
+    if direction is OUT:
+        over = delivery(serial, state=DeliveryState.ROGER, is_open=False)
+        return [PutReceipted(act_id(serial)), PutDelivery(over)]
+    return [PutDelivery(delivery(serial, IN, state=DeliveryState.ROGER, is_open=False))]
+
+
+@pytest.fixture
+async def store(tmp_path: Path) -> AsyncIterator[SqliteStore]:
+    made = SqliteStore(tmp_path, station=OWN)
+    await made.recover()
+    await made.commit([PutEpoch(PEER, 0x3F2A)])
+    yield made
+    await made.close()
+
+
+async def found(store: SqliteStore, bounds: Bounds = ALL) -> list[ActId]:
+    """All that may go, of all windows."""
+    acts: list[ActId] = []
+    after: int | None = 0
+    strays = True
+    while after is not None:
+        window = await store.outliving(after, bounds=bounds, strays=strays)
+        acts += [act_id for dialogue in window.dialogues for act_id in dialogue]
+        strays = strays and not window.keeps_notice
+        after = window.after
+    return acts
+
+
+async def test_only_what_is_over_and_old_goes(store: SqliteStore) -> None:
+    """Open, unreceipted, young, or with an answer on its way: it stays, whatever its age."""
+    await store.commit([*sent(1, 1), *closed(1)])
+    await store.commit(sent(2, 2))  # open
+    await store.commit([*sent(3, 3), PutDelivery(delivery(3, is_open=False))])  # no receipt
+    await store.commit([*received(4, 4), *closed(4, IN)])
+    answered = delivery(5, IN, state=DeliveryState.WILCO, is_open=False, answers=(act_id(6),))
+    await store.commit([*received(5, 5), PutAct(act(6)), PutDelivery(answered)])
+    assert await found(store) == [act_id(1), act_id(4, IN)]
+    await store.commit([PutReceipted(act_id(6))])
+    assert await found(store) == [act_id(1), act_id(4, IN), act_id(5, IN), act_id(6)]
+    young = Bounds(UtcTime(MADE + 4), None)
+    assert await found(store, young) == [act_id(1)]
+
+
+async def test_what_a_consumer_lacks_stays(store: SqliteStore) -> None:
+    """With a broker: notices that nobody took, and whatever was not handed on yet."""
+    await store.commit([*received(1, 1), *closed(1, IN)])
+    over = delivery(2, IN, state=DeliveryState.ROGER, is_open=False, taken=True)
+    await store.commit([*received(2, 2), PutDelivery(over)])
+    bounds = Bounds(ALL.before, "mqtt")
+    assert await found(store, bounds) == []
+    await store.put_cursor("mqtt", 2)
+    assert await found(store, bounds) == [act_id(2, IN)]
+
+
+async def test_acts_that_belong_to_no_notice_go_when_all_before_them_went(
+    store: SqliteStore,
+) -> None:
+    """One behind a notice that stays may be an answer to it."""
+    await store.commit([PutAct(act(1)), PutReceipted(act_id(1))])
+    await store.commit(sent(2, 1))
+    await store.commit([PutAct(act(3)), PutReceipted(act_id(3))])
+    assert await found(store) == [act_id(1)]
+    await store.commit(closed(2))
+    assert await found(store) == [act_id(1), act_id(2), act_id(3)]
+
+
+async def test_a_bit_that_changed_opens_nothing_for_removal(
+    store: SqliteStore, tmp_path: Path
+) -> None:
+    """An open notice whose row says closed is set aside and restored, not removed."""
+    await store.commit(sent(1, 1))
+    await store.commit([PutReceipted(act_id(1))])
+    with closing(sqlite3.connect(tmp_path / FILE_NAME)) as connection, connection:
+        connection.execute("UPDATE act SET delivery_open = 0")
+    assert await found(store) == []
+    assert any("delivery" in note for note in store.notes)
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "memory"])
+async def test_what_is_removed_leaves_its_traces(kind: str, tmp_path: Path) -> None:
+    """Same of both stores: seen ids, used serials, offsets and the log book are kept."""
+    store: Store = MemoryStore() if kind == "memory" else SqliteStore(tmp_path, station=OWN)
+    await store.recover()
+    await store.commit([PutEpoch(PEER, 0x3F2A)])
+    await store.commit([*sent(1, 1), *closed(1)])
+    await store.commit([*received(1, 2), *closed(1, IN)])
+    await store.commit([*sent(2, 3), *closed(2)])
+    before = await store.log_entries(0)
+    gone = (act_id(1), act_id(1, IN), act_id(2))
+    await store.commit([DropOutlived(gone), retired(gone)])
+    await store.commit([DropOutlived((), (1, 2, 3))])
+    assert [await store.notice(act_id) for act_id in gone] == [None, None, None]
+    assert await store.publications(0) == []
+    assert await store.feed_floor() == 3
+    recovered = await store.recover()
+    assert (recovered.acts, recovered.deliveries) == ((), ())
+    assert recovered.seen == (seen_pair(1),)
+    assert recovered.epochs == ((PEER, 0x3F2A, 2),)
+    assert recovered.next_offset == 4
+    entries = await store.log_entries(0)
+    assert entries[: len(before)] == before
+    assert retired_acts(decode_entry(entries[-1].octets)) == gone
+    await store.close()
+
+
+def seen_pair(serial: int) -> tuple[ActId, bytes]:
+    write = seen(act(serial, IN))
+    return write.id, write.sha256
+
+
+async def test_nothing_open_is_removed_whatever_is_asked(store: SqliteStore) -> None:
+    """The write proves it again: a notice that opened, or lost its receipt, stays."""
+    await store.commit(sent(1, 1))
+    await store.commit([*sent(2, 2), PutDelivery(delivery(2, is_open=False))])
+    await store.commit([DropOutlived((act_id(1), act_id(2)))])
+    assert await store.notice(act_id(1)) is not None
+    assert await store.notice(act_id(2)) is not None
+
+
+async def test_what_was_removed_does_not_come_back(tmp_path: Path) -> None:
+    """A database made anew, and a damaged row: the log book knows what was kept long enough, and
+    what is left of it is enough to refuse a recording.
+    """
+    store = SqliteStore(tmp_path, station=OWN)
+    await store.recover()
+    await store.commit([PutEpoch(PEER, 0x3F2A)])
+    await store.commit([*sent(1, 1), *closed(1), *received(1, 2), *closed(1, IN)])
+    await store.commit([*sent(2, 3), *closed(2), *received(2, 4)])
+    gone = (act_id(1), act_id(1, IN), act_id(2))
+    await store.commit([DropOutlived(gone), retired(gone)])
+    await store.close()
+    with closing(sqlite3.connect(tmp_path / FILE_NAME)) as connection, connection:
+        connection.execute("UPDATE seen SET sha256 = zeroblob(32) WHERE number = 1")
+        connection.execute("UPDATE epoch SET highest = 9")
+    assert_traces(await restarted(tmp_path))
+    (tmp_path / FILE_NAME).write_bytes(b"no database" * 1000)
+    assert_traces(await restarted(tmp_path))
+
+
+async def restarted(folder: Path) -> Recovered:
+    store = SqliteStore(folder, station=OWN)
+    recovered = await store.recover()
+    await store.close()
+    return recovered
+
+
+def assert_traces(recovered: Recovered) -> None:
+    assert recovered.was_rebuilt
+    assert [made.id for made in recovered.acts] == [act_id(2, IN)]
+    assert set(recovered.seen) == {seen_pair(1), seen_pair(2)}
+    assert recovered.epochs == ((PEER, 0x3F2A, 2),)
+
+
+class House:
+    """A store, its retention, and a clock that a test moves."""
+
+    def __init__(self, store: SqliteStore) -> None:
+        self.store = store
+        self.utc: int | None = MADE
+        self.instant_ms = 0
+        self.rests: list[float] = []
+        self.retention = Retention(
+            store,
+            keep_days=50,
+            queue=None,
+            now=self.now,
+            put_cursor=store.put_cursor,
+            deliver=self.deliver,
+            pause=self.pause,
+        )
+
+    def now(self) -> Now:
+        utc = None if self.utc is None else UtcTime(self.utc)
+        return Now(Instant(self.instant_ms), utc, TimeQuality.SYNCHRONISED)
+
+    async def pause(self, wait_s: float) -> None:
+        self.rests.append(wait_s)
+
+    async def deliver(self, event: Outlived) -> None:
+        """As the engine does, that has none of them open."""
+        acts = tuple(act_id for dialogue in event.dialogues for act_id in dialogue)
+        assert len(event.dialogues) <= outliving.WINDOW_COUNT
+        await self.store.commit([DropOutlived(acts, event.offsets), retired(acts)])
+
+    def wait(self, days: float) -> Awaitable[None]:
+        """Pass a day at a time, the clock being right or not trusted."""
+
+        async def passing() -> None:
+            for _ in range(round(days)):
+                self.instant_ms += DAY * 1000
+                if self.utc is not None:
+                    self.utc += DAY
+                await self.retention.work(DAY)
+
+        return passing()
+
+
+async def test_a_notice_goes_when_its_days_are_over(store: SqliteStore, tmp_path: Path) -> None:
+    """Not before; with all that hangs on it; the rest and the tables' checks are as they were."""
+    for serial in range(1, 41):
+        utc = UtcTime(MADE + DAY * (serial % 2) * 20)
+        over: list[Write] = [
+            PutAct(act(serial, utc=utc)),
+            PutDelivery(delivery(serial, state=DeliveryState.ROGER, is_open=False)),
+            PutReceipted(act_id(serial)),
+            publication(serial, act_id(serial)),
+        ]
+        await store.commit(over)
+    house = House(store)
+    await house.wait(50)
+    assert len(await store.notices(OUT)) == 40
+    await house.wait(10)
+    assert [kept.act.id.serial % 2 for kept in await store.notices(OUT)] == [1] * 20
+    assert [row.offset % 2 for row in await store.publications(0)] == [1] * 20
+    assert await store.feed_floor() == 40
+    await house.wait(20)
+    assert await store.notices(OUT) == []
+    assert (await store.recover()).epochs == ((PEER, 0x3F2A, 40),)
+    with closing(sqlite3.connect(tmp_path / FILE_NAME)) as connection:
+        assert list(soundness.faults(connection)) == []
+
+
+async def test_a_clock_that_jumps_removes_nothing_young(store: SqliteStore) -> None:
+    """Ten years ahead for a day: 24 days of what is kept at most; not trusted: nothing."""
+    for serial, days in ((1, 0), (2, 20), (3, 40)):
+        utc = UtcTime(MADE + DAY * days)
+        over = delivery(serial, state=DeliveryState.ROGER, is_open=False)
+        made = PutAct(act(serial, utc=utc))
+        await store.commit([made, PutDelivery(over), PutReceipted(act_id(serial))])
+    house = House(store)
+    house.utc = None
+    await house.wait(100)
+    assert await store.cursor(CURSOR) == 0
+    house.utc = MADE + 41 * DAY + 3650 * DAY
+    await house.wait(1)
+    assert [kept.act.id.serial for kept in await store.notices(OUT)] == [3]
+    house.utc = MADE + 42 * DAY
+    await house.wait(20)
+    assert [kept.act.id.serial for kept in await store.notices(OUT)] == [3]
+    await house.wait(40)
+    assert await store.notices(OUT) == []
+
+
+async def test_steps_rest_between(store: SqliteStore) -> None:
+    """Each step is followed by a rest, so that commits have the store for nearly all the time."""
+    for serial in range(1, 200):
+        await store.commit([*sent(serial, serial), *closed(serial)])
+    house = House(store)
+    house.utc = MADE + 51 * DAY
+    await house.retention.work(10 * DAY)
+    assert len(house.rests) > 2 * 199 // outliving.WINDOW_COUNT
+    assert min(house.rests) >= 0.05
+
+
+async def test_room_is_given_back(tmp_path: Path) -> None:
+    """What 2000 notices took is the file system's again, but for a few pages that stay free."""
+    store = SqliteStore(tmp_path, station=OWN)
+    await store.recover()
+    for start in range(1, 2001, 100):
+        writes: list[Write] = []
+        for serial in range(start, start + 100):
+            writes += [*sent(serial, serial), *closed(serial)]
+        await store.commit(writes)
+    house = House(store)
+    house.utc = MADE + 51 * DAY
+    await house.retention.work(10 * DAY)
+    await store.close()
+    size = (tmp_path / FILE_NAME).stat().st_size
+    with closing(sqlite3.connect(tmp_path / FILE_NAME)) as connection:
+        (entry_size,) = connection.execute("SELECT sum(length(octets)) FROM log_entry").fetchone()
+        (free,) = connection.execute("PRAGMA freelist_count").fetchone()
+    assert free <= 300
+    assert size < 2 * entry_size + 1_000_000

@@ -42,6 +42,7 @@ COMMANDS: Final = {
     "doctor": ("doctor", "Examine this station part by part, and say what to do."),
     "backup": ("backup", "Copy notices and log book into a file, while the gateway runs."),
     "restore": ("restore", "Put a backup back, while the gateway is stopped."),
+    "vacuum": ("vacuum", "Make a large old database smaller, while the gateway is stopped."),
     "promote": ("promote", "Make this gateway the active one of its station's two."),
     "standby": ("standby", "Make this gateway stand by, or say which of the two it is."),
     "radio": ("radio", "Show what a Meshtastic radio is set to, set it up, simulate some."),

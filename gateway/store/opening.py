@@ -70,7 +70,11 @@ class Opening:
                     self._mended.append("the indexes of the database")
                     found = check_trees(connection)
                 if not found:
-                    make_vacuumable(connection, size_max=VACUUM_SIZE_MAX)
+                    if not make_vacuumable(connection, size_max=VACUUM_SIZE_MAX):
+                        self._notes.append(
+                            f"the database {self._path} cannot get smaller yet, it was made by an"
+                            " older version; stop the gateway once and run: sudo hotline vacuum"
+                        )
                     return connection
                 problem = "; ".join(found)
             except BaseException:

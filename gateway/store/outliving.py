@@ -16,9 +16,9 @@ from gateway.model import ActId, UtcTime
 from gateway.store import queries, rows
 from gateway.store.queries import ACT, DELIVERY
 
-WINDOW_COUNT: Final = 64
+WINDOW_COUNT: Final = 32
 """Rows of table `act` that one window looks at: with their histories 3 ms on the bench."""
-FEED_WINDOW_COUNT: Final = 500
+FEED_WINDOW_COUNT: Final = 100
 
 _ACT_COUNT: Final = ACT.count(",") + 1
 _WINDOW: Final = f"""

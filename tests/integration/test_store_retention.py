@@ -19,15 +19,18 @@ from gateway.core.records import (
     Recovered,
     Write,
 )
+from gateway.errors import StoreFailedError
 from gateway.logbook.entry import decode_entry, retired_acts
 from gateway.model import ActId, DeliveryState, Instant, Now, TimeQuality, UtcTime
 from gateway.runtime.retention import CURSOR, Retention
 from gateway.store import outliving, soundness
 from gateway.store.base import Store
 from gateway.store.database import FILE_NAME
+from gateway.store.folder import StoreLockedError
 from gateway.store.memory import MemoryStore
 from gateway.store.outliving import Bounds
 from gateway.store.sqlite import SqliteStore
+from gateway.store.vacuum import Vacuumed, vacuum
 from tests.integration.store_records import (
     IN,
     OUT,
@@ -324,3 +327,51 @@ async def test_room_is_given_back(tmp_path: Path) -> None:
         (free,) = connection.execute("PRAGMA freelist_count").fetchone()
     assert free <= 300
     assert size < 2 * entry_size + 1_000_000
+
+
+@pytest.mark.parametrize("is_large", [False, True])
+async def test_an_old_database_learns_to_shrink(
+    is_large: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A small one at its start; a large one says how, and `vacuum` does it with nothing lost."""
+    store = SqliteStore(tmp_path, station=OWN)
+    await store.recover()
+    for serial in range(1, 30):
+        await store.commit(sent(serial, serial))
+    await store.close()
+    with closing(sqlite3.connect(tmp_path / FILE_NAME, isolation_level=None)) as connection:
+        connection.execute("PRAGMA auto_vacuum = NONE")
+        connection.execute("VACUUM")
+        before = list(connection.iterdump())
+    if is_large:
+        monkeypatch.setattr("gateway.store.opening.VACUUM_SIZE_MAX", 1024)
+    store = SqliteStore(tmp_path, station=OWN)
+    recovered = await store.recover()
+    assert not recovered.was_rebuilt
+    assert ["sudo hotline vacuum" in note for note in store.notes] == [True] * is_large
+    assert not await store.give_back()
+    with pytest.raises(StoreLockedError):
+        vacuum(tmp_path)
+    await store.close()
+    for is_first in (True, False):
+        size = (tmp_path / FILE_NAME).stat().st_size
+        if is_large or not is_first:
+            assert vacuum(tmp_path) == Vacuumed(size, (tmp_path / FILE_NAME).stat().st_size)
+        with closing(sqlite3.connect(tmp_path / FILE_NAME)) as connection:
+            assert connection.execute("PRAGMA auto_vacuum").fetchone() == (2,)
+            assert sorted(connection.iterdump()) == sorted(before)
+    again = await restarted(tmp_path)
+    assert (again.acts, again.was_rebuilt) == (recovered.acts, False)
+
+
+async def test_what_is_damaged_is_not_written_anew(tmp_path: Path) -> None:
+    """A vacuum would heal an index unseen: the start has to tell."""
+    store = SqliteStore(tmp_path, station=OWN)
+    await store.recover()
+    await store.commit(sent(1, 1))
+    await store.close()
+    with closing(sqlite3.connect(tmp_path / FILE_NAME, isolation_level=None)) as connection:
+        connection.execute("PRAGMA writable_schema = ON")
+        connection.execute("DELETE FROM sqlite_schema WHERE name = 'act_open'")
+    with pytest.raises(StoreFailedError, match="start the gateway"):
+        vacuum(tmp_path)

@@ -35,6 +35,11 @@ RECEIPTS: Final = (
     "both gateways could have made it."
 )
 
+EARLIER_CARD: Final = (
+    "An act that a station did not sign with the keys of the cards given may be of its earlier "
+    "keys: give its earlier card too, where its keys were changed."
+)
+
 
 @click.command("verify")
 @click.argument("file", type=_PATH)
@@ -183,7 +188,6 @@ def _unchecked(books: list[Book], cards: Cards) -> bool:
 def _document(
     books: list[Book], comparison: Comparison | None, findings: list[Finding], cards: Cards
 ) -> dict[str, object]:
-    notes = [note for book in books for note in book.notes]
     return {
         "verdict": "wrong" if findings else "unchecked" if _unchecked(books, cards) else "sound",
         "books": [
@@ -213,8 +217,16 @@ def _document(
             }
             for finding in findings
         ],
-        "notes": notes + (comparison.notes if comparison else [ONE_BOOK]) + [RECEIPTS],
+        "notes": _notes(books, comparison, findings),
     }
+
+
+def _notes(books: list[Book], comparison: Comparison | None, findings: list[Finding]) -> list[str]:
+    notes = [note for book in books for note in book.notes]
+    notes += comparison.notes if comparison else [ONE_BOOK]
+    if any(finding.code == "signature" for finding in findings):
+        notes.append(EARLIER_CARD)
+    return [*notes, RECEIPTS]
 
 
 def _print(
@@ -238,11 +250,8 @@ def _print(
     left = count + (comparison.finding_count if comparison else 0) - len(findings)
     if left:
         say(f"{left} more findings are not shown")
-    for note in [note for book in books for note in book.notes]:
+    for note in _notes(books, comparison, findings):
         say(f"note  {note}")
-    for note in comparison.notes if comparison else [ONE_BOOK]:
-        say(f"note  {note}")
-    say(f"note  {RECEIPTS}")
     if findings:
         say("Something is WRONG.")
     elif _unchecked(books, cards):

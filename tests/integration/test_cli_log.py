@@ -90,6 +90,7 @@ def test_two_sound_books(run: Run, north: Path, south: Path, cards: list[str]) -
     assert "signed head at" in ended.out
     assert "no signed head" in ended.out
     assert "Nothing wrong was found." in ended.out
+    assert "earlier card" not in ended.out
 
 
 def test_a_missing_card_is_no_clean_bill(run: Run, south: Path, cards: list[str]) -> None:
@@ -201,6 +202,7 @@ def test_worker_processes_find_the_same(
     shared = run("--json", "log", "verify", north, south, *cards)
     assert shared == alone
     assert [finding["code"] for finding in shared.json["findings"]] == ["chain", "signature"]
+    assert any("give its earlier card too" in note for note in shared.json["notes"])
 
 
 def test_export_for_print_says_what_proves_a_thing(

@@ -355,3 +355,9 @@ def test_the_listing_holds_everything() -> None:
             "templates": entry.templates,
         }
     ]
+
+
+def test_a_kind_that_does_not_go_with_a_phrase_is_read_without_a_modifier() -> None:
+    """A peer may send it: the phrase reads as it is."""
+    assert render(Phrase(90), "en", kind=Kind.REPORT) == render(Phrase(90), "en")
+    assert render(Phrase(90), "en", kind=Kind.CANCEL) == f"CANCELLED: {render(Phrase(90), 'en')}"

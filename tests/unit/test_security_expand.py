@@ -163,6 +163,8 @@ def test_what_is_unknown_is_shown_bare() -> None:
     assert independent.Notation(shown).read() == [act]
     hello = [-7, {0: 1, 1: "?", 9: b""}]
     assert independent.Notation(diagnose(annotate_item(hello))).read() == [hello]
+    bare = [-1, 4265476097, 0]
+    assert diagnose(annotate_item(bare)).count("/") == 6, "a receipt without an echo"
     with pytest.raises(DecodeError):
         expand_act(b"\x80", bytes(64), originator=NORTH, to=SOUTH)
 

@@ -19,8 +19,10 @@ from tempfile import TemporaryDirectory
 
 from gateway.core.records import (
     AddStateEntry,
+    DropOutlived,
     Durability,
     LogHead,
+    PutAirtime,
     PutBoot,
     PutDelivery,
     PutEpoch,
@@ -31,9 +33,11 @@ from gateway.core.records import (
     Write,
 )
 from gateway.logbook.head import encode_head, sign_head
-from gateway.model import DeliveryState, Instant
+from gateway.model import DeliveryState, Instant, LinkName
 from gateway.security.cards import new_station_keys
+from gateway.store import database as database_module
 from gateway.store import recovery
+from gateway.store.changes import PutCursor, StoreWrite
 from gateway.store.connection import connect
 from gateway.store.database import Database
 from tests.integration.store_records import (
@@ -44,6 +48,7 @@ from tests.integration.store_records import (
     delivery,
     publication,
     received,
+    retired,
     sent,
     station_entry,
 )
@@ -65,6 +70,7 @@ TABLES = (
     "airtime",
     "boot",
     "set_aside",
+    "meta",
 )
 
 
@@ -93,6 +99,7 @@ class History:
         self._rng = Random(seed)
         self._serial = {"in": 0, "out": 0}
         self._offset = 0
+        self._over = self._removed = 0
 
     def begin(self) -> tuple[Write, ...]:
         number = self._rng.randrange(1 << 16)
@@ -103,8 +110,10 @@ class History:
             PutKeys(PEER, number.to_bytes(8)),
         )
 
-    def commit(self) -> tuple[Write, ...]:
+    def commit(self) -> tuple[StoreWrite, ...]:
         choice = self._rng.random()
+        if choice < 0.25 and self._over < self._serial["out"]:
+            return self._removal()
         if choice < 0.3:
             return sent(self._next("out"), self._next_offset())
         if choice < 0.6:
@@ -129,7 +138,22 @@ class History:
             writes.append(PutDelivery(taken, Durability.NORMAL))
         return tuple(writes)
 
-    def group(self) -> list[Sequence[Write]]:
+    def _removal(self) -> tuple[StoreWrite, ...]:
+        """An own notice is over; the next time it goes, NORMAL, with publications."""
+        gone = (act_id(self._over),)
+        if self._removed < self._over:
+            self._removed += 1
+            return (DropOutlived(gone, (2 * self._removed - 1, 2 * self._removed)), retired(gone))
+        self._over += 1
+        over = delivery(self._over, state=DeliveryState.ROGER, is_open=False)
+        return (
+            PutReceipted(act_id(self._over)),
+            PutDelivery(over, Durability.NORMAL),
+            PutCursor("mqtt", self._offset),
+            PutAirtime(LinkName("radio"), "boot", self._over, 100),
+        )
+
+    def group(self) -> list[Sequence[StoreWrite]]:
         """Commits that waited together."""
         return [self.commit() for _ in range(self._rng.choice((1, 1, 1, 2, 4)))]
 
@@ -142,7 +166,7 @@ class History:
         return self._offset
 
 
-def say(database: Database, commits: Sequence[Sequence[Write]]) -> None:
+def say(database: Database, commits: Sequence[Sequence[StoreWrite]]) -> None:
     """One write call: what is there now, and which acts of these commits are promised."""
     made = [write for writes in commits for write in writes]
     is_full = any(write.durability is Durability.FULL for write in made)
@@ -159,6 +183,9 @@ def say(database: Database, commits: Sequence[Sequence[Write]]) -> None:
 def main() -> None:
     folder, seed, life = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
     rng = Random(seed + life)
+    # What these few notices free is all there is; it goes in many steps.
+    for name, count in (("FREE_COUNT_KEPT", 0), ("GIVE_BACK_COUNT", 2)):
+        setattr(database_module, name, count)
     history = History(seed)
     for _ in range(life):
         history.begin()
@@ -166,7 +193,7 @@ def main() -> None:
             history.group()
     database = Database(folder, station=OWN, sign=sign)
     database.recover()
-    begin = [history.begin()]
+    begin: list[Sequence[StoreWrite]] = [history.begin()]
     database.commit(begin)
     say(database, begin)
     for _ in range(COMMIT_COUNT):
@@ -174,6 +201,8 @@ def main() -> None:
         database.commit(group)
         say(database, group)
         database.tend()
+        while database.give_back() and rng.random() < 0.7:
+            pass
         if rng.random() < 0.2:
             database.sync_segments()
         if rng.random() < 0.2:

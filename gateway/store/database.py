@@ -303,7 +303,8 @@ class Database:
             if mode != INCREMENTAL or count <= 0:
                 return False
             self._set_synchronous(Durability.NORMAL)
-            self.connection.execute(f"PRAGMA incremental_vacuum({count})").fetchall()
+            # It has a row without columns for each page, and `execute` asks for the first only.
+            self.connection.executescript(f"PRAGMA incremental_vacuum({count})")
         except sqlite3.Error as error:
             meaning = self._meaning(error)
             if isinstance(meaning, StoreRefusedError):

@@ -2,30 +2,49 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
-from collections.abc import AsyncIterator, Awaitable
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import closing
 from pathlib import Path
+from random import Random
+from tempfile import TemporaryDirectory
+from typing import Any, ClassVar
 
 import pytest
 
 from gateway.core.events import Outlived
 from gateway.core.records import (
+    AddPublication,
+    AddStateEntry,
     DropOutlived,
+    Publication,
     PutAct,
     PutDelivery,
     PutEpoch,
     PutReceipted,
     Recovered,
+    StateEntry,
+    Topic,
     Write,
 )
 from gateway.errors import StoreFailedError
 from gateway.logbook.entry import decode_entry, retired_acts
-from gateway.model import ActId, DeliveryState, Instant, Now, TimeQuality, UtcTime
+from gateway.model import (
+    ActId,
+    DeliveryState,
+    Instant,
+    Now,
+    Operation,
+    Precedence,
+    TimeQuality,
+    UtcTime,
+)
 from gateway.runtime.retention import CURSOR, Retention
 from gateway.store import outliving, soundness
 from gateway.store.base import Store
-from gateway.store.database import FILE_NAME
+from gateway.store.database import FILE_NAME, FREE_COUNT_KEPT, GIVE_BACK_COUNT, Database
 from gateway.store.folder import StoreLockedError
 from gateway.store.memory import MemoryStore
 from gateway.store.outliving import Bounds
@@ -39,13 +58,16 @@ from tests.integration.store_records import (
     act,
     act_id,
     delivery,
+    line_entry,
     publication,
     received,
     retired,
     seen,
     sent,
+    station_entry,
 )
 
+IN_MEMORY = Path("/dev/shm")
 DAY = 86_400
 MADE = 1_790_000_000
 """UTC of the acts of `store_records`, about."""
@@ -306,6 +328,140 @@ async def test_steps_rest_between(store: SqliteStore) -> None:
     await house.retention.work(10 * DAY)
     assert len(house.rests) > 2 * 199 // outliving.WINDOW_COUNT
     assert min(house.rests) >= 0.05
+
+
+async def test_a_step_gives_back_what_it_says(tmp_path: Path) -> None:
+    """32 pages, not one, and never those that stay free."""
+    database = Database(tmp_path, station=OWN)
+    database.recover()
+    database.commit([[AddPublication(large(offset))] for offset in range(1, 401)])
+    database.commit([[DropOutlived((), tuple(range(1, 401)))]])
+    counts = [free_count(database)]
+    while database.give_back():
+        counts.append(free_count(database))
+    database.close()
+    assert counts[0] > FREE_COUNT_KEPT + 2 * GIVE_BACK_COUNT
+    assert counts[1] == counts[0] - GIVE_BACK_COUNT
+    assert counts[-1] == FREE_COUNT_KEPT
+
+
+def large(offset: int) -> Publication:
+    """A publication of more than a page."""
+    document = Random(offset).randbytes(1200).hex()
+    return Publication(
+        offset, Topic.STATE, act_id(offset), Precedence.FLASH, Operation.TEST, document
+    )
+
+
+def free_count(database: Database) -> int:
+    (count,) = database.connection.execute("PRAGMA freelist_count").fetchone()
+    return int(count)
+
+
+class Watched(Database):
+    """Notes how long each step held the writer: milliseconds of processor, and of the clock."""
+
+    held: ClassVar[list[tuple[float, float]]] = []
+
+    def commit(self, groups: Any) -> Any:
+        return self._timed(super().commit, groups)
+
+    def give_back(self) -> bool:
+        return bool(self._timed(super().give_back))
+
+    def tend(self) -> None:
+        self._timed(super().tend)
+
+    def _timed(self, work: Callable[..., Any], *given: Any) -> Any:
+        cpu, wall = time.thread_time(), time.perf_counter()
+        try:
+            return work(*given)
+        finally:
+            took = (time.thread_time() - cpu) * 1000, (time.perf_counter() - wall) * 1000
+            self.held.append(took)
+
+
+@pytest.mark.soak
+async def test_a_hundred_thousand_notices_go_while_commits_go_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No step holds the writer for more than 10 ms of processor; loop and commits are measured."""
+    monkeypatch.setattr("gateway.store.sqlite.Database", Watched)
+    with TemporaryDirectory(dir=IN_MEMORY if IN_MEMORY.is_dir() else tmp_path) as made:
+        folder = Path(made)
+        store = SqliteStore(folder, station=OWN)
+        await store.recover()
+        for epoch in range(1, 21):
+            await store.commit([PutEpoch(PEER, epoch)])
+            for start in range(1, 5001, 500):
+                numbers = range(start, start + 500)
+                await store.commit([write for one in numbers for write in over(one, epoch)])
+        size_before = (folder / FILE_NAME).stat().st_size
+        house = House(store)
+        house.utc = MADE + 51 * DAY
+        house.retention._pause = lambda wait_s: asyncio.sleep(min(wait_s, 0.005))
+        await measured(store, asyncio.sleep(20), "nothing else")
+        await measured(store, house.retention.work(10 * DAY), "100 000 notices removed")
+        worst_ms = max(cpu for cpu, _ in Watched.held)
+        assert await store.notices(OUT) == []
+        await store.close()
+        size = (folder / FILE_NAME).stat().st_size
+    print(f"{size_before / 1e6:.0f} MB before, {size / 1e6:.0f} MB after")
+    assert size < size_before / 1.5
+    assert worst_ms < 10
+
+
+def over(serial: int, epoch: int) -> list[Write]:
+    """All that is kept of an own notice that is over."""
+    made = act(serial, epoch=epoch)
+    closing = delivery(serial, epoch=epoch, state=DeliveryState.ROGER, is_open=False)
+    offset = 2 * ((epoch - 1) * 5000 + serial)
+    states = (DeliveryState.SENT, DeliveryState.ROGER)
+    return [
+        PutAct(made),
+        PutDelivery(closing),
+        PutReceipted(made.id),
+        *(AddStateEntry(StateEntry(made.id, state, None, None, "frame")) for state in states),
+        *(publication(at, made.id) for at in (offset - 1, offset)),
+        line_entry(made),
+    ]
+
+
+async def measured(store: SqliteStore, work: Awaitable[None], name: str) -> None:
+    """Print how late the loop and commits were, and how long the writer was held, meanwhile."""
+    late: list[float] = []
+    commits: list[float] = []
+
+    async def tick() -> None:
+        while True:
+            begun = time.perf_counter()
+            await asyncio.sleep(0.002)
+            late.append((time.perf_counter() - begun) * 1000 - 2)
+
+    async def commit() -> None:
+        while True:
+            begun = time.perf_counter()
+            await store.commit([station_entry(full=True)])
+            commits.append((time.perf_counter() - begun) * 1000)
+            await asyncio.sleep(0.02)
+
+    Watched.held.clear()
+    begun = time.perf_counter()
+    beside = [asyncio.create_task(tick()), asyncio.create_task(commit())]
+    await work
+    for task in beside:
+        task.cancel()
+    await asyncio.wait(beside)
+    print(f"{name}: {time.perf_counter() - begun:.0f} s")
+    for what, values in (
+        ("loop late", late),
+        ("commit", commits),
+        ("writer held", [wall for _, wall in Watched.held]),
+        ("writer's processor", [cpu for cpu, _ in Watched.held]),
+    ):
+        values.sort()
+        percentile = values[len(values) * 99 // 100]
+        print(f"  {what}: {values[-1]:.1f} ms at most, p99 {percentile:.1f}, of {len(values)}")
 
 
 async def test_room_is_given_back(tmp_path: Path) -> None:

@@ -7,11 +7,12 @@ adapter into the stream, and come to one program at headquarters by its durable 
 from __future__ import annotations
 
 import asyncio
+import itertools
 import shutil
 import tempfile
 from collections import Counter
 from contextlib import AsyncExitStack, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from random import Random
 from typing import Final
@@ -41,6 +42,10 @@ FEW: Final = 10
 MANY: Final = 50
 BURST_COUNT: Final = 20
 """Notices of each station, all at once."""
+REPEAT_COUNT: Final = 3
+"""Bursts; the one that cost least counts. Other work on the machine makes processor time dearer too
+(caches), and not by the same share in both courses.
+"""
 PACED_COUNT: Final = 6
 PACE_S: Final = 5.0
 """Between two notices of a station while the time is taken: 10 a second from fifty."""
@@ -75,10 +80,7 @@ class Course:
 
     @property
     def cost_ms(self) -> float:
-        """Processor time of everybody for a notice, above what they need while nothing is sent.
-
-        Other work on the machine makes notices later, not dearer.
-        """
+        """Processor time of everybody for a notice, above what they need while nothing is sent."""
         spent_s = self.server_cpu_s + self.own_cpu_s - self.idle_share * self.burst_s
         return spent_s / (self.count * BURST_COUNT) * 1000
 
@@ -116,7 +118,8 @@ async def measure_stations(options: Options) -> list[Figure]:
         Figure(
             name="stations-nats",
             measure=f"{many} stations into 3 NATS servers: notices a second from the far ends to "
-            f"headquarters, {BURST_COUNT} from each at once; p50, p95 at one each {PACE_S:g} s",
+            f"headquarters, {BURST_COUNT} from each at once, best of {REPEAT_COUNT}; p50, p95 at "
+            f"one each {PACE_S:g} s",
             ours=f"{last.per_s:.0f}/s; {p50:.2f} s, {p95:.2f} s; lost {lost}, doubled {doubled}",
             goal="lost 0, doubled 0",
             is_met=lost == doubled == 0,
@@ -196,21 +199,30 @@ async def _measure(lines: list[tuple[Post, Post]], hq: Headquarters, servers: Se
     sent.clear()
     idle_s = _cpu_s(servers) + processor_s()
     await asyncio.sleep(IDLE_S)
-    cpu_s, own_cpu_s = _cpu_s(servers), processor_s()
-    course.idle_share = (cpu_s + own_cpu_s - idle_s) / IDLE_S
-    begun_s = time()
-    async with asyncio.TaskGroup() as group:
-        for near, far in lines:
-            for number in range(1, BURST_COUNT + 1):
-                group.create_task(submit(near, far, number))
-    await until_all()
-    course.burst_s = max(hq.came_s[key] for key in sent) - begun_s
-    course.server_cpu_s = _cpu_s(servers) - cpu_s
-    course.own_cpu_s = processor_s() - own_cpu_s
+    course.idle_share = (_cpu_s(servers) + processor_s() - idle_s) / IDLE_S
+    numbers = itertools.count(1)
+    burst: dict[tuple[str, str], float] = {}
+    bursts: list[Course] = []
+    for _ in range(REPEAT_COUNT):
+        cpu_s, own_cpu_s, begun_s = _cpu_s(servers), processor_s(), time()
+        async with asyncio.TaskGroup() as group:
+            for number in itertools.islice(numbers, BURST_COUNT):
+                for near, far in lines:
+                    group.create_task(submit(near, far, number))
+        await until_all()
+        bursts.append(
+            replace(
+                course,
+                burst_s=max(hq.came_s[key] for key in sent) - begun_s,
+                server_cpu_s=_cpu_s(servers) - cpu_s,
+                own_cpu_s=processor_s() - own_cpu_s,
+            )
+        )
+        burst |= sent
+        sent.clear()
+    course = min(bursts, key=lambda one: one.cost_ms)
     course.server_mb = sum(memory_of(it.pid).resident_mb for it in servers.processes)
-    burst = dict(sent)
-    sent.clear()
-    for number in range(BURST_COUNT + 1, BURST_COUNT + 1 + PACED_COUNT):
+    for number in itertools.islice(numbers, PACED_COUNT):
         for near, far in lines:
             await submit(near, far, number)
             await asyncio.sleep(PACE_S / len(lines))

@@ -63,7 +63,7 @@ def recorded(folder: Path, seed: int) -> list[Call]:
             cwd=ROOT,
             env={**os.environ, "PYTHONPATH": str(ROOT)},
             stdout=subprocess.DEVNULL,
-            timeout=60,
+            timeout=600,
         )
         with trace.open() as lines:
             calls += cut_disk.read_calls(lines, folder=folder / "state")

@@ -247,10 +247,18 @@ class Tenure:
             return
         self._claim, self._revision = claim, revision
         self._next_at = now
-        if claim is None or self._is_ours(claim):
+        if claim is None:
+            return
+        if self._is_ours(claim):
+            # By hand, and nobody wants it any more: its answer was lost, and then a person's mind
+            # changed. Nobody else would ever take it.
+            self._gives_back |= claim.hold is Hold.HAND and not self._is_by_hand()
             return
         if self._is_left(claim) and self._hold is Hold.NONE and not self._is_by_hand():
             self._resume(claim, now)
+            return
+        if claim.run == self._earlier_run and claim.hold is Hold.HAND and self._is_by_hand():
+            self._wants_hand = True  # an earlier run of ours never had its answer: no other's word
             return
         if claim.hold is Hold.HAND and claim.name == self._name and not self._is_by_hand():
             # Of a run of ours that was made to stand by and could not say so here. Should it be a
@@ -347,6 +355,7 @@ class Tenure:
 
     def _wanted(self, now: Instant) -> Put | None:
         if self._wants_hand:
+            self._earlier_run = self._run  # kept before it is asked: the answer may be lost
             return self._put(Hold.HAND, self.term + 1)
         claim = self._claim
         if self._is_leaving:

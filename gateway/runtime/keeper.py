@@ -220,6 +220,7 @@ class Keeper:
                     pass
                 continue
             if isinstance(order, Put):
+                await self._settle()
                 asked_at = self._instant()
                 revision = await cluster.put_claim(order.claim, order.revision)
                 if revision is None:

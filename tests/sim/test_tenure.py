@@ -381,7 +381,22 @@ def test_a_store_that_does_not_go_on_gives_the_lease_back() -> None:
     assert isinstance(tenure.order(later), Put)
 
 
-@pytest.mark.parametrize("seed", range(16))
+def test_a_claim_by_hand_that_nobody_wants_is_given_back() -> None:
+    """The cluster took it and its answer was lost; then a person made this one stand by."""
+    tenure = Tenure(name="a", run="1", memory=Memory(), now=NOW, by_lease=True)
+    tenure.read(None, 0, NOW)
+    assert tenure.promote(other_is_off=False, now=NOW) is None
+    order = tenure.order(NOW)
+    assert isinstance(order, Put)
+    tenure.stand_by(NOW)
+    tenure.order(NOW)
+    tenure.read(order.claim, 1, NOW)
+    given = tenure.order(NOW)
+    assert isinstance(given, Put)
+    assert given.claim.hold is Hold.NONE
+
+
+@pytest.mark.parametrize("seed", [*range(16), 139, 426])
 def test_never_both_under_any_faults(seed: int) -> None:
     """An hour of losses, cuts, freezes, kills, restarts, hand-overs; then one is active again."""
     pair = Pair(seed, loss=0.1, leases_ms=(LEASE_MS, 5_000 if seed % 3 == 0 else LEASE_MS))
@@ -419,6 +434,7 @@ def test_never_both_under_any_faults(seed: int) -> None:
         one.is_cut, one.frozen_until = False, 0
         if one.is_off:
             one.start()
+        one.tenure.set_well(True)
     if not pair.active():
         one.tenure.promote(other_is_off=True, now=one.now())
     pair.run(3 * MINUTE)

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import resource
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,11 +15,24 @@ import pytest
 
 from gateway.cli import log_verify
 from gateway.cli.main import main
+from gateway.logbook.entry import RECEIVED, START, Entry
 from gateway.logbook.head import encode_head
 from gateway.logbook.segment import encode_record
-from gateway.model import Station
+from gateway.model import (
+    ActId,
+    Epoch,
+    Operation,
+    Precedence,
+    Previous,
+    Serial,
+    Station,
+    TimeQuality,
+    Void,
+)
 from gateway.security.cards import card_text
-from tests.sim.books import Line, entries_of, file_of, head_of, thousand
+from gateway.security.signature import sign_act
+from gateway.wire.notice import encode_act
+from tests.sim.books import Line, chained, entries_of, file_of, head_of, thousand
 
 NORTH, SOUTH = Station(1), Station(2)
 
@@ -244,3 +260,67 @@ def test_exported_json_lines(run: Run, made: Line, south: Path) -> None:
     assert {line["proof"] for line in acts} == {"signed act"}
     assert all(len(line["signature"]) == 128 for line in acts)
     assert {line["content"].get("answer") for line in acts} >= {None, "ROGER", "WILCO"}
+
+
+def long_books(made: Line, size: int) -> dict[Station, bytes]:
+    """A line's two books, every other entry an act that NORTH signed."""
+    entries: dict[Station, list[Entry]] = {
+        station: [Entry(number=1, is_line=False, event=START, fields=(("station", station),))]
+        for station in (NORTH, SOUTH)
+    }
+    state = Entry(number=1, is_line=False, event="state", fields=(("state", "MACHINE RECEIPT"),))
+    for serial in range(1, size // 2 + 1):
+        act = Void(
+            id=ActId(NORTH, Epoch(7), Serial(serial)),
+            to=SOUTH,
+            precedence=Precedence.ROUTINE,
+            operation=Operation.TEST,
+            created=None,
+            time_quality=TimeQuality.NONE,
+            previous=Previous(Epoch(0), Serial(0)) if serial == 1 else None,
+        )
+        octets = encode_act(act)
+        signature = sign_act(made.keys[NORTH], octets, originator=NORTH, to=SOUTH)
+        for station, event in ((NORTH, "accepted"), (SOUTH, RECEIVED)):
+            line_entry = Entry(
+                number=1,
+                is_line=True,
+                event=event,
+                fields=(("to", SOUTH),),
+                act_id=act.id,
+                octets=octets,
+                signature=signature,
+            )
+            entries[station] += [line_entry, state]
+    return {station: file_of(chained(book[:size])) for station, book in entries.items()}
+
+
+def verify_s(*arguments: str) -> tuple[float, dict[str, Any]]:
+    """How much processor `hotline log verify` took, with its workers, and what it said."""
+    command = [sys.executable, "-m", "gateway.cli.main", "--json", "log", "verify", *arguments]
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    done = subprocess.run(command, capture_output=True, check=True)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    spent = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return spent, json.loads(done.stdout)
+
+
+@pytest.mark.soak
+def test_a_hundred_thousand_entries_take_seconds(
+    made: Line, tmp_path: Path, cards: list[str]
+) -> None:
+    """Half of them signed acts, each checked: less than 10 s of two cores for each book. What else
+    runs meanwhile does not count.
+    """
+    paths = []
+    for station, octets in long_books(made, 100_000).items():
+        paths.append(str(tmp_path / f"{station}.cbor"))
+        Path(paths[-1]).write_bytes(octets)
+    one_s, one = verify_s(paths[0], *cards)
+    both_s, both = verify_s(*paths, *cards)
+    print(f"one book {one_s:.1f} s of processor, two {both_s:.1f} s")
+    (book,) = one["books"]
+    assert (book["entries"], book["acts_unchecked"], one["verdict"]) == (100_000, 0, "sound")
+    assert (both["acts_in_both"], both["verdict"]) == (50_000, "sound")
+    assert one_s < 2 * 10
+    assert both_s < 2 * 2 * 10

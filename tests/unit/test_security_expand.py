@@ -233,3 +233,9 @@ def test_expanding_needs_no_key() -> None:
     assert expanded.header == HEADER
     assert "kid: sender, generation" in expanded.diagnostic
     assert compress_frame(expanded.cose) == FRAME
+
+
+def test_arrays_within_arrays_are_indented() -> None:
+    """What takes more than a line is laid out by its depth."""
+    shown = diagnose([["x" * 60, ["y" * 60, "z" * 60]], 1]).splitlines()
+    assert [len(line) - len(line.lstrip()) for line in shown] == [0, 2, 4, 4, 6, 6, 4, 2, 2, 0]

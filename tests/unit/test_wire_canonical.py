@@ -150,3 +150,11 @@ def test_extensions_are_checked_before_they_are_sent(
     """What is kept for an unknown key must be one canonical item, 2 deep at most."""
     with pytest.raises(FieldError, match="extensions"):
         encode_map({0: 1}, extensions)
+
+
+def test_one_item_is_held_to_the_nesting_asked_for() -> None:
+    """An act may be less deep than what the reader takes at most."""
+    assert load(b"\x81\x81\x81\x01", nesting=3) == [[[1]]]
+    assert load(b"\x81\x81\x81\x81\x01") == [[[[1]]]]
+    with pytest.raises(DecodeError, match="deep"):
+        load(b"\x81\x81\x81\x81\x01", nesting=3)

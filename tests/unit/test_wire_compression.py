@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 import zlib
 from pathlib import Path
+from random import Random
 
 import pytest
 
@@ -13,7 +14,7 @@ from gateway.core.airtime import LoraAirtime
 from gateway.errors import DecodeError
 from gateway.model import Kind, Text
 from gateway.wire.canonical import dump
-from gateway.wire.compression import _encode, _Encoder, compress, decompress
+from gateway.wire.compression import _Decoder, _encode, _Encoder, compress, decompress
 from gateway.wire.diagnostic import annotate_act, diagnose
 from gateway.wire.dictionary import DICTIONARIES, NUMBERS
 from gateway.wire.limits import LANGUAGES
@@ -189,3 +190,17 @@ def test_the_release_screen_counts_what_is_sent() -> None:
     draft = check_draft(document | {"text": lines("ru", "held")[-1], "language": "ru"})
     assert size_text(draft).endswith("one radio frame")
     assert size_text(draft).startswith("285 octets of text; about 192 octets")
+
+
+def test_an_interval_at_its_least_is_not_widened() -> None:
+    """Of 256 parts the first leaves just 2^24, at both ends alike: what follows is read as put."""
+    rng = Random(1)
+    parts = [
+        (256, rng.randrange(256)),
+        *[(total, rng.randrange(total)) for total in (50_000,) * 40],
+    ]
+    encoder = _Encoder()
+    for total, place in parts:
+        encoder.put(place, 1, total)
+    decoder = _Decoder(encoder.finish())
+    assert [decoder.take_of(total) for total, _ in parts] == [place for _, place in parts]

@@ -27,6 +27,7 @@ from gateway.wire.head import (
     NoticeHead,
     VoidHead,
     head_of,
+    read_bonds,
     read_head,
 )
 from gateway.wire.notice import encode_act
@@ -86,7 +87,10 @@ def test_a_text_declares_nothing() -> None:
 @pytest.mark.parametrize("act", ACTS.values(), ids=ACTS)
 def test_the_head_of_each_vector(act: Act) -> None:
     """Of each kind of act, field by field."""
-    head = read_head(encode_act(act), act.id, to=act.to)
+    octets = encode_act(act)
+    head = read_head(octets, act.id, to=act.to)
+    bonds = read_bonds(octets, originator=act.id.originator, to=act.to)
+    assert (bonds.id, bonds.witness is None) == (act.id, not isinstance(act, Countersign))
     match act:
         case Notice():
             assert head == head_of(act)

@@ -68,3 +68,15 @@ def test_what_does_not_add_up_to_an_act(content: bytes) -> None:
     reassembly.add(0, content)
     with pytest.raises(DecodeError):
         reassembly.result()
+
+
+def test_fragments_hold_no_deeper_act_than_an_item() -> None:
+    """The act of a frame is held to three levels, and so is that of fragments."""
+    for act, is_good in ((b"\xa1\x00\x81\x81\x01", True), (b"\xa1\x00\x81\x81\x81\x01", False)):
+        reassembly = Reassembly(1)
+        reassembly.add(0, act + b"\xf6")
+        if is_good:
+            assert reassembly.result() == (act, None)
+        else:
+            with pytest.raises(DecodeError, match="deep"):
+                reassembly.result()

@@ -33,6 +33,8 @@ from tests.integration.test_wrong_input import (
     write_stations,
 )
 
+DATABASES = Path(__file__).parent / "databases"
+
 
 @pytest.fixture
 def folder() -> Iterator[Path]:
@@ -112,6 +114,22 @@ async def test_changed_or_foreign_backup_is_refused(tmp_path: Path) -> None:
     with pytest.raises(BackupError, match="is missing"):
         restore(copy, tmp_path / "state", station=OWN)
     assert (tmp_path / "state" / FILE_NAME).read_bytes() == before
+
+
+@pytest.mark.parametrize("version", [1, 2, 3, 4])
+async def test_a_backup_of_an_older_version_is_put_back(version: int, tmp_path: Path) -> None:
+    """Made before the first start of this version: sound, upgraded at its start, a rollback."""
+    state = tmp_path / "state"
+    state.mkdir()
+    shutil.copy(DATABASES / f"schema-{version:04}.sqlite", state / FILE_NAME)
+    backup = make_backup(state, tmp_path / "copy")
+    assert (backup.faults, backup.station) == ((), OWN)
+    restore(tmp_path / "copy", state, station=OWN)
+    store = SqliteStore(state, station=OWN)
+    recovered = await store.recover()
+    assert (recovered.was_restored, recovered.was_rebuilt) == (True, False)
+    assert len(recovered.acts) == backup.act_count
+    await store.close()
 
 
 async def test_what_restores_replace_does_not_pile_up(tmp_path: Path) -> None:

@@ -38,6 +38,13 @@ def rows(world: World, station: int) -> set[ActId]:
     return set(world.posts[Station(station)].store._live.rows)
 
 
+def retired(world: World, station: int) -> list[tuple[ActId, ...]]:
+    """What the log book says was removed, an entry each."""
+    entries = world.posts[Station(station)].store._live.log
+    found = [retired_acts(decode_entry(row.octets)) for row in entries]
+    return [gone for gone in found if gone]
+
+
 def outlived(world: World, *dialogues: tuple[ActId, ...]) -> None:
     for station in (1, 2):
         world.give(Station(station), Outlived(dialogues, ()))
@@ -53,9 +60,7 @@ def test_a_recording_of_what_was_removed_is_a_repeat() -> None:
     outlived(world, dialogue)
     for station in (1, 2):
         assert not rows(world, station) & set(dialogue)
-        entries = world.posts[Station(station)].store._live.log
-        found = [retired_acts(decode_entry(row.octets)) for row in entries]
-        assert [gone for gone in found if gone] == [dialogue]
+        assert retired(world, station) == [dialogue]
     count = len(world.published(2))
     for _ in range(2):
         for far, octets in frames:
@@ -85,6 +90,7 @@ def test_what_is_open_or_may_be_in_force_stays() -> None:
     before = rows(world, 1)
     outlived(world, (open_,), valid, (unreceipted,))
     assert rows(world, 1) == before
+    assert retired(world, 1) == []
     assert set(valid) <= rows(world, 2)
     world.paths[CABLE].deaf.clear()
     world.run((LIFETIME_MIN + 1) * MINUTE)

@@ -9,6 +9,7 @@ import pytest
 from gateway.sim.bench.files import CABLE, RADIO
 from tests.hardware.machine.installation import Installed
 from tests.hardware.machine.line import line_with, notice
+from tests.hardware.machine.machine import Machine
 from tests.integration.mosquitto import Heard, mosquitto, needs_mosquitto
 
 pytestmark = [pytest.mark.hardware, pytest.mark.timeout(900), needs_mosquitto]
@@ -51,6 +52,7 @@ async def test_memory_with_radio_cable_broker_and_pins(
             f"/usr/share/hotline-gateway/remote-broker.conf >{DROP_INS}/remote-broker.conf && "
             f"systemctl daemon-reload && systemctl start {UNIT}"
         )
+        print(await started_s(machine), "s from the start of the service to its readiness")
         await line.until_up(CABLE)
         await heard.on("/availability")
         await broker.submit("NORTH", notice("memory-1"))
@@ -63,6 +65,15 @@ async def test_memory_with_radio_cable_broker_and_pins(
         exposure = await machine.must(f"systemd-analyze security --no-pager {UNIT} | tail -1")
         print("with remote-broker.conf:", exposure.strip())
         assert rss_mib <= RSS_MIB_MAX
+
+
+async def started_s(machine: Machine) -> float:
+    """What systemd measured, in seconds of the emulated machine."""
+    shown = await machine.must(
+        f"systemctl show -p InactiveExitTimestampMonotonic,ActiveEnterTimestampMonotonic {UNIT}"
+    )
+    begun, ready = sorted(int(line.split("=")[1]) for line in shown.split())
+    return round((ready - begun) / 1e6, 1)
 
 
 def is_receipt(message: Heard) -> bool:

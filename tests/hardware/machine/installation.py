@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from tests.hardware.machine.machine import IMAGES, Machine
+from gateway.store.connection import SCHEMA_VERSION
+from tests.hardware.machine.machine import IMAGES, Machine, architecture
 
 DIST: Final = Path(__file__).parents[3] / "dist"
 INSTALL_S: Final = 900.0
@@ -29,24 +30,39 @@ class Installed:
 
 
 def package() -> Path:
-    """The amd64 package in dist/, the newest if there are several."""
-    found = sorted(DIST.glob("hotline-gateway_*_amd64.deb"), key=lambda path: path.stat().st_mtime)
+    """The machine's package in dist/, the newest if there are several."""
+    pattern = f"hotline-gateway_*_{architecture()}.deb"
+    found = sorted(DIST.glob(pattern), key=lambda path: path.stat().st_mtime)
     assert found, f"{DIST} has no package: run `make test-vm`"
     return found[-1]
 
 
-def next_revision(deb: Path, folder: Path) -> Path:
-    """The same package under a higher version: what an upgrade brings."""
+def next_revision(deb: Path, folder: Path, *, has_next_schema: bool = False) -> Path:
+    """The same package under a higher version: what an upgrade brings, with another form of the
+    database if wanted.
+    """
     tree = folder / "tree"
     subprocess.run(["dpkg-deb", "--raw-extract", deb, tree], check=True)
     control = tree / "DEBIAN/control"
     text, count = re.subn(r"(?m)^Version: (.*)$", r"Version: \1+next", control.read_text())
     assert count == 1
     control.write_text(text)
+    if has_next_schema:
+        _add_schema(tree / "opt/hotline-gateway/lib/both/gateway/store")
     result = folder / "next.deb"
     build = ["dpkg-deb", "--root-owner-group", "-Zgzip", "-z1", "--build", str(tree), str(result)]
     subprocess.run(build, check=True, capture_output=True)
     return result
+
+
+def _add_schema(store: Path) -> None:
+    script = f"schema/{SCHEMA_VERSION + 1:04}.sql"
+    (store / script).write_text("CREATE TABLE later (number INTEGER PRIMARY KEY) STRICT;\n")
+    source = store / "connection.py"
+    known = f"SCHEMA_VERSION: Final = {SCHEMA_VERSION}\n"
+    text = source.read_text()
+    assert text.count(known) == 1
+    source.write_text(text.replace(known, f"SCHEMA_VERSION: Final = {SCHEMA_VERSION + 1}\n"))
 
 
 async def install(deb: Path) -> Installed:

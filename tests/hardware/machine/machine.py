@@ -29,9 +29,25 @@ BOOT_S: Final = 120.0
 COMMAND_S: Final = 300.0
 LINE_SIZE_MAX: Final = 64 << 20
 APPEND: Final = (
-    "console=ttyS0 quiet panic=-1 nokaslr no_timer_check random.trust_cpu=on"
-    " systemd.show_status=0 systemd.log_level=warning"
+    "quiet panic=-1 nokaslr random.trust_cpu=on systemd.show_status=0 systemd.log_level=warning"
 )
+BOARD: Final = {
+    "amd64": (
+        "qemu-system-x86_64", "-cpu", "max", "-M", "pc,vmport=off,hpet=off",
+        "-append", f"console=ttyS0 no_timer_check {APPEND}",
+    ),
+    # The processor of a Pi 3 and a Zero 2 W, on a board that QEMU runs with all its processors.
+    "arm64": (
+        "qemu-system-aarch64", "-cpu", "cortex-a53", "-M", "virt", "-dtb", f"{IMAGES}/board.dtb",
+        "-append", f"console=ttyAMA0 {APPEND}",
+    ),
+}  # fmt: skip
+"""QEMU's program and what is particular to its board, by Debian's name of the architecture."""
+
+
+def architecture() -> str:
+    """Of the machine that `build` has left."""
+    return (IMAGES / "architecture").read_text().strip()
 
 
 class MachineError(Exception):
@@ -216,10 +232,10 @@ class Machine:
             to = f"busybox nc 127.0.0.1 {self._broker_port}"
             network += f",guestfwd=tcp:10.0.2.100:1883-cmd:{to}"
         words = [
-            "qemu-system-x86_64", "-accel", "tcg,thread=multi,tb-size=256", "-cpu", "max",
-            "-M", "pc,vmport=off,hpet=off", "-smp", "2", "-m", str(MEMORY_MIB),
+            *BOARD[architecture()], "-accel", "tcg,thread=multi,tb-size=256",
+            "-smp", "2", "-m", str(MEMORY_MIB),
             "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
-            "-kernel", f"{IMAGES}/vmlinuz", "-initrd", f"{IMAGES}/initrd.gz", "-append", APPEND,
+            "-kernel", f"{IMAGES}/vmlinuz", "-initrd", f"{IMAGES}/initrd.gz",
             "-serial", f"file:{self.console}",
             "-qmp", f"unix:{sockets}/control,server=on,wait=off",
             "-drive", f"file={IMAGES}/root.img,if=virtio,format=raw,readonly=on,file.locking=off",

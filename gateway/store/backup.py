@@ -20,7 +20,7 @@ from typing import Final
 from gateway.errors import GatewayError, StoreFailedError
 from gateway.model import Station
 from gateway.store import meta, recovery, soundness
-from gateway.store.connection import SCHEMA_VERSION
+from gateway.store.connection import SCHEMA_VERSION, backup_path, schema_version
 from gateway.store.database import FILE_NAME
 from gateway.store.folder import FolderLock, folder_error, keep_newest, set_aside, sync_folder
 from gateway.store.segments import Segments
@@ -133,6 +133,47 @@ def restore(path: Path, folder: Path, *, station: Station) -> tuple[Backup, Repl
     `folder_error` makes of a folder that cannot be written.
     """
     backup = examine(path)
+    return backup, _replace(backup, folder, station=station)
+
+
+def go_back(folder: Path, *, station: Station) -> tuple[Backup, Replaced]:
+    """As `restore`, with the database that a newer gateway found in our schema and kept.
+
+    Nothing marks it as old: what it lacks is in the log book's files, which the next start reads,
+    and where these do not reach it says so. Raises what `restore` raises.
+    """
+    database = folder / FILE_NAME
+    path = backup_path(database, SCHEMA_VERSION)
+    if not path.exists():
+        raise BackupError(
+            f"{path} is not there: no newer gateway has left a database of this version's form "
+            f"(schema {SCHEMA_VERSION}); install the newer version again"
+        )
+    if _is_ours(database):
+        raise BackupError(
+            f"{database} is one that this version uses as it is: there is nothing to go back from"
+        )
+    try:
+        backup = _describe(path, _digest(path))
+    except sqlite3.Error as error:
+        raise BackupError(f"{path} is no database of a gateway ({error})") from error
+    return backup, _replace(backup, folder, station=station)
+
+
+def _is_ours(database: Path) -> bool:
+    """Whether it has our schema, or an older one. Raises `StoreLockedError`."""
+    lock = FolderLock(database.parent)
+    try:
+        return database.exists() and schema_version(database) <= SCHEMA_VERSION
+    except sqlite3.DatabaseError:
+        return False  # damaged: it is kept, and what takes its place is sound
+    finally:
+        lock.release()
+
+
+def _replace(backup: Backup, folder: Path, *, station: Station) -> Replaced:
+    """Put a sound database of ours in place of the one in the folder."""
+    path = backup.path
     if backup.faults:
         raise BackupError(f"{path} is damaged: {'; '.join(backup.faults)}; take another backup")
     if backup.station not in (None, station):
@@ -142,12 +183,11 @@ def restore(path: Path, folder: Path, *, station: Station) -> tuple[Backup, Repl
         )
     lock = FolderLock(folder)
     try:
-        replaced = _put_in_place(path, folder)
+        return _put_in_place(path, folder)
     except OSError as error:
         raise folder_error(folder, error) from error
     finally:
         lock.release()
-    return backup, replaced
 
 
 def copy_database(folder: Path, target: Path) -> None:

@@ -171,6 +171,14 @@ def backup_path(path: Path, version: int) -> Path:
     return path.with_name(f"{path.name}.schema-{version}")
 
 
+def schema_version(path: Path) -> int:
+    """Of a database that nobody uses. Raises `sqlite3.Error`."""
+    # Not read-only: that would leave files beside it that are root's.
+    with closing(sqlite3.connect(path)) as connection:
+        (version,) = connection.execute("PRAGMA user_version").fetchone()
+    return int(version)
+
+
 def _keep(connection: sqlite3.Connection, backup: Path) -> None:
     """Copy the database before it changes, so that the version before can be installed again.
 
@@ -201,13 +209,11 @@ def _newer(path: Path, version: int) -> str:
         f"the database {path} was made by a newer gateway (schema {version}, this one knows "
         f"{SCHEMA_VERSION}); install that version again"
     )
-    backup = backup_path(path, SCHEMA_VERSION)
-    if not backup.exists():
+    if not backup_path(path, SCHEMA_VERSION).exists():
         return problem
     return (
-        f"{problem}, or go back to what this one left: stop the gateway, move {path.name}, "
-        f"{path.name}-wal and {path.name}-shm to another folder, rename {backup.name} to "
-        f"{path.name}, start the gateway; what came since is taken from the log book"
+        f"{problem}, or go back to what this one left with `sudo hotline restore --before-upgrade` "
+        "and start the gateway; what came since is taken from the log book"
     )
 
 

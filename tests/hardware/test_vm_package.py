@@ -9,9 +9,11 @@ import pytest
 
 from gateway.cli.main import main
 from gateway.sim.bench.files import CABLE
+from gateway.store.connection import SCHEMA_VERSION
 from tests.hardware.machine.installation import INSTALL_S, Installed, next_revision
-from tests.hardware.machine.line import allow_a_slow_start, line_with, notice, until
+from tests.hardware.machine.line import Line, allow_a_slow_start, line_with, notice, until
 from tests.hardware.machine.machine import Machine
+from tests.integration.live_line import post, state_of
 
 pytestmark = [pytest.mark.hardware, pytest.mark.timeout(2400)]
 
@@ -96,6 +98,71 @@ async def test_an_upgrade_keeps_what_is_open(
             return bool(document["state"] in ("MACHINE RECEIPT", "DISPLAYED"))
 
         await until(is_receipted)
+
+
+async def test_a_rollback_keeps_what_is_open(
+    installed: Installed, deb: Path, tmp_path: Path
+) -> None:
+    """A newer version changes the form of the database; the older one, installed again, refuses it
+    and says what to do. After that everything is open that was: from before the upgrade, and from
+    the newer version's time. Each arrives once.
+    """
+    newer = next_revision(deb, tmp_path, has_next_schema=True)
+    async with line_with(installed, tmp_path, (CABLE,)) as line:
+        machine = line.machine
+        await machine.must("systemctl start hotline-gateway")
+        await line.until_up()
+        asked = (await post(line.south, "/v1/notices", notice("asked-1", to="NORTH")))["id"]
+        await until(lambda: is_at_north(line, asked))
+        line.media.cut(CABLE)
+        ids = {await hand_in(line, "before-1")}
+        await machine.put(newer, "/tmp/newer.deb")
+        print(await machine.must("apt install -y /tmp/newer.deb", timeout_s=INSTALL_S))
+        assert (await machine.must(f"ls {STATE}/*.schema-{SCHEMA_VERSION}")).strip()
+        await until(lambda: answers(line))
+        ids.add(await hand_in(line, "between-1"))
+        await machine.put(deb, "/tmp/older.deb")
+        back = "apt install -y --allow-downgrades /tmp/older.deb"
+        said = await machine.must(back, timeout_s=INSTALL_S)
+        print(said)
+        assert "hotline restore --before-upgrade" in said
+        assert "Traceback" not in said
+        state = await machine.must("systemctl show -p ActiveState,ExecMainStatus hotline-gateway")
+        assert set(state.split()) == {"ActiveState=failed", "ExecMainStatus=78"}
+        print(await machine.must("hotline restore --before-upgrade"))
+        await machine.must("systemctl start hotline-gateway")
+        print(await machine.must("hotline alarm list"))
+        for notice_id in ids:
+            assert await is_in(line, notice_id, "QUEUED", "SENT"), notice_id
+        line.media.restore(CABLE)
+        for notice_id in ids:
+            await until(lambda one=notice_id: is_in(line, one, "MACHINE RECEIPT", "DISPLAYED"))
+        feed = (await line.south.api.request("GET", "/v1/notices?after=0&topic=notice"))[1]
+        texts = [one["document"]["text"] for one in feed["publications"]]
+        assert sorted(texts) == ["before-1", "between-1"]
+        await machine.must(f"hotline answer {asked} ROGER")
+        await until(lambda: is_rogered(line, asked))
+
+
+async def hand_in(line: Line, text: str) -> str:
+    return str((await line.north("POST", "/v1/notices", notice(text)))["id"])
+
+
+async def answers(line: Line) -> bool:
+    return (await line.machine.request("GET", "/v1/status"))[0] == 200
+
+
+async def is_in(line: Line, notice_id: str, *states: str) -> bool:
+    """Whether NORTH has the notice in one of the states."""
+    return (await line.north("GET", f"/v1/notices/{notice_id}"))["state"] in states
+
+
+async def is_at_north(line: Line, notice_id: str) -> bool:
+    return await state_of(line.south, notice_id) in ("MACHINE RECEIPT", "DISPLAYED")
+
+
+async def is_rogered(line: Line, notice_id: str) -> bool:
+    return await state_of(line.south, notice_id) == "ROGER"
 
 
 async def main_pid(machine: Machine) -> int:

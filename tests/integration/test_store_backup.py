@@ -10,13 +10,15 @@ import sqlite3
 import stat
 import tempfile
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from gateway.logbook.entry import decode_entry
 from gateway.model import Station
-from gateway.store.backup import BackupError, examine, make_backup, restore
+from gateway.store.backup import BackupError, examine, go_back, make_backup, restore
+from gateway.store.connection import SCHEMA_VERSION, backup_path
 from gateway.store.database import FILE_NAME
 from gateway.store.folder import StoreLockedError
 from gateway.store.sqlite import SqliteStore
@@ -185,6 +187,42 @@ async def test_restore_learns_from_the_files_of_the_book(tmp_path: Path) -> None
     assert recovered.was_restored
     assert act_id(2) in {made.id for made in recovered.acts}
     await store.close()
+
+
+async def test_the_way_back_from_a_newer_version(tmp_path: Path) -> None:
+    """What it kept takes the place of what it made; acts since come from the book, and where they
+    do not a note says so. Nothing happens to a database that is ours.
+    """
+    store = await filled(tmp_path)
+    database, kept = tmp_path / FILE_NAME, backup_path(tmp_path / FILE_NAME, SCHEMA_VERSION)
+    with pytest.raises(BackupError, match="no newer gateway has left"):
+        go_back(tmp_path, station=OWN)
+    make_kept(database, kept)
+    with pytest.raises(StoreLockedError):
+        go_back(tmp_path, station=OWN)
+    await store.commit(sent(2, 3))
+    await store.close()
+    with pytest.raises(BackupError, match="nothing to go back from"):
+        go_back(tmp_path, station=OWN)
+    with closing(sqlite3.connect(database)) as newer:
+        newer.execute(f"PRAGMA user_version = {SCHEMA_VERSION + 1}")
+    with pytest.raises(BackupError, match="station 1, and this is station 7"):
+        go_back(tmp_path, station=Station(7))
+    backup, replaced = go_back(tmp_path, station=OWN)
+    assert (backup.path, backup.open_count) == (kept, 2)
+    assert replaced.kept is not None
+    assert replaced.kept.name == f"{FILE_NAME}.before-restore-1"
+    store = SqliteStore(tmp_path, station=OWN)
+    recovered = await store.recover()
+    assert {made.id for made in recovered.acts} >= {act_id(1), act_id(2)}
+    assert not recovered.was_restored
+    assert "1 acts were restored from the log book" in store.notes[0]
+    await store.close()
+
+
+def make_kept(database: Path, kept: Path) -> None:
+    with closing(sqlite3.connect(database)) as one, closing(sqlite3.connect(kept)) as other:
+        one.backup(other)
 
 
 @pytest.mark.parametrize("is_new_card", [False, True])

@@ -20,9 +20,7 @@ from gateway.api.peer import refuse_unmapped_users
 from gateway.api.server import ApiServer
 from gateway.api.spare import Spare
 from gateway.config.load import load_keyring, load_policy, settings_digest
-from gateway.config.settings import (
-    Settings,
-)
+from gateway.config.settings import Settings
 from gateway.core.effects import Level, Observe, RejectCode, Status
 from gateway.core.engine import Engine
 from gateway.core.events import Principal, Stopping
@@ -42,6 +40,7 @@ from gateway.runtime.drivers import served
 from gateway.runtime.inbox import Inbox
 from gateway.runtime.link_news import LinkNews
 from gateway.runtime.loop import EngineLoop, Outlets
+from gateway.runtime.patience import ask_for_time
 from gateway.runtime.pulse import Pulse
 from gateway.runtime.queue_supervisor import QueueSupervisor
 from gateway.runtime.retention import Retention
@@ -231,8 +230,10 @@ class Daemon:
             # The first commit of a start waits for the cluster already.
             for task in beside.tasks if beside else ():
                 group.create_task(task)
+            patience = group.create_task(ask_for_time(self._notifier))
             with _lasting():
                 await loop.start()
+            patience.cancel()
             for note in sqlite.notes:
                 self.observe(Level.WARNING, "store_note", note=note)
             api = self._make_api(desk, store, indicators, beside.control if beside else None)

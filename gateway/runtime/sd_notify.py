@@ -32,6 +32,11 @@ class SystemdNotifier:
     def watchdog(self) -> None:
         self._send("WATCHDOG=1")
 
+    def starting(self, extension_s: int) -> None:
+        """A start that goes on: `extension_s` more from now until `ready`, and no watchdog yet."""
+        self._send(f"EXTEND_TIMEOUT_USEC={extension_s * 1_000_000}")
+        self._send("WATCHDOG=1")
+
     def stopping(self) -> None:
         self._send("STOPPING=1")
 

@@ -62,7 +62,9 @@ def log_lines(process: GatewayProcess) -> list[dict[str, Any]]:
 async def test_systemd_is_told_and_a_stop_is_orderly(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """READY only with an open API; WATCHDOG while it turns; SIGTERM ends it with 0 in 5 s."""
+    """More time for the store; READY only with an open API; WATCHDOG while it turns; SIGTERM ends
+    it with 0 in 5 s.
+    """
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
         systemd.bind(str(tmp_path / "n"))
         systemd.setblocking(False)
@@ -80,6 +82,8 @@ async def test_systemd_is_told_and_a_stop_is_orderly(
 
         async with north() as process:
             await process.launch()
+            assert await word_until("STATUS=") == "STATUS=reading the store"
+            assert await word_until("EXTEND") == "EXTEND_TIMEOUT_USEC=120000000"
             assert "SOUTH cable DOWN" in await word_until("STATUS=")
             await word_until("READY=1")
             assert await get(process, "/v1/status")

@@ -10,17 +10,19 @@ from gateway.runtime.sd_notify import SystemdNotifier
 
 
 def test_words_reach_the_socket(tmp_path: Path) -> None:
-    """READY, STATUS on one line, WATCHDOG and STOPPING arrive as systemd reads them."""
+    """More time, READY, STATUS on one line, WATCHDOG and STOPPING arrive as systemd reads them."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
         systemd.bind(str(tmp_path / "notify"))
         systemd.settimeout(5)
         notifier = SystemdNotifier({"NOTIFY_SOCKET": str(tmp_path / "notify")})
+        notifier.starting(120)
         notifier.ready()
         notifier.status("one\ntwo")
         notifier.watchdog()
         notifier.stopping()
-        words = [systemd.recv(1024) for _ in range(4)]
-    assert words == [b"READY=1", b"STATUS=one two", b"WATCHDOG=1", b"STOPPING=1"]
+        words = [systemd.recv(1024) for _ in range(6)]
+    start = [b"EXTEND_TIMEOUT_USEC=120000000", b"WATCHDOG=1"]
+    assert words == [*start, b"READY=1", b"STATUS=one two", b"WATCHDOG=1", b"STOPPING=1"]
 
 
 def test_full_socket_does_not_block(tmp_path: Path) -> None:

@@ -244,11 +244,19 @@ async def test_backup_and_restore_of_a_gateway(folder: Path, is_new_card: bool) 
             refused = await hotline(north.files, "restore", str(copy))
             assert refused.code == 78
             assert "in use by another gateway" in refused.sentence
+            refused = await hotline(north.files, "vacuum")
+            assert (refused.code, "in use by another gateway" in refused.sentence) == (78, True)
             await assert_carries(north, south, "after")
             assert await north.stop() == 0
+            small = await hotline(north.files, "vacuum", "--json")
+            assert (small.code, small.sentence) == (0, "")
+            sizes = json.loads(small.output)
+            assert 0 < sizes["size"] < 2 * sizes["size_before"]
             if is_new_card:
                 shutil.rmtree(state)
                 state.mkdir()
+                missing = await hotline(north.files, "vacuum")
+                assert (missing.code, "hotline.sqlite" in missing.sentence) != (0, False)
             restored = await hotline(north.files, "restore", str(copy), "--json")
             assert (restored.code, restored.sentence) == (0, "")
             assert (json.loads(restored.output)["kept"] is None) == is_new_card

@@ -138,11 +138,11 @@ def test_a_bomb_is_bounded(number: int) -> None:
     """Octets that never end a text stop at 1024 octets of it, soon; too many go unread."""
     bombs = [_encode("e" * 1025, number), _encode("me. " * 500, number)]
     bombs += [bytes([number]) + b"\xff" * size for size in (1000, 100_000)]
-    start = time.monotonic()
+    start = time.process_time()
     for bomb in bombs:
         with pytest.raises(DecodeError):
             decompress(bomb)
-    assert time.monotonic() - start < 2
+    assert time.process_time() - start < 2
 
 
 def test_the_interval_is_open_above() -> None:

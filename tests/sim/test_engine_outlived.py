@@ -120,3 +120,17 @@ def test_a_store_that_refuses_removes_nothing() -> None:
     before = rows(world, 1)
     world.give(Station(1), Outlived((dialogue,), (1,)))
     assert rows(world, 1) == before
+
+
+def test_what_is_in_no_memory_any_more_goes_by_the_word_of_the_store() -> None:
+    """Of old notices the engine knows nothing; to be told twice is harmless."""
+    world = line()
+    dialogue = answered(world)
+    world.run((LIFETIME_MIN + 1) * MINUTE)
+    for _ in range(2):
+        outlived(world, dialogue)
+    assert retired(world, 1) == [dialogue, dialogue]
+    assert not rows(world, 1) & set(dialogue)
+    entries = len(world.posts[Station(1)].store._live.log)
+    world.give(Station(1), Outlived((), ()))
+    assert len(world.posts[Station(1)].store._live.log) == entries

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from gateway.core.delivery import advance, input_of
 from gateway.core.dialogue import is_settled
 from gateway.core.draft import Draft
@@ -43,14 +45,16 @@ def restore(state: StationState, hearing: Hearing, recovered: Recovered, draft: 
         for stored, head in heads
         if isinstance(head, NoticeHead) and head.id not in deliveries
     ]
-    if bare:
-        deliveries.update(_rebuilt(heads, bare))
+    changed = _rebuilt(heads, bare) if bare else {}
+    if recovered.was_rebuilt:
+        changed |= _overtaken(heads, recovered.deliveries)
+    deliveries |= changed
     for stored, head in heads:
         if isinstance(head, NoticeHead):
             _restore_record(state, stored, head, deliveries[head.id], draft)
     if not state.is_refused:
-        for stored in bare:
-            state.ledger.keep(state.ledger.records[stored.id], draft)
+        for notice_id in changed:
+            state.ledger.keep(state.ledger.records[notice_id], draft)
     for stored, head in heads:
         if isinstance(head, NoticeHead) and stored.direction is Direction.IN:
             _restore_early_end(state, hearing, head)
@@ -120,13 +124,7 @@ def _rebuilt(
     heads: list[tuple[StoredAct, ActHead]], bare: list[StoredAct]
 ) -> dict[ActId, StoredDelivery]:
     """Deliveries of the notices that only the log book still knew: what later acts prove."""
-    answers: dict[ActId, list[AnswerHead]] = {}
-    ends: dict[ActId, Kind] = {}
-    for stored, head in heads:
-        if isinstance(head, AnswerHead) and _is_readable(stored):
-            answers.setdefault(head.reference, []).append(head)
-        elif isinstance(head, NoticeHead) and head.is_change and head.reference is not None:
-            ends[head.reference] = head.kind
+    answers, ends = _later_acts(heads)
     by_id = {head.id: head for _, head in heads if isinstance(head, NoticeHead)}
     return {
         stored.id: _rebuilt_one(
@@ -134,6 +132,51 @@ def _rebuilt(
         )
         for stored in bare
     }
+
+
+def _overtaken(
+    heads: list[tuple[StoredAct, ActHead]], deliveries: Iterable[StoredDelivery]
+) -> dict[ActId, StoredDelivery]:
+    """Open deliveries of a database that is older than the log book: answers and ends that came
+    since are acts of the book, and what they settled is not open again.
+    """
+    answers, ends = _later_acts(heads)
+    notices = {head.id: head for _, head in heads if isinstance(head, NoticeHead)}
+    found: dict[ActId, StoredDelivery] = {}
+    for delivery in deliveries:
+        notice = notices.get(delivery.notice_id)
+        if notice is None or not delivery.is_open:
+            continue
+        known = set(delivery.answers)
+        later = [one for one in answers.get(notice.id, ()) if one.id not in known]
+        end = ends.get(notice.id)
+        if not later and end is None:
+            continue
+        state = delivery.state
+        for answer in later:
+            state = advance(state, input_of(answer.code))
+        if end is not None:
+            state = advance(state, end_of(end))
+        found[notice.id] = delivery._replace(
+            state=state,
+            answers=(*delivery.answers, *(answer.id for answer in later)),
+            is_open=not is_settled(notice.kind.response, state),
+        )
+    return found
+
+
+def _later_acts(
+    heads: list[tuple[StoredAct, ActHead]],
+) -> tuple[dict[ActId, list[AnswerHead]], dict[ActId, Kind]]:
+    """What speaks of a notice: the answers to it in order, and what kind of act ends it."""
+    answers: dict[ActId, list[AnswerHead]] = {}
+    ends: dict[ActId, Kind] = {}
+    for stored, head in heads:
+        if isinstance(head, AnswerHead) and _is_readable(stored):
+            answers.setdefault(head.reference, []).append(head)
+        elif isinstance(head, NoticeHead) and head.is_change and head.reference is not None:
+            ends[head.reference] = head.kind
+    return answers, ends
 
 
 def _rebuilt_one(

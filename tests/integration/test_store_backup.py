@@ -17,21 +17,25 @@ import pytest
 
 from gateway.logbook.entry import decode_entry
 from gateway.model import Station
+from gateway.sim.bench.process import GatewayProcess
 from gateway.store.backup import BackupError, examine, go_back, make_backup, restore
 from gateway.store.connection import SCHEMA_VERSION, backup_path
 from gateway.store.database import FILE_NAME
 from gateway.store.folder import StoreLockedError
 from gateway.store.sqlite import SqliteStore
-from tests.integration.live_line import get, until
+from tests.integration.live_line import get, post, state_of, until
 from tests.integration.store_records import OWN, act_id, received, sent
 from tests.integration.test_wrong_input import (
+    GOOD,
     alarms,
     assert_carries,
     boxes,
     cable,
     entries_of,
     hotline,
+    inbox_has,
     running,
+    submit,
     write_stations,
 )
 
@@ -223,6 +227,35 @@ async def test_the_way_back_from_a_newer_version(tmp_path: Path) -> None:
 def make_kept(database: Path, kept: Path) -> None:
     with closing(sqlite3.connect(database)) as one, closing(sqlite3.connect(kept)) as other:
         one.backup(other)
+
+
+async def test_answered_in_the_newer_versions_time(folder: Path) -> None:
+    """What was open in the database that it kept, and was answered since, is not open again."""
+    async with cable(folder):
+        stations = write_stations(folder)
+        state = stations["NORTH"].folder / "state"
+        async with running(*stations.values()) as (north, south):
+            status, accepted = await submit(north, GOOD, "asked")
+            assert status == 201, accepted
+            await until(lambda: inbox_has(south, accepted["id"]))
+            kept = backup_path(state / FILE_NAME, SCHEMA_VERSION)
+            make_kept(state / FILE_NAME, kept)
+            answer = f"/v1/notices/{accepted['id']}/answers"
+            await post(south, answer, {"answer": "ROGER", "request_id": "answered"})
+            await until(lambda: is_rogered(north, accepted["id"]))
+            assert await north.stop() == 0
+            with closing(sqlite3.connect(state / FILE_NAME)) as newer:
+                newer.execute(f"PRAGMA user_version = {SCHEMA_VERSION + 1}")
+            ended = await hotline(north.files, "restore", "--before-upgrade", "--json")
+            assert (ended.code, ended.sentence) == (0, "")
+            await north.start()
+            assert await is_rogered(north, accepted["id"])
+            await assert_carries(north, south, "again")
+            assert len(await boxes(south)) == 2
+
+
+async def is_rogered(process: GatewayProcess, notice_id: str) -> bool:
+    return await state_of(process, notice_id) == "ROGER"
 
 
 @pytest.mark.parametrize("is_new_card", [False, True])

@@ -78,6 +78,40 @@ def test_a_rebuilt_store_keeps_what_answers_prove() -> None:
     reaches(world, receipted, "ROGER", 10 * SECOND)
 
 
+def test_a_database_older_than_its_book_opens_nothing_that_was_settled() -> None:
+    """Deliveries of an older database beside the acts of a younger book: what was answered or
+    cancelled since is not open again, a promise is kept, and what nobody answered is still open.
+    """
+    world = settled()
+    rogered, promised, cancelled = (
+        send(world, draft(text, kind=kind))
+        for text, kind in (("a", Kind.NOTIFY), ("b", Kind.REQUEST), ("c", Kind.NOTIFY))
+    )
+    open_ = send(world, draft("d"))
+    for notice in (rogered, promised, cancelled, open_):
+        reaches(world, notice, RECEIPT, 2 * SECOND)
+    closed = send(world, draft("e"))
+    reaches(world, closed, RECEIPT, 2 * SECOND)
+    world.answer(closed, AnswerCode.ROGER)
+    reaches(world, closed, "ROGER", 10 * SECOND)
+    old = {station: world.posts[Station(station)].store.recovered() for station in (1, 2)}
+    world.answer(rogered, AnswerCode.ROGER)
+    world.answer(promised, AnswerCode.STANDBY)
+    reaches(world, rogered, "ROGER", 10 * SECOND)
+    reaches(world, promised, "STANDBY", 10 * SECOND)
+    cancel = send(world, draft(kind=Kind.CANCEL, reference=cancelled))
+    reaches(world, cancel, RECEIPT, 10 * SECOND)
+    expected = ["ROGER", "STANDBY", "CANCELLED", RECEIPT, "ROGER"]
+    for station in (1, 2):
+        restart(world, station, deliveries=old[station].deliveries, was_rebuilt=True)
+        ledger = world.state(station).ledger.records
+        found = [ledger[notice] for notice in (rogered, promised, cancelled, open_, closed)]
+        assert [record.state.value for record in found] == expected
+        assert [record.is_open for record in found] == [False, True, False, True, False]
+    world.answer(promised, AnswerCode.WILCO)
+    reaches(world, promised, "WILCO", MINUTE)
+
+
 def test_a_rebuilt_store_that_cannot_write_writes_nothing() -> None:
     """STORE REFUSED and rebuilt: the records are there, no delivery is written."""
     world = settled()

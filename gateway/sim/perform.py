@@ -69,7 +69,9 @@ class Performer:
         brokers: Brokers,
         desk: Desk,
     ) -> None:
-        """`note` hears of stores that were rolled back (`restored`) and copied (`copied`)."""
+        """`note` hears of stores that were rolled back (`restored`) and copied (`copied`), and of
+        copies that ended (`gone`).
+        """
         self._world = world
         self._plan = plan
         self._people = people
@@ -106,7 +108,7 @@ class Performer:
         self._is_over = True
         world = self._world
         for twin in world.twins:
-            twin.engine = None
+            self._end_twin(twin)
         for path in world.paths.values():
             path.deaf.clear()
             path.mute.clear()
@@ -275,7 +277,9 @@ class Performer:
         self._later(action.for_ms, partial(self._end_twin, twin))
 
     def _end_twin(self, twin: Post) -> None:
-        twin.engine = None
+        if twin.engine is not None:
+            twin.engine = None
+            self._note("gone", twin)
 
     def _stop(self, action: Stop) -> None:
         post = self._world.posts[action.station]

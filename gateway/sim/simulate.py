@@ -253,6 +253,11 @@ class Run:
 
     def _noted(self, what: str, post: Post) -> None:
         before = self.safety.states_of(post)
+        if what == "gone":
+            # What the copy alone took in, and receipted, is nowhere now; TWO INCARNATIONS said so.
+            left = self.safety.states_of(self.world.posts[post.station])
+            self.tainted |= before.keys() - left.keys()
+            return
         if what == "restored":
             self.safety.restored(post)
             self.promises.lost(post)

@@ -62,8 +62,13 @@ class WordType(click.ParamType[str]):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:  # noqa: ANN401 (click's own type)
         word = str(value).upper().replace(" ", "_").replace("-", "_")
         if word not in self.words:
-            self.fail(f"{value!r} is not known; use one of {', '.join(self.words)}", param, ctx)
+            self.fail(f"{value!r} is not known; use one of {self.choice}", param, ctx)
         return word
+
+    @property
+    def choice(self) -> str:
+        """What may be written, for a refusal."""
+        return ", ".join(self.words)
 
     def shell_complete(
         self, ctx: click.Context, param: click.Parameter, incomplete: str
@@ -79,6 +84,11 @@ class PrecedenceType(WordType):
     def __init__(self) -> None:
         super().__init__([precedence.name for precedence in Precedence])
         self._letters = {precedence.letter: precedence.name for precedence in Precedence}
+
+    @property
+    def choice(self) -> str:
+        """With the letters: `-p I` is a likely mistake, as IMMEDIATE is O."""
+        return ", ".join(f"{name} ({letter})" for letter, name in self._letters.items())
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:  # noqa: ANN401 (click's own type)
         return super().convert(self._letters.get(str(value).upper(), value), param, ctx)

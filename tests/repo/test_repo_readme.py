@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 from pathlib import Path
 
+import click
+
+from gateway.cli.main import hotline
+from gateway.cli.options import Common
 from gateway.config.load import load_settings
 from gateway.model import Kind, Operation, Precedence, Station
 from gateway.wire.document import draft_from_document
@@ -41,3 +46,45 @@ def test_every_make_command_of_the_readme_exists() -> None:
     targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     told = set(re.findall(r"(?:^|`)make ([a-z]+)", (ROOT / "README.md").read_text(), re.MULTILINE))
     assert {"bench", "test"} <= told <= targets
+
+
+STANDS_FOR = {
+    "PORT": "/dev/hotline/cable-A1",
+    "RATE": "9600",
+    "NODE": "!4d4c00b2",
+    "--card ...": "--card CARD",
+    " ...": "",
+}
+"""What a reader replaces, where an option does not read it as it stands."""
+
+
+def commands() -> list[list[str]]:
+    """Each command of ours that the README has in a block of the shell or between backticks."""
+    text = (ROOT / "README.md").read_text()
+    blocks = re.findall(r"```(?:sh|text)\n(.*?)```", text, re.DOTALL)
+    told = [line for block in blocks for line in block.splitlines()]
+    told += re.findall(r"`([^`]+)`", re.sub(r"```.*?```", "", text, flags=re.DOTALL))
+    found = [re.match(r"(?:sudo )?hotline (.*)", " ".join(it.split())) for it in told]
+    lines = [it[1].split(" && ")[0] for it in found if it is not None]
+    for before, after in STANDS_FOR.items():
+        lines = [line.replace(before, after) for line in lines]
+    return [shlex.split(line, comments=True) for line in lines]
+
+
+def test_every_command_of_the_readme_is_understood() -> None:
+    """Its options and their values are read; nothing is done."""
+    told = [words for words in commands() if not {"COMMAND", "--help"} & set(words)]
+    assert len(told) > 30
+    for words in told:
+        context = hotline.make_context("hotline", list(words), obj=Common())
+        name, command, rest = hotline.resolve_command(context, list(words))
+        while isinstance(command, click.Group) and rest:
+            name, command, rest = command.resolve_command(context, rest)
+        assert command is not None
+        if not rest:
+            continue  # named in a sentence
+        try:
+            command.make_context(name, list(rest), parent=context)
+        except click.UsageError as error:
+            what = error.format_message()
+            raise AssertionError(f"hotline {shlex.join(words)}: {what}") from error

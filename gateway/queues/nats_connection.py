@@ -163,9 +163,13 @@ class NatsConnection:
 
     @property
     def version(self) -> str:
-        """Of the server, such as 2.10.27."""
+        """Of the server, such as 2.10.27; "unknown" where it names none that can be read."""
         assert self._client is not None
-        return str(self._client.connected_server_version)
+        version = self._client.connected_server_version
+        try:  # its `str` is a representation, not the number
+            return f"{version.major}.{version.minor}.{version.patch}"
+        except ValueError:
+            return "unknown"
 
     async def watch(self) -> NoReturn:
         """Raises `QueueUnavailableError` when the connection is gone."""

@@ -11,12 +11,13 @@ from pathlib import Path
 import pytest
 
 from gateway.doctor.broker import connect_packet
+from gateway.doctor.nats import SYNC_VERSION
 from gateway.sim.bench.files import RADIO, LineOptions, Ports, StationFiles, write_line
 from gateway.sim.bench.submit import post
 from tests.integration.desk_double import MemoryDesk
 from tests.integration.live_line import LiveLine, live_line, until
 from tests.integration.mosquitto import mosquitto, needs_mosquitto, shipped_mosquitto
-from tests.integration.nats_cluster import nats_server, needs_nats, program
+from tests.integration.nats_cluster import nats_server, needs_nats, program, server_version
 from tests.integration.nats_running import running
 from tests.integration.radio_at_port import hotline, radio_on_pty, two_radios
 
@@ -199,11 +200,14 @@ async def test_the_shipped_settings_of_mosquitto_are_known(folder: Path) -> None
 async def test_the_streams_of_a_cluster_are_compared(folder: Path) -> None:
     """Missing, as shipped once a gateway made them, unsafe, away: each is said, nothing is made."""
     async with nats_server(folder) as server, program(server.url) as client:
+        major, minor = server_version()
         config = station(folder).config
         table = f'[nats]\nservers = ["{server.url}"]\nreplicas = 1\n'
         config.write_text(config.read_text() + table)
         found = await hotline("doctor", "--json", config=config)
-        found.has("ok", f"{server.url} accepts us")
+        found.has("ok", f"{server.url} accepts us, nats-server {major}.{minor}.")
+        old = [it for it in found.document["findings"] if "knows no sync_interval" in it["text"]]
+        assert bool(old) == ((major, minor) < SYNC_VERSION)
         found.has("look", "stream HOTLINE_NOTICE is not there yet")
         assert not await client.jetstream().streams_info()
         async with running(server.url, desk=MemoryDesk()):

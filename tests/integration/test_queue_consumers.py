@@ -23,6 +23,8 @@ from tests.integration.nats_cluster import nats_server, needs_nats, program
 from tests.integration.nats_running import running as nats_running
 
 LINE_COUNT_MAX = 30
+NO_NOTICES = ("garbage", "[]", "7", '{"id": 7}', '{"id": "\\ud800"}', "{}", "[" * 5_000)
+"""What anyone may publish who may write there: each would else stop the consumer for good."""
 
 
 async def make_program_consumer(client: Client) -> None:
@@ -55,6 +57,10 @@ async def test_over_mqtt_each_notice_is_worked_on_once(tmp_path: Path) -> None:
         await until_all_taken(desk)
         for text in await documents(desk):
             await broker.publish("hotline/v1/NORTH/notice/test/routine", text)
+        for text in NO_NOTICES:
+            await broker.publish("hotline/v1/NORTH/notice/test/routine", text)
+        ids.append(("NORTH", str(desk.arrive("behind them").id)))
+        await until_all_taken(desk)
         await consumer.kill()
         ids += [("NORTH", str(desk.arrive().id)) for _ in range(20)]
         await consumer.start()
@@ -81,10 +87,12 @@ async def test_over_nats_each_notice_is_worked_on_once(tmp_path: Path) -> None:
         async with consuming(tmp_path / "ledger", "nats_consumer.py", server.url) as consumer:
             await until((tmp_path / "ledger").exists)
             await until_all_taken(north)
-            for text in await documents(north):
+            for text in [*await documents(north), *NO_NOTICES]:
                 await client.jetstream().publish(
                     "hotline.v1.NORTH.notice.test.routine", text.encode()
                 )
+            while (await consumer_info(client)) != (0, 0):
+                await asyncio.sleep(0.05)
             await consumer.kill()
             ids += [("NORTH", str(north.arrive().id)) for _ in range(20)]
             await until_all_taken(north)

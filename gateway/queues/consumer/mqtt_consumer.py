@@ -28,8 +28,13 @@ def main(host: str, port: str, station: str, file: str) -> None:
         client.subscribe(f"hotline/v1/{station}/notice/#", qos=1)
 
     def on_message(client: paho.Client, _: object, message: paho.MQTTMessage) -> None:
-        text = message.payload.decode()
-        key = (station, json.loads(text)["id"])
+        try:
+            text = message.payload.decode()
+            key = (station, str(json.loads(text)["id"].encode(), "ascii"))
+        except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
+            sys.stderr.write(f"not a notice, on {message.topic}\n")
+            client.ack(message.mid, message.qos)  # rule 5
+            return
         with database:  # rules 1 and 2: the id and the work about the notice in one transaction
             if database.execute("INSERT OR IGNORE INTO ledger VALUES (?, ?)", key).rowcount:
                 database.execute("INSERT INTO work VALUES (?, ?)", (station, text))

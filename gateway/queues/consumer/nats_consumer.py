@@ -10,8 +10,9 @@ import asyncio
 import json
 import sqlite3
 import sys
+from contextlib import suppress
 
-from nats.aio.client import Client
+import nats
 from nats.errors import Error
 from nats.js.errors import NotFoundError
 
@@ -21,7 +22,11 @@ CREATE TABLE IF NOT EXISTS work (station TEXT, notice TEXT);"""
 
 
 def take(database: sqlite3.Connection, subject: str, text: str) -> None:
-    key = (subject.split(".")[2], json.loads(text)["id"])
+    try:
+        key = (subject.split(".")[2], str(json.loads(text)["id"].encode(), "ascii"))
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
+        sys.stderr.write(f"not a notice, on {subject}\n")  # rule 5: it is acknowledged too
+        return
     if database.execute("INSERT OR IGNORE INTO ledger VALUES (?, ?)", key).rowcount:
         database.execute("INSERT INTO work VALUES (?, ?)", (key[0], text))
 
@@ -29,27 +34,23 @@ def take(database: sqlite3.Connection, subject: str, text: str) -> None:
 async def main(servers: str, file: str) -> None:
     database = sqlite3.connect(file)
     database.executescript(TABLES)
-    client = Client()
-    await client.connect(
-        servers.split(","), max_reconnect_attempts=-1, reconnect_time_wait=1, ping_interval=5
-    )
+    client = await nats.connect(servers.split(","), max_reconnect_attempts=-1, ping_interval=5)
     pull = await client.jetstream().pull_subscribe_bind("headquarters", "HOTLINE_NOTICE")
     while True:
         try:
             messages = await pull.fetch(100, timeout=5)
             with database:  # rules 1 and 2: the ids and the work about them in one transaction
                 for message in messages:
-                    take(database, message.subject, message.data.decode())
+                    take(database, message.subject, message.data.decode(errors="replace"))
             for message in messages:
                 await message.ack()  # rule 3
         except (Error, OSError, TimeoutError):
             await asyncio.sleep(0.2)  # nothing is there, or no server: nats-py finds another
-            try:  # without its durable consumer a program waits for ever, as if nothing came
-                await client.jetstream().consumer_info("HOTLINE_NOTICE", "headquarters")
-            except NotFoundError:
-                sys.stderr.write("make the consumer: consumer-program.json\n")
-            except (Error, OSError, TimeoutError):
-                pass
+            with suppress(Error, OSError, TimeoutError):
+                try:  # without its durable consumer a program waits for ever, as if nothing came
+                    await client.jetstream().consumer_info("HOTLINE_NOTICE", "headquarters")
+                except NotFoundError:
+                    sys.stderr.write("make the consumer: consumer-program.json\n")
 
 
 if __name__ == "__main__":

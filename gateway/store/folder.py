@@ -47,7 +47,8 @@ class FolderLock:
                 raise folder_error(folder, error) from error
             problem = (
                 f"the state folder {folder} is in use by another gateway (process {holder}); "
-                "stop that one, or give this one a folder of its own"
+                "stop that one (sudo systemctl stop hotline-gateway), or give this one a folder of "
+                "its own"
             )
             raise StoreLockedError([problem]) from error
         # On a full disk the number may be missing; the lock itself needs no room.

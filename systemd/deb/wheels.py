@@ -83,6 +83,11 @@ class Wheels:
             "--no-compile", "--target", str(into),
         )  # fmt: skip
         shutil.rmtree(into / "bin", ignore_errors=True)  # of the libraries; none of them is ours
+        # Their first lines named the interpreter of this build, and RECORD has their hashes.
+        for record in into.glob("*.dist-info/RECORD"):
+            lines = record.read_text().splitlines(keepends=True)
+            kept = [line for line in lines if not line.startswith("../../bin/")]
+            record.write_text("".join(kept))
 
     def download(self) -> None:
         """Fetch what is not there; `install` checks the hashes of all."""

@@ -131,6 +131,10 @@ def _print_accepted(common: Common, accepted: dict[str, Any]) -> None:
         return
     repeated = " (this request was accepted before)" if accepted.get("repeated") else ""
     say(f"{accepted['id']}  {accepted['state']}{repeated}")
+    if accepted.get("unreplicated"):
+        warn(
+            "UNREPLICATED: the station's other gateway does not have it; `hotline status` says why"
+        )
 
 
 def _wait(

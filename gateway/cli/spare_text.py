@@ -16,6 +16,8 @@ def spare_text(spare: Mapping[str, Any]) -> str:
         if not problem:
             return text
         count = int(spare.get("unreplicated_count") or 0)
+        if not count:
+            return f"{text}; UNREPLICATED is what it accepts from now on: {problem}"
         return f"{text}; UNREPLICATED: {count} act{'s' * (count != 1)} here alone: {problem}"
     other = spare.get("other")
     text = f"GATEWAY {name} stands by"

@@ -75,6 +75,9 @@ async def test_two_boxes_and_a_cluster(tmp_path: Path) -> None:
         assert status["spare"]["unreplicated_count"] == 1
         assert "unreplicated" in [it["code"] for it in status["alarms"]]
         assert status["patterns"]["alarm"] == "fast"
+        found = await at("b", "send", "SOUTH", "x", "-k", "CHECK", "-p", "R", "-o", "TEST")
+        assert found.code == 0
+        assert found.err.startswith("UNREPLICATED: the station's other gateway does not have it")
         notice = json.loads((await at("b", "outbox", "--json")).out)["notices"][0]["id"]
         assert "UNREPLICATED" in (await at("b", "show", notice)).out
         sentence(await at("a", "promote"), 7, "cannot be asked", "--other-is-off")
@@ -97,6 +100,7 @@ async def test_two_boxes_without_a_cluster() -> None:
         sentence(await hotline("promote", config=config), 7, "--other-is-off")
         found = await hotline("promote", "--other-is-off", config=config)
         assert found.code == 0, found
+        assert "is the active one by hand; UNREPLICATED is what it accepts from now" in found.out
         await until_role(scene.a, "active")
         await submit(scene.a, "n-1")
         found = await hotline("standby", "--show", config=config)

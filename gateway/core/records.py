@@ -313,7 +313,7 @@ class Recovered:
     book_problem: str = ""
     """How the log book contradicts the signed head beside it, one sentence: alarm."""
     was_restored: bool = False
-    """The database was put back from a backup: what was said since may be lost here. Alarm."""
+    """The database is a copy (backup, other gateway): what was said since may be lost. Alarm."""
     store_refused: bool = False
     """The store cannot write: accept nothing, receipt nothing, say BUSY."""
     strikes: dict[ActId, int] = field(default_factory=dict)

@@ -82,8 +82,8 @@ def restore(state: StationState, hearing: Hearing, recovered: Recovered, draft: 
     if recovered.was_restored:
         state.watch.raise_alarm(
             AlarmCode.ROLLBACK,
-            "the store was put back from a backup: what was said after it may be missing here;"
-            " compare the log books with the far stations'",
+            "the store is a copy, from a backup or of the station's other gateway: what was said"
+            " after it may be missing here; compare the log books with the far stations'",
         )
 
 

@@ -186,7 +186,7 @@ class Dispatcher:
         self._composer.queue_parts(act, lane)
 
     def hedge(self, act: OutAct, lane: Lane, draft: Draft) -> None:
-        """The best other link gets it as soon as this one missed one timer."""
+        """The best other link gets it too."""
         now = draft.now.instant
         others = [
             other
@@ -198,6 +198,16 @@ class Dispatcher:
         if others:
             self.start(act, others[0], draft)
             self._pump(others[0], draft)
+
+    def relieve(self, lane: Lane, draft: Draft) -> None:
+        """This link has no airtime for what it was given: another that has some takes it now.
+
+        Each act fitted alone when it was given; the one before it spent what was left.
+        """
+        for act_id in list(lane.acts):
+            act = self._outgoing.get(act_id)
+            if act is not None and act.attempts.keys() == {lane.name}:
+                self.hedge(act, lane, draft)
 
     def is_on_better(self, act: OutAct, lane: Lane) -> bool:
         return any(

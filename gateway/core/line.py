@@ -373,8 +373,10 @@ class Line:
             # It left before the device went: no evidence of a link that is gone.
             return
         if self._prober.proved(lane, sample_ms, draft):
-            # Timers that backed off in the silence must not delay what can go now.
+            # Timers that backed off in the silence must not delay what can go now, nor a link
+            # without airtime what this one can carry.
             self._all_again(lane, draft)
+            self.pump_all(draft)
         self._prober.schedule(lane, draft)
 
     def _all_again(self, lane: Lane, draft: Draft) -> None:
@@ -400,6 +402,8 @@ class Line:
             due = self._composer.resumes_at(lane, draft)
             if due > now:
                 self._timers.set_earlier(("lane", self.peer, lane.name), due)
+                if lane.jobs:
+                    self.dispatcher.relieve(lane, draft)
             return
         flight, octets, precedence = composed
         lane.busy = flight

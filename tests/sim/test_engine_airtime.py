@@ -230,3 +230,26 @@ def test_an_expired_flash_that_is_held_does_not_stand_before_a_new_one() -> None
     new = send(world, draft(precedence=Precedence.FLASH, lifetime_min=300))
     took_ms = reaches(world, new, "SENT", 2 * HOUR_MS)
     assert took_ms < start + 63 * MINUTE - now
+
+
+def test_what_waits_in_a_radio_without_airtime_goes_by_the_cable_that_comes() -> None:
+    """Three at once, of which the first spends what was left; the others are with the radio then,
+    and would wait there for most of an hour (simulated seed 82).
+    """
+    world = World(3)
+    path = world.add_path("radio", bit_rate=None)
+    path.traits = dataclasses.replace(path.traits, duty_share=0.01)
+    world.add_path("cable")
+    world.start()
+    world.unplug("cable")
+    world.run(30 * SECOND)
+    waiting: list[ActId] = []
+    while not waiting:
+        notices = [send(world, draft(precedence=Precedence.ROUTINE)) for _ in range(3)]
+        world.run(20 * SECOND)
+        waiting = [notice for notice in notices if world.state_of(notice) == "QUEUED"]
+    lane = world.posts[Station(1)].engine._state.lines[Station(2)].lanes[RADIO]  # type: ignore[union-attr]
+    assert lane.acts.keys() >= set(waiting)
+    world.plug("cable")
+    for notice in waiting:
+        reaches(world, notice, RECEIPT, 10 * SECOND)

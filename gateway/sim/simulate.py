@@ -257,6 +257,8 @@ class Run:
             # What the copy alone took in, and receipted, is nowhere now; TWO INCARNATIONS said so.
             left = self.safety.states_of(self.world.posts[post.station])
             self.tainted |= before.keys() - left.keys()
+            # So are answers to what the true one asked meanwhile.
+            self.tainted |= {act_id for act_id, delivery in left.items() if delivery.is_open}
             return
         if what == "restored":
             self.safety.restored(post)

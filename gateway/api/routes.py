@@ -105,14 +105,17 @@ async def answer(office: Office, request: Request, peer: Peer, notice_id: ActId)
     outcome = await office.desk.answer(peer.principal, request_id, notice_id, code, body)
     if isinstance(outcome, RejectRequest):
         raise problem_of_rejection(outcome)
+    accepted: dict[str, object] = {
+        "id": str(outcome.answer_id),
+        "request_id": request_id,
+        "notice_id": str(outcome.notice_id),
+        "repeated": outcome.repeated,
+    }
+    if office.spare is not None:
+        accepted["unreplicated"] = office.spare.is_unreplicated
     return Response(
         HTTPStatus.OK if outcome.repeated else HTTPStatus.CREATED,
-        {
-            "id": str(outcome.answer_id),
-            "request_id": request_id,
-            "notice_id": str(outcome.notice_id),
-            "repeated": outcome.repeated,
-        },
+        accepted,
         {"Location": f"/v1/notices/{outcome.notice_id}"},
     )
 

@@ -9,8 +9,9 @@ import click
 from gateway.cli.connection import connect
 from gateway.cli.draft import WordType
 from gateway.cli.options import Common, api_options
-from gateway.cli.output import print_json, say
+from gateway.cli.output import print_json, say, warn
 from gateway.cli.release import new_request_id, read_text
+from gateway.cli.spare_text import UNREPLICATED
 from gateway.model import ActId, AnswerCode
 
 ANSWERS: Final = [code.name for code in AnswerCode if code is not AnswerCode.CANTPRO]
@@ -57,3 +58,5 @@ def command(
         return
     repeated = " (this request was accepted before)" if accepted.get("repeated") else ""
     say(f"{code} to {notice_id} is accepted as {accepted.get('id', '?')}{repeated}")
+    if accepted.get("unreplicated"):
+        warn(UNREPLICATED)

@@ -27,6 +27,7 @@ from gateway.cli.follow import Goal, follow
 from gateway.cli.options import Common, api_options, reading_language
 from gateway.cli.output import can_ask, print_json, say, warn
 from gateway.cli.release import ask_release, new_request_id, read_text
+from gateway.cli.spare_text import UNREPLICATED
 from gateway.cli.text import duration
 from gateway.cli.view import links_text
 
@@ -132,9 +133,7 @@ def _print_accepted(common: Common, accepted: dict[str, Any]) -> None:
     repeated = " (this request was accepted before)" if accepted.get("repeated") else ""
     say(f"{accepted['id']}  {accepted['state']}{repeated}")
     if accepted.get("unreplicated"):
-        warn(
-            "UNREPLICATED: the station's other gateway does not have it; `hotline status` says why"
-        )
+        warn(UNREPLICATED)
 
 
 def _wait(

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
+UNREPLICATED: Final = (
+    "UNREPLICATED: the station's other gateway does not have it; `hotline status` says why"
+)
+"""Of what was accepted here alone."""
 _BY = {"hand": "by hand", "lease": "by lease", "none": ""}
 
 

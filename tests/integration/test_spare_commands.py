@@ -8,7 +8,14 @@ from pathlib import Path
 from tests.integration.live_line import until
 from tests.integration.nats_cluster import nats_server, needs_nats
 from tests.integration.radio_at_port import Ended, hotline
-from tests.integration.two_gateways import start, submit, two_gateways, until_in_step, until_role
+from tests.integration.two_gateways import (
+    start,
+    submit,
+    texts_at,
+    two_gateways,
+    until_in_step,
+    until_role,
+)
 
 pytestmark = needs_nats
 
@@ -61,6 +68,12 @@ async def test_two_boxes_and_a_cluster(tmp_path: Path) -> None:
         assert json.loads(found.out)["role"] == "standby"
         found = await at("b", "promote")
         assert (found.code, found.out) == (0, "GATEWAY b is the active one by hand\n")
+        theirs = (await submit(scene.south, "s-1", to="NORTH"))["id"]
+
+        async def is_here() -> bool:
+            return await texts_at(scene.b, "inbox") == ["s-1"]
+
+        await until(is_here)
 
         await server.kill()
         await submit(scene.b, "n-1")
@@ -77,6 +90,9 @@ async def test_two_boxes_and_a_cluster(tmp_path: Path) -> None:
         assert status["patterns"]["alarm"] == "fast"
         found = await at("b", "send", "SOUTH", "x", "-k", "CHECK", "-p", "R", "-o", "TEST")
         assert found.code == 0
+        assert found.err.startswith("UNREPLICATED: the station's other gateway does not have it")
+        found = await at("b", "answer", theirs, "ROGER")
+        assert found.code == 0, found
         assert found.err.startswith("UNREPLICATED: the station's other gateway does not have it")
         notice = json.loads((await at("b", "outbox", "--json")).out)["notices"][0]["id"]
         assert "UNREPLICATED" in (await at("b", "show", notice)).out

@@ -26,7 +26,7 @@ from tests.integration.store_records import OWN, sent
 
 ROOT = Path(__file__).parents[2]
 CUT_COUNT_QUICK = 200
-CUT_COUNT_SOAK = 100_000
+CUT_COUNT_SOAK = int(os.environ.get("CUTS", "100000"))
 SHARE_COUNT = 20
 """The long test goes in this many parts, each with histories of its own."""
 IN_MEMORY = Path("/dev/shm")
@@ -192,5 +192,5 @@ def test_what_was_promised_outlives_a_power_cut(folder: Path) -> None:
 @pytest.mark.soak
 @pytest.mark.parametrize("part", range(SHARE_COUNT))
 def test_a_hundred_thousand_power_cuts(part: int, folder: Path) -> None:
-    """The same for 100 000 cuts in 20 histories."""
+    """The same for 100 000 cuts in 20 histories; `CUTS=1000000` for more."""
     cuts(folder, seed=part, count=CUT_COUNT_SOAK // SHARE_COUNT)

@@ -81,7 +81,7 @@ def test_words_in_any_case() -> None:
     assert PrecedenceType().convert("o", None, None) == "IMMEDIATE"
     assert PrecedenceType().convert("flash", None, None) == "FLASH"
     assert WordType(["LINE_STATE"]).convert("line state", None, None) == "LINE_STATE"
-    with pytest.raises(click.BadParameter, match="use one of FLASH, IMMEDIATE"):
+    with pytest.raises(click.BadParameter, match=r"use one of FLASH \(Z\), IMMEDIATE \(O\)"):
         PrecedenceType().convert("urgent", None, None)
 
 

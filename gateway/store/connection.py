@@ -137,11 +137,15 @@ def _damaged(what: str) -> sqlite3.DatabaseError:
 
 
 def connect_reader(path: Path) -> sqlite3.Connection:
-    """A second connection that never writes."""
+    """A second connection that never writes. Raises `sqlite3.Error`."""
     connection = _open(path)
-    connection.execute("PRAGMA query_only = ON")
-    # Opens the WAL now: later the disk may be full or read-only, and there is still much to show.
-    connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+    try:
+        connection.execute("PRAGMA query_only = ON")
+        # Opens the WAL now: later the disk may be full or read-only, with much to show still.
+        connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+    except sqlite3.Error:
+        connection.close()
+        raise
     return connection
 
 

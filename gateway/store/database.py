@@ -106,7 +106,7 @@ class Database:
             # that was committed into it, would lie under no name after a power cut.
             sync_folder(self.folder)
         except sqlite3.Error as error:
-            raise self._meaning(error) from error
+            raise self.meaning(error) from error
         except OSError as error:
             raise folder_error(self.folder, error) from error
         self.has_refused = not self._ballast.make()
@@ -130,7 +130,7 @@ class Database:
             self._is_rebuilt = recovery.is_rebuilt(self.connection)
             self._is_restored = recovery.restored_at(self.connection) is not None
         except sqlite3.Error as error:
-            raise self._meaning(error) from error
+            raise self.meaning(error) from error
         return replace(
             recovered,
             was_rebuilt=self._is_rebuilt,
@@ -150,7 +150,7 @@ class Database:
                 what = "an index of the database was damaged and made anew"
                 mark_rebuilt(self.connection, self.folder, self.notes, what)
         except sqlite3.Error as error:
-            raise self._meaning(error) from error
+            raise self.meaning(error) from error
         self._head = recovery.log_head(self.connection)
         self._copy_to_segments()
 
@@ -190,7 +190,7 @@ class Database:
             if isinstance(number, int):
                 self.set_aside([(table, number)])
         except sqlite3.Error as error:
-            raise self._meaning(error) from error
+            raise self.meaning(error) from error
 
     def mend_book(self) -> None:
         """Make good what a query met, until an entry cannot be. Raises `StoreFailedError`."""
@@ -204,7 +204,7 @@ class Database:
                     what = f"{found.said} were damaged and made anew"
                     mark_rebuilt(self.connection, self.folder, self.notes, what)
         except sqlite3.Error as error:
-            raise self._meaning(error) from error
+            raise self.meaning(error) from error
         except OSError as error:
             raise folder_error(self.folder, error) from error
         self._book_problem = found.broken
@@ -236,7 +236,7 @@ class Database:
             self.connection.execute("COMMIT")
         except sqlite3.Error as error:
             self._roll_back()
-            raise self._meaning(error) from error
+            raise self.meaning(error) from error
         except FieldError as error:
             self._roll_back()
             raise StoreFailedError(f"an entry cannot stand in the log book: {error}") from error
@@ -259,7 +259,7 @@ class Database:
             self.connection.execute("COMMIT")
         except sqlite3.Error as error:
             self._roll_back()
-            meaning = self._meaning(error)
+            meaning = self.meaning(error)
             if isinstance(meaning, StoreRefusedError):
                 return False
             raise meaning from error
@@ -283,8 +283,8 @@ class Database:
                 self.connection.execute("PRAGMA wal_checkpoint(RESTART)").fetchone()
         except sqlite3.Error as error:
             # On a full disk the WAL keeps everything; the next commit finds out by itself.
-            if not isinstance(self._meaning(error), StoreRefusedError):
-                raise self._meaning(error) from error
+            if not isinstance(self.meaning(error), StoreRefusedError):
+                raise self.meaning(error) from error
             self._writes_since_checkpoint //= 2
         else:
             is_done = not busy and frames == copied
@@ -306,7 +306,7 @@ class Database:
             # It has a row without columns for each page, and `execute` asks for the first only.
             self.connection.executescript(f"PRAGMA incremental_vacuum({count})")
         except sqlite3.Error as error:
-            meaning = self._meaning(error)
+            meaning = self.meaning(error)
             if isinstance(meaning, StoreRefusedError):
                 return False
             raise meaning from error
@@ -393,7 +393,7 @@ class Database:
             return error
         return can_write(self.folder, at=max(sizes, default=0))
 
-    def _meaning(self, error: sqlite3.Error) -> StoreRefusedError | StoreFailedError:
+    def meaning(self, error: sqlite3.Error) -> StoreRefusedError | StoreFailedError:
         """What an error of SQLite means; a full disk gets its ballast released."""
         code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR)
         refusal: OSError | None = None

@@ -61,30 +61,23 @@ class Opening:
 
     def _connect_sound(self) -> sqlite3.Connection:
         """A sound database: the one that is there, or a new one when that is damaged."""
-        problem: str
-        try:
-            connection = connect(self._path)
+        problem = ""
+        for may_mend in (False, True):
+            # A read that failed once is no damage; what a second look finds too is.
             try:
-                found = check_trees(connection)
-                if found and _make_indexes_anew(connection):
-                    self._mended.append("the indexes of the database")
-                    found = check_trees(connection)
-                if not found:
-                    if not make_vacuumable(connection, size_max=VACUUM_SIZE_MAX):
-                        self._notes.append(
-                            f"the database {self._path} cannot get smaller yet, it was made by an"
-                            " older version; stop the gateway once and run: sudo hotline vacuum"
-                        )
+                connection = connect(self._path)
+                try:
+                    problem = self._examine(connection, may_mend=may_mend)
+                except BaseException:
+                    connection.close()
+                    raise
+                if not problem:
                     return connection
-                problem = "; ".join(found)
-            except BaseException:
                 connection.close()
-                raise
-            connection.close()
-        except sqlite3.DatabaseError as error:
-            if not is_damage(error):
-                raise
-            problem = str(error)
+            except sqlite3.DatabaseError as error:
+                if not is_damage(error):
+                    raise
+                problem = str(error)
         kept = set_aside(self._path)
         self._was_damaged = True
         self._notes.append(
@@ -92,6 +85,19 @@ class Opening:
             "and a new one is made from the log book; have the card checked"
         )
         return connect(self._path)
+
+    def _examine(self, connection: sqlite3.Connection, *, may_mend: bool) -> str:
+        """What is wrong with a database; empty: it is sound, perhaps with its indexes mended."""
+        found = check_trees(connection)
+        if found and may_mend and _make_indexes_anew(connection):
+            self._mended.append("the indexes of the database")
+            found = check_trees(connection)
+        if not found and not make_vacuumable(connection, size_max=VACUUM_SIZE_MAX):
+            self._notes.append(
+                f"the database {self._path} cannot get smaller yet, it was made by an"
+                " older version; stop the gateway once and run: sudo hotline vacuum"
+            )
+        return "; ".join(found)
 
     def _mend_book(self) -> None:
         """Entries that do not follow from the one before are taken from the files, if they hold."""

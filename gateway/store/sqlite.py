@@ -82,9 +82,8 @@ class SqliteStore:
         if self._database is None:
             open_database = partial(Database, self._folder, station=self._station, sign=self._sign)
             self._database = await self._in_writer(open_database)
-            self._read_connection = await asyncio.get_running_loop().run_in_executor(
-                self._reader, connect_reader, self._database.path
-            )
+        if self._read_connection is None:
+            self._read_connection = await self._open_reader(self._database)
         return await self._in_writer(self._database.recover)
 
     async def commit(self, writes: Sequence[Write]) -> LogHead | None:
@@ -282,6 +281,12 @@ class SqliteStore:
 
     async def _in_reader(self, function: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._reader, function)
+
+    async def _open_reader(self, database: Database) -> sqlite3.Connection:
+        try:
+            return await self._in_reader(partial(connect_reader, database.path))
+        except sqlite3.Error as error:
+            raise await self._in_writer(partial(database.meaning, error)) from error
 
     async def _read(self, query: Callable[[sqlite3.Connection], T]) -> T:
         """Run a query; damaged rows that it meets are set aside, and the query asked again."""

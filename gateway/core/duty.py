@@ -22,7 +22,7 @@ from gateway.core.events import (
 from gateway.core.life import Record, log_station
 from gateway.core.records import Direction, DropOutlived, Durability
 from gateway.core.station import StationState
-from gateway.model import ActId, AnswerCode, Role
+from gateway.model import ActId, AnswerCode, Role, pack_ids
 
 _BUTTON: Final = Principal(
     adapter="button",
@@ -78,7 +78,7 @@ class Duty:
             self._state.ledger.drop(act_id)
         draft.write(DropOutlived(gone, offsets))
         if gone:
-            log_station(draft, "retired", ("acts", b"".join(map(_packed, gone))))
+            log_station(draft, "retired", ("acts", pack_ids(gone)))
 
     def _may_go(self, act_id: ActId, draft: Draft) -> bool:
         record = self._state.ledger.get(act_id)
@@ -224,8 +224,3 @@ class Duty:
         )
         if not is_said:
             self._state.watch.refuse_press(draft.now.instant)
-
-
-def _packed(act_id: ActId) -> bytes:
-    """Originator, epoch and serial, as `logbook.entry.retired_acts` reads them."""
-    return (act_id.originator << 32 | act_id.epoch << 16 | act_id.serial).to_bytes(5)

@@ -152,11 +152,7 @@ def _overtaken(
         end = ends.get(notice.id)
         if not later and end is None:
             continue
-        state = delivery.state
-        for answer in later:
-            state = advance(state, input_of(answer.code))
-        if end is not None:
-            state = advance(state, end_of(end))
+        state = _advanced(delivery.state, later, end)
         found[notice.id] = delivery._replace(
             state=state,
             answers=(*delivery.answers, *(answer.id for answer in later)),
@@ -179,6 +175,12 @@ def _later_acts(
     return answers, ends
 
 
+def _advanced(state: DeliveryState, answers: list[AnswerHead], end: Kind | None) -> DeliveryState:
+    for answer in answers:
+        state = advance(state, input_of(answer.code))
+    return state if end is None else advance(state, end_of(end))
+
+
 def _rebuilt_one(
     stored: StoredAct, notice: NoticeHead, answers: list[AnswerHead], end: Kind | None
 ) -> StoredDelivery:
@@ -186,11 +188,7 @@ def _rebuilt_one(
     receipted.
     """
     is_own = stored.direction is Direction.OUT
-    state = DeliveryState.SENT if is_own else DeliveryState.RECEIPTED
-    for answer in answers:
-        state = advance(state, input_of(answer.code))
-    if end is not None:
-        state = advance(state, end_of(end))
+    state = _advanced(DeliveryState.SENT if is_own else DeliveryState.RECEIPTED, answers, end)
     return StoredDelivery(
         notice_id=notice.id,
         direction=stored.direction,

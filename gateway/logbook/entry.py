@@ -14,11 +14,20 @@ from typing import Final, TypeVar
 import cbor2
 
 from gateway.errors import DecodeError, FieldError
-from gateway.model import UTC_MAX, ActId, Epoch, Serial, Station, TimeQuality, UtcTime, check_act_id
+from gateway.model import (
+    UTC_MAX,
+    ActId,
+    Epoch,
+    Serial,
+    Station,
+    TimeQuality,
+    UtcTime,
+    check_act_id,
+    unpack_ids,
+)
 from gateway.wire.canonical import load_map
 
 FIELD_COUNT_MAX: Final = 64
-_ACT_ID_SIZE: Final = 5
 EVENT_SIZE_MAX: Final = 64
 ENTRY_SIZE_MAX: Final = 16_384
 NUMBER_MAX: Final = 2**48
@@ -180,11 +189,4 @@ def retired_acts(entry: Entry) -> tuple[ActId, ...]:
     packed = entry.field(RETIRED_FIELD)
     if not isinstance(packed, bytes):
         return ()
-    numbers = (
-        int.from_bytes(packed[start : start + _ACT_ID_SIZE])
-        for start in range(0, len(packed), _ACT_ID_SIZE)
-    )
-    return tuple(
-        ActId(Station(number >> 32), Epoch(number >> 16 & 0xFFFF), Serial(number & 0xFFFF))
-        for number in numbers
-    )
+    return unpack_ids(packed)

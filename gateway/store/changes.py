@@ -28,7 +28,7 @@ from gateway.core.records import (
     Topic,
     Write,
 )
-from gateway.model import ActId
+from gateway.model import ActId, pack_id
 from gateway.store import bounds, meta, rows
 from gateway.store.base import LogRow
 
@@ -132,9 +132,9 @@ def apply(connection: sqlite3.Connection, writes: Sequence[StoreWrite]) -> None:
             case AddStateEntry(entry):
                 _add_state_entry(connection, entry)
             case PutSeen(act_id, sha256):
-                execute(_PUT_SEEN, _with_check((rows.pack_id(act_id), sha256)))
+                execute(_PUT_SEEN, _with_check((pack_id(act_id), sha256)))
             case PutReceipted(act_id):
-                number = rows.pack_id(act_id)
+                number = pack_id(act_id)
                 execute(_PUT_RECEIPTED, (rows.receipt_mark(number), number))
             case PutEpoch(peer, epoch):
                 execute(_PUT_EPOCH, _with_check((peer, epoch, 0)))
@@ -147,7 +147,7 @@ def apply(connection: sqlite3.Connection, writes: Sequence[StoreWrite]) -> None:
             case AddPublication(publication):
                 execute(_ADD_PUBLICATION, _with_check(rows.publication_columns(publication)))
                 if publication.topic is Topic.NOTICE:
-                    number = rows.pack_id(publication.notice_id)
+                    number = pack_id(publication.notice_id)
                     execute(_PUT_NOTICE_OFFSET, (number, publication.offset))
             case AddLogEntry():
                 pass  # `book.chain` and `add_log_rows` keep these.
@@ -202,7 +202,7 @@ def _put_delivery(connection: sqlite3.Connection, delivery: StoredDelivery) -> N
 
 
 def _add_state_entry(connection: sqlite3.Connection, entry: StateEntry) -> None:
-    (number,) = connection.execute(_STATE_NUMBER, (rows.pack_id(entry.notice_id),)).fetchone()
+    (number,) = connection.execute(_STATE_NUMBER, (pack_id(entry.notice_id),)).fetchone()
     connection.execute(_ADD_STATE_ENTRY, _with_check(rows.state_entry_columns(entry, number)))
 
 
@@ -228,7 +228,7 @@ def drop(connection: sqlite3.Connection, acts: Sequence[ActId], offsets: Sequenc
     """
     execute = connection.execute
     for act_id in acts:
-        number = rows.pack_id(act_id)
+        number = pack_id(act_id)
         found = execute(_DROP_ACT, (number,)).fetchall()
         if not found:
             continue

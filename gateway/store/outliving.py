@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from gateway.core.records import StoredDelivery
-from gateway.model import ActId, UtcTime
+from gateway.model import ActId, UtcTime, pack_id, unpack_id
 from gateway.store import queries, rows
 from gateway.store.queries import ACT, DELIVERY
 
@@ -68,7 +68,7 @@ def outliving(
     keeps_notice = False
     for number, receipted, offset, *columns in found:
         act, delivery = columns[:_ACT_COUNT], columns[_ACT_COUNT:]
-        act_id = rows.unpack_id(act[0])
+        act_id = unpack_id(act[0])
         if delivery[-1] is None:
             if queries.history(connection, act_id):
                 keeps_notice = True  # its delivery was set aside; the next start makes it anew
@@ -116,7 +116,7 @@ def _may_go(act: rows.Row, receipted: bytes | None) -> bool:
 
 
 def _is_settled(connection: sqlite3.Connection, answer: ActId) -> bool:
-    number = rows.pack_id(answer)
+    number = pack_id(answer)
     row = connection.execute(_RECEIPTED, (number,)).fetchone()
     return row is None or row[0] != 1 or row[1] == rows.receipt_mark(number)
 

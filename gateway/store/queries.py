@@ -8,7 +8,7 @@ from typing import Final
 
 from gateway.core.records import Direction, Publication, StateEntry, StoredAct, Topic
 from gateway.logbook.chain import GENESIS, next_hash
-from gateway.model import ActId
+from gateway.model import ActId, pack_id
 from gateway.store import bounds, rows
 from gateway.store.base import LogRow, StoredNotice
 
@@ -49,7 +49,7 @@ _LOG_ROWS: Final = """
 
 def notice(connection: sqlite3.Connection, notice_id: ActId) -> StoredNotice | None:
     """Raises `RowDamagedError`, as all of these."""
-    row = connection.execute(_BY_ID, (rows.pack_id(notice_id),)).fetchone()
+    row = connection.execute(_BY_ID, (pack_id(notice_id),)).fetchone()
     return None if row is None else _stored_notice(connection, row)
 
 
@@ -116,7 +116,7 @@ def entry_hash(connection: sqlite3.Connection, number: int) -> bytes | None:
 
 
 def act(connection: sqlite3.Connection, act_id: ActId) -> StoredAct | None:
-    row = connection.execute(_ACT_BY_ID, (rows.pack_id(act_id),)).fetchone()
+    row = connection.execute(_ACT_BY_ID, (pack_id(act_id),)).fetchone()
     return None if row is None else rows.act_of(row)
 
 
@@ -133,6 +133,6 @@ def _stored_notice(connection: sqlite3.Connection, row: rows.Row) -> StoredNotic
 
 def history(connection: sqlite3.Connection, notice_id: ActId) -> tuple[StateEntry, ...]:
     """The newest `HISTORY_COUNT_MAX` entries of a notice, oldest first."""
-    values = (rows.pack_id(notice_id), bounds.HISTORY_COUNT_MAX)
+    values = (pack_id(notice_id), bounds.HISTORY_COUNT_MAX)
     found: Sequence[rows.Row] = connection.execute(_HISTORY, values).fetchall()
     return tuple(rows.state_entry_of(row) for row in reversed(found))

@@ -27,7 +27,7 @@ from gateway.core.records import (
 from gateway.errors import DecodeError
 from gateway.logbook.chain import ChainRow, next_hash
 from gateway.logbook.entry import ADDRESSEE_FIELD, RETIRED, Entry, decode_entry, retired_acts
-from gateway.model import ActId, Instant, Station, UtcTime
+from gateway.model import ActId, Instant, Station, UtcTime, pack_id, unpack_ids
 from gateway.store import bounds, changes, meta, rows
 from gateway.store.base import LogRow
 from gateway.store.queries import ACT, DELIVERY, OPEN
@@ -136,9 +136,9 @@ class Reading:
         if dialogues:
             known = {row[_ACT_AT] for row in found}
             answers = (
-                rows.pack_id(answer)
+                pack_id(answer)
                 for row in dialogues
-                for answer in rows.unpack_ids(row[_DELIVERY_ANSWERS])
+                for answer in unpack_ids(row[_DELIVERY_ANSWERS])
             )
             wanted = list(dict.fromkeys(answer for answer in answers if answer not in known))
             for start in range(0, len(wanted), _CHUNK):
@@ -319,7 +319,7 @@ def restore_acts(
         if entry is None or not entry.is_line or entry.act_id is None or entry.octets is None:
             continue
         held = connection.execute(
-            "SELECT 1 FROM act WHERE id = ? AND octets IS NOT NULL", (rows.pack_id(entry.act_id),)
+            "SELECT 1 FROM act WHERE id = ? AND octets IS NOT NULL", (pack_id(entry.act_id),)
         ).fetchone()
         if held is not None:
             continue
@@ -353,7 +353,7 @@ def _restore_trace(
     assert entry.act_id is not None
     assert entry.octets is not None
     if entry.act_id.originator != station:
-        number = rows.pack_id(entry.act_id)
+        number = pack_id(entry.act_id)
         if number not in seen:
             seen.add(number)
             sha256 = hashlib.sha256(entry.octets).digest()

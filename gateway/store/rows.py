@@ -29,6 +29,10 @@ from gateway.model import (
     Precedence,
     Station,
     UtcTime,
+    pack_id,
+    pack_ids,
+    unpack_id,
+    unpack_ids,
 )
 from gateway.store import documents
 
@@ -37,7 +41,6 @@ Row = Sequence[Any]
 """The types of columns are held by STRICT tables, their values by the checks."""
 
 _CHECK_SIZE: Final = 8
-_ID_SIZE: Final = 5
 _OVERDUE, _LATE, _DISPLAYED, _UNPROVEN = 1, 2, 4, 8
 
 
@@ -61,28 +64,6 @@ def check(*values: Value) -> bytes:
     # The ASCII form of a tuple of these types is the same in every Python and tells all of them
     # apart; one call in C for each row keeps a restart with 100 000 open notices short.
     return hashlib.sha256(ascii(values).encode()).digest()[:_CHECK_SIZE]
-
-
-def pack_id(act_id: ActId) -> int:
-    return act_id.originator << 32 | act_id.epoch << 16 | act_id.serial
-
-
-def unpack_id(number: int) -> ActId:
-    # Plain ints are what the new types are; not calling them saves a tenth of a restart.
-    return ActId(number >> 32, number >> 16 & 0xFFFF, number & 0xFFFF)  # type: ignore[arg-type]
-
-
-def pack_ids(act_ids: Sequence[ActId]) -> bytes:
-    return b"".join(pack_id(act_id).to_bytes(_ID_SIZE) for act_id in act_ids)
-
-
-def unpack_ids(octets: bytes) -> tuple[ActId, ...]:
-    if not octets:
-        return ()
-    return tuple(
-        unpack_id(int.from_bytes(octets[start : start + _ID_SIZE]))
-        for start in range(0, len(octets), _ID_SIZE)
-    )
 
 
 def act_sha256(act: StoredAct) -> bytes:

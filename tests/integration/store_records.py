@@ -42,8 +42,8 @@ from gateway.model import (
     Station,
     TimeQuality,
     UtcTime,
+    pack_ids,
 )
-from gateway.store import rows
 
 OWN = Station(1)
 PEER = Station(2)
@@ -115,7 +115,7 @@ def line_entry(made: StoredAct) -> AddLogEntry:
 
 def retired(gone: tuple[ActId, ...]) -> AddLogEntry:
     """What the engine enters when acts are removed."""
-    packed = b"".join(rows.pack_id(each).to_bytes(5) for each in gone)
+    packed = pack_ids(gone)
     return AddLogEntry(EntryKind.STATION, "retired", None, TimeQuality.NONE, (("acts", packed),))
 
 

@@ -22,7 +22,8 @@ from gateway.core.events import (
 from gateway.core.life import Record, log_station
 from gateway.core.records import Direction, DropOutlived, Durability
 from gateway.core.station import StationState
-from gateway.model import ActId, AnswerCode, Role, pack_ids
+from gateway.model import ActId, AnswerCode, Role
+from gateway.packing import pack_ids
 
 _BUTTON: Final = Principal(
     adapter="button",

@@ -23,8 +23,8 @@ from gateway.model import (
     TimeQuality,
     UtcTime,
     check_act_id,
-    unpack_ids,
 )
+from gateway.packing import unpack_ids
 from gateway.wire.canonical import load_map
 
 FIELD_COUNT_MAX: Final = 64

@@ -1,8 +1,7 @@
 """What was kept long enough goes: a pass a day, in steps between which commits go on.
 
-The store says what is old, the engine whether it may go, and its write removes it. The day up to
-which notices go follows the clock at most 24 times as fast as time passes, so that a clock that is
-years ahead for an hour costs a day of what is kept. Without a trusted clock nothing goes.
+The store says what is old, the core how far it goes (`core.outliving`), the engine whether each may
+go, and its write removes it.
 """
 
 from __future__ import annotations
@@ -13,6 +12,7 @@ from contextlib import suppress
 from typing import Final, NoReturn, TypeVar
 
 from gateway.core.events import Outlived
+from gateway.core.outliving import outlived_before
 from gateway.errors import StoreRefusedError
 from gateway.model import Now, UtcTime
 from gateway.store.outliving import Bounds
@@ -24,8 +24,6 @@ CURSOR: Final = "retention"
 """The name under which the store keeps the day (a UTC second) up to which notices went."""
 FIRST_PASS_S: Final = 600
 PASS_S: Final = 86_400
-CATCH_UP: Final = 24
-"""How much faster than time the day may go on."""
 REST_SHARE: Final = 19
 """A step is followed by a rest of this many times what it took, and of `REST_S` at least."""
 REST_S: Final = 0.05
@@ -81,13 +79,13 @@ class Retention:
         oldest = await self._store.oldest_utc()
         if now is None or oldest is None:
             return None
-        wanted = now - self._keep_s
         last = await self._store.cursor(CURSOR)
-        before = min(wanted, (last or oldest) + int(elapsed_s * CATCH_UP))
-        if before <= last:
-            return None
-        await self._put_cursor(CURSOR, before)
-        return UtcTime(before)
+        before = outlived_before(
+            now, oldest=oldest, last=last, keep_s=self._keep_s, elapsed_s=elapsed_s
+        )
+        if before is not None:
+            await self._put_cursor(CURSOR, before)
+        return before
 
     async def _remove_notices(self, before: UtcTime) -> None:
         after: int | None = 0

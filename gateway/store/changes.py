@@ -28,7 +28,8 @@ from gateway.core.records import (
     Topic,
     Write,
 )
-from gateway.model import ActId, pack_id
+from gateway.model import ActId
+from gateway.packing import pack_id
 from gateway.store import bounds, meta, rows
 from gateway.store.base import LogRow
 

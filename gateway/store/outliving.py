@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from gateway.core.records import StoredDelivery
-from gateway.model import ActId, UtcTime, pack_id, unpack_id
+from gateway.model import ActId, UtcTime
+from gateway.packing import pack_id, unpack_id
 from gateway.store import queries, rows
 from gateway.store.queries import ACT, DELIVERY
 

@@ -8,7 +8,8 @@ from typing import Final
 
 from gateway.core.records import Direction, Publication, StateEntry, StoredAct, Topic
 from gateway.logbook.chain import GENESIS, next_hash
-from gateway.model import ActId, pack_id
+from gateway.model import ActId
+from gateway.packing import pack_id
 from gateway.store import bounds, rows
 from gateway.store.base import LogRow, StoredNotice
 

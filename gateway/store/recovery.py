@@ -27,7 +27,8 @@ from gateway.core.records import (
 from gateway.errors import DecodeError
 from gateway.logbook.chain import ChainRow, next_hash
 from gateway.logbook.entry import ADDRESSEE_FIELD, RETIRED, Entry, decode_entry, retired_acts
-from gateway.model import ActId, Instant, Station, UtcTime, pack_id, unpack_ids
+from gateway.model import ActId, Instant, Station, UtcTime
+from gateway.packing import pack_id, unpack_ids
 from gateway.store import bounds, changes, meta, rows
 from gateway.store.base import LogRow
 from gateway.store.queries import ACT, DELIVERY, OPEN

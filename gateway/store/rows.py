@@ -29,11 +29,8 @@ from gateway.model import (
     Precedence,
     Station,
     UtcTime,
-    pack_id,
-    pack_ids,
-    unpack_id,
-    unpack_ids,
 )
+from gateway.packing import pack_id, pack_ids, unpack_id, unpack_ids
 from gateway.store import documents
 
 Value = int | str | bytes | None

@@ -42,8 +42,8 @@ from gateway.model import (
     Station,
     TimeQuality,
     UtcTime,
-    pack_ids,
 )
+from gateway.packing import pack_ids
 
 OWN = Station(1)
 PEER = Station(2)

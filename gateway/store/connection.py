@@ -40,8 +40,29 @@ def connect(path: Path) -> sqlite3.Connection:
     Raises `sqlite3.Error` (`is_damage` says of which kind), `OSError` or, for a newer schema,
     `ConfigError`.
     """
+    if not path.exists():
+        _make(path)
+    return _open_settled(path)
+
+
+def _make(path: Path) -> None:
+    """A new database that has its name when it is whole on the disk.
+
+    Else a power cut in the very first start leaves one that the next start calls damaged.
+    """
+    new = path.with_name(f"{path.name}.new")
+    for suffix in ("-wal", "-shm", "-journal", ""):
+        new.with_name(new.name + suffix).unlink(missing_ok=True)
     # Notices are nobody else's: SQLite would make the file readable for all, and WAL like it.
-    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640))
+    os.close(os.open(new, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o640))
+    with closing(_open_settled(new)) as connection:
+        # Closing does it too, and says nothing of a disk that is full.
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+    new.rename(path)
+    sync_folder(path.parent)
+
+
+def _open_settled(path: Path) -> sqlite3.Connection:
     connection = _open(path)
     try:
         _upgrade(connection, path, _settle(connection))

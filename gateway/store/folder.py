@@ -132,7 +132,7 @@ def folder_error(
     return StoreFailedError(f"the state folder {folder} fails: {error.strerror}; check the medium")
 
 
-def set_aside(database: Path, tag: str = "damaged") -> Path:
+def set_aside(database: Path, tag: str) -> Path:
     """Rename a database with its WAL to the number of this tag after the last; keeps all of it."""
     numbers = _numbers(database, tag)
     target = database.with_name(f"{database.name}.{tag}-{numbers[-1] + 1 if numbers else 1}")

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Sequence
+from contextlib import suppress
 from enum import Enum, auto
 from pathlib import Path
+from typing import Final
 
 from gateway.core.records import AddLogEntry, EntryKind, LogHead
 from gateway.logbook.chain import GENESIS, next_hash
@@ -19,11 +21,15 @@ from gateway.model import Station, TimeQuality
 from gateway.store import book, changes, meta, queries, recovery
 from gateway.store.base import LogRow
 from gateway.store.connection import VACUUM_SIZE_MAX, connect, is_damage, make_vacuumable
-from gateway.store.folder import set_aside
+from gateway.store.folder import keep_newest, set_aside
 from gateway.store.mending import mend_book
 from gateway.store.segments import Segments
 from gateway.store.soundness import check_trees
 from gateway.store.vouched import contradiction
+
+DAMAGED: Final = "damaged"
+DAMAGED_COUNT_MAX: Final = 3
+"""Of the damaged databases the newest stay: a card that fails again and again is not filled."""
 
 
 class _Tail(Enum):
@@ -78,7 +84,9 @@ class Opening:
                 if not is_damage(error):
                     raise
                 problem = str(error)
-        kept = set_aside(self._path)
+        kept = set_aside(self._path, DAMAGED)
+        with suppress(OSError):
+            keep_newest(self._path, DAMAGED, DAMAGED_COUNT_MAX)
         self._was_damaged = True
         self._notes.append(
             f"the database {self._path} is damaged ({problem[:200]}); it is kept as {kept.name} "

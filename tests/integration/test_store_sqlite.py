@@ -235,6 +235,18 @@ async def test_a_cancelled_caller_disturbs_no_other(tmp_path: Path) -> None:
     await store.close()
 
 
+async def test_few_damaged_files_are_kept(tmp_path: Path) -> None:
+    """A card that damages the database at each start does not fill itself with copies of it."""
+    await filled(tmp_path, sent(1, 1))
+    for _ in range(5):
+        (tmp_path / FILE_NAME).write_bytes(b"garbage" * 500)
+        store, recovered = await opened(tmp_path)
+        assert recovered.was_rebuilt
+        await store.close()
+    kept = sorted(path.name for path in tmp_path.glob("*.damaged-?"))
+    assert kept == [f"{FILE_NAME}.damaged-{number}" for number in (3, 4, 5)]
+
+
 @pytest.mark.parametrize(
     "damage",
     [

@@ -9,13 +9,12 @@ import pytest
 from gateway.sim.bench.files import CABLE, RADIO
 from tests.hardware.machine.installation import Installed
 from tests.hardware.machine.line import line_with, notice
-from tests.hardware.machine.machine import Machine
+from tests.hardware.machine.state import UNIT, started_s
 from tests.integration.mosquitto import Heard, mosquitto, needs_mosquitto
 
 pytestmark = [pytest.mark.hardware, pytest.mark.timeout(900), needs_mosquitto]
 
 RSS_MIB_MAX = 55
-UNIT = "hotline-gateway"
 DROP_INS = f"/etc/systemd/system/{UNIT}.service.d"
 BROKER = "10.0.2.100"
 NETWORK_UP = """python3 -I - <<'END'
@@ -65,15 +64,6 @@ async def test_memory_with_radio_cable_broker_and_pins(
         exposure = await machine.must(f"systemd-analyze security --no-pager {UNIT} | tail -1")
         print("with remote-broker.conf:", exposure.strip())
         assert rss_mib <= RSS_MIB_MAX
-
-
-async def started_s(machine: Machine) -> float:
-    """What systemd measured, in seconds of the emulated machine."""
-    shown = await machine.must(
-        f"systemctl show -p InactiveExitTimestampMonotonic,ActiveEnterTimestampMonotonic {UNIT}"
-    )
-    begun, ready = sorted(int(line.split("=")[1]) for line in shown.split())
-    return round((ready - begun) / 1e6, 1)
 
 
 def is_receipt(message: Heard) -> bool:

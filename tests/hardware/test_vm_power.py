@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import subprocess
 import time
 from collections import Counter
 from contextlib import suppress
@@ -19,6 +18,7 @@ from gateway.sim.bench.files import CABLE
 from tests.hardware.machine.installation import Installed
 from tests.hardware.machine.line import CONFIG, Line, line_with, notice, until
 from tests.hardware.machine.machine import MachineError
+from tests.hardware.machine.state import STATE, mount_state, state_disk
 from tests.integration.live_line import get, post
 
 pytestmark = [pytest.mark.hardware, pytest.mark.timeout(5400)]
@@ -26,13 +26,11 @@ pytestmark = [pytest.mark.hardware, pytest.mark.timeout(5400)]
 CUT_COUNT = int(os.environ.get("VM_CUTS", "6"))
 """A minute each on two busy cores."""
 SEED = 20261127
-DISK_SIZE = 160 << 20
 START_SHARE = 0.25
 """Of the cuts: they hit the start, its recovery and the hellos; the others hit the work."""
 START_S_MAX = 6.0
 WORK_S_MAX = 4.0
 INTERVAL_S = 0.2
-STATE = "/var/lib/hotline-gateway"
 PAGE_COUNT = 1000
 
 
@@ -96,15 +94,6 @@ async def test_power_cuts_in_the_middle_of_traffic(installed: Installed, tmp_pat
         await is_sound(line)
 
 
-def state_disk(folder: Path) -> Path:
-    """A disk of its own for the state folder, as the README has it."""
-    disk = folder / "state.img"
-    with disk.open("wb") as file:
-        file.truncate(DISK_SIZE)
-    subprocess.run(["mkfs.ext4", "-q", disk], check=True)
-    return disk
-
-
 async def test_a_read_only_root(installed: Installed, tmp_path: Path) -> None:
     """With state on a disk of its own the rest may be read-only: the packaged service starts, a
     notice arrives, and nothing was written elsewhere; after a power cut its state is still there.
@@ -135,10 +124,8 @@ async def is_receipted(line: Line, notice_id: str) -> bool:
 
 async def start(line: Line) -> None:
     """Mount what the last power cut left, and start the service without waiting for it."""
-    await line.machine.must(
-        f"mkdir -p {STATE} && mount -o noatime /dev/disk/by-id/virtio-state {STATE} && "
-        f"chown hotline: {STATE} && systemctl start --no-block hotline-gateway"
-    )
+    await mount_state(line.machine)
+    await line.machine.must("systemctl start --no-block hotline-gateway")
 
 
 async def work(line: Line, north: Hand, south: Hand, seconds: float) -> None:

@@ -10,14 +10,15 @@ import pytest
 
 from gateway.config.settings import PinSettings
 from gateway.sim.bench.files import CABLE
+from gateway.sim.benchmark.storing import fill
 from tests.hardware.machine.installation import Installed
-from tests.hardware.machine.line import CONFIG, START_S, Line, line_with, notice, until
+from tests.hardware.machine.line import CONFIG, PATIENCE, START_S, Line, line_with, notice, until
 from tests.hardware.machine.machine import Machine
+from tests.hardware.machine.state import UNIT, mount_state, started_s, state_disk
 
 pytestmark = [pytest.mark.hardware, pytest.mark.timeout(900)]
 
 PINS = PinSettings()
-UNIT = "hotline-gateway"
 DROP_INS = f"/etc/systemd/system/{UNIT}.service.d"
 EXPOSURE_MAX = {"": 1.1, "unix-broker.conf": 0.4}
 BLOCKER = "/opt/hotline-gateway/lib/python3.11/site-packages/blocker.pth"
@@ -33,6 +34,9 @@ BLOCK_WHEN_LIT = (
 LIT_S_MAX = 8
 """A blocked loop leaves the lamp lit for 4 s, on a machine that is not emulated."""
 WATCHDOG_S = 30
+OPEN_COUNT = 60_000
+WAIT_S = 30
+"""Longer than a start without notices takes, shorter than that with all of them."""
 RESTART_S = 60
 """From the end of one process to the start of the next, on the emulated machine."""
 
@@ -64,6 +68,28 @@ async def test_the_sandbox_and_the_credentials(installed: Installed, tmp_path: P
             name = f"sandbox-{drop_in or 'plain'}"
             notice_id = (await line.north("POST", "/v1/notices", notice(name)))["id"]
             await until(lambda one=notice_id: is_receipted(line, one))
+
+
+async def test_a_start_that_reads_a_big_store(installed: Installed, tmp_path: Path) -> None:
+    """A start that takes longer than systemd waits asks for time and is not ended: it would never
+    get through.
+    """
+    disk = state_disk(tmp_path)
+    async with line_with(installed, tmp_path, (CABLE,), disks={"state": disk}) as line:
+        machine, north = line.machine, line.files.stations["NORTH"]
+        await fill(north, OPEN_COUNT)
+        await asyncio.to_thread(state_disk, tmp_path, content=north.folder / "state")
+        await mount_state(machine)
+        await machine.must(
+            f"printf '[Service]\\nTimeoutStartSec={WAIT_S}\\n' >{PATIENCE}/patience.conf && "
+            "systemctl daemon-reload"
+        )
+        await machine.must(f"systemctl start {UNIT}", timeout_s=START_S)
+        seconds = await started_s(machine)
+        print(f"{OPEN_COUNT} open notices: ready after {seconds} s, {WAIT_S} s allowed")
+        assert seconds > WAIT_S, "it proves nothing: take more notices"
+        restarts = await machine.must(f"systemctl show -P NRestarts {UNIT}")
+        assert restarts == "0\n"
 
 
 async def is_shut_in(machine: Machine) -> None:

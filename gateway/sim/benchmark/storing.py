@@ -57,7 +57,7 @@ async def measure_store(options: Options) -> list[Figure]:
         await empty.start()
         rate = await _rate(empty, rate_count, "NORTH")
         await empty.stop()
-        await _fill(north, count - SPARE_COUNT)
+        await fill(north, count - SPARE_COUNT)
         full = GatewayProcess(north)
         time = asyncio.get_running_loop().time
         begun_s = time()
@@ -112,7 +112,7 @@ async def _rate(process: GatewayProcess, count: int, far: str) -> float:
     return count / (time() - begun_s)
 
 
-async def _fill(files: StationFiles, count: int) -> None:
+async def fill(files: StationFiles, count: int) -> None:
     """Accept notices with the real engine and commit them in the real store, without the API."""
     settings = load_settings(files.config)
     keys = load_keyring(settings)

@@ -12,6 +12,7 @@ from urllib.parse import SplitResult, urlsplit
 import msgspec
 
 from gateway.config.document import Fields, Problem, shown
+from gateway.config.header import free_pins, pin_problem
 from gateway.config.settings import (
     ApiSettings,
     IndicatorSettings,
@@ -20,6 +21,7 @@ from gateway.config.settings import (
     MeshtasticLinkSettings,
     MqttSettings,
     NatsSettings,
+    PinSettings,
     SpareSettings,
     StationSettings,
 )
@@ -131,15 +133,29 @@ def _check_pins(indicators: IndicatorSettings | None, link_count: int) -> Iterat
     if link_count > len(pins.link):
         what = f"names {len(pins.link)} lamps for {link_count} links"
         yield Problem("[indicators.pins] link", what, "name a pin for each link, in their order")
-    users: dict[int, str] = {}
+    yield from _check_each_pin(list(_named_pins(pins)))
+
+
+def _named_pins(pins: PinSettings) -> Iterator[tuple[str, int]]:
+    """`alarm` and `link 2` with their pins, in the order of the table."""
     for field in msgspec.structs.fields(pins):
         value = getattr(pins, field.name)
-        for number, pin in enumerate(value if isinstance(value, tuple) else (value,), start=1):
-            name = f"{field.name} {number}" if isinstance(value, tuple) else field.name
-            if pin in users:
-                what = f"pin {pin} is already used by {users[pin]}"
-                yield Problem(f"[indicators.pins] {name}", what, "give each its own pin")
-            users.setdefault(pin, name)
+        if isinstance(value, tuple):
+            yield from ((f"{field.name} {at}", pin) for at, pin in enumerate(value, start=1))
+        else:
+            yield field.name, value
+
+
+def _check_each_pin(named: list[tuple[str, int]]) -> Iterator[Problem]:
+    """Each pin has one user, and can serve it."""
+    used = {pin for _, pin in named}
+    users: dict[int, str] = {}
+    for name, pin in named:
+        what = f"pin {pin} is already used by {users[pin]}" if pin in users else None
+        users.setdefault(pin, name)
+        if what := what or pin_problem(pin, name):
+            free = ", ".join(str(it) for it in free_pins(name, used)) or "none"
+            yield Problem(f"[indicators.pins] {name}", what, f"name one that is free: {free}")
 
 
 def _check_api(api: ApiSettings | None) -> Iterator[Problem]:

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct, field
 
+from gateway.config.header import Pin
 from gateway.config.radio_words import PresetWord, RegionWord
 from gateway.core.events import Rights
 from gateway.model import Operation, Precedence, Role
@@ -49,9 +50,6 @@ LinkLabel = Annotated[
         pattern=r"^[a-z][a-z0-9-]{0,15}\Z",
         description='write a short name such as "radio": 1 to 16 of a-z, 0-9 and -, a letter first',
     ),
-]
-Pin = Annotated[
-    int, Meta(ge=2, le=27, description="write the BCM number of a free pin of the header, 2 to 27")
 ]
 
 
@@ -343,7 +341,7 @@ class PinSettings(Table, frozen=True, kw_only=True):
 
     alive: Pin = 17
     link: Annotated[
-        tuple[Pin, ...], Meta(description="list the BCM numbers of the link lamps, in PACE order")
+        tuple[Pin, ...], Meta(description="list BCM numbers, 12, 13 or 16 to 27, in PACE order")
     ] = (13, 19, 16, 20)
     """Lamps of the links in the order of the file."""
     pending_in: Pin = 27

@@ -244,7 +244,7 @@ name = "root"
 
 [indicators]
 factory = "mock"
-pins = { alive = 5 }
+pins = { alive = 25 }
 
 [log]
 level = "debug"

@@ -6,6 +6,7 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
+from gateway.config.header import PINS, PULLED_UP, RESERVED, free_pins, pin_problem
 from gateway.config.settings import PinSettings
 from gateway.indicators.gpio import CHIP_LABELS
 
@@ -47,7 +48,24 @@ def test_header_pins_match_and_none_is_used_twice() -> None:
     assert len({pin["bcm"] for pin in pins}) == len(pins)
 
 
-def test_nothing_lights_before_the_gateway_runs() -> None:
-    """Pins 9 to 27 are pulled down at power-on, 0 to 8 up (BCM2835 peripherals, table 6-31)."""
+def test_what_is_checked_of_pins_is_what_the_list_says() -> None:
+    """The installed package has no hw/: `hotline config check` knows these from its own table."""
+    reserved = {function: tuple(pins) for function, pins in listed()["reserved"].items()}
+    names = ("the EEPROM of a HAT", "I2C", "SPI", "the serial console (UART)")
+    assert list(reserved) == ["hat_eeprom", "i2c", "spi", "uart"]
+    assert list(reserved.values()) == list(RESERVED.values())
+    assert all(told.startswith(name) for told, name in zip(RESERVED, names, strict=True))
+    assert tuple(listed()["power_on"]["pulled_up"]) == PULLED_UP
+    assert set(HEADER) | set(reserved["hat_eeprom"]) == set(PINS)
+
+
+def test_each_pin_of_the_list_can_serve_its_part() -> None:
+    """None has another function, no lamp glows at power-on, the button is not pulled down."""
     for name, pin in listed()["pin"].items():
-        assert (pin["bcm"] <= 8) == (name == "button")
+        assert pin_problem(pin["bcm"], name) is None
+
+
+def test_the_pins_for_lamps_and_button_are_those_that_messages_name() -> None:
+    """A refusal of the number itself says which pins there are (`settings.Pin`)."""
+    assert list(free_pins("alarm", ())) == [12, 13, *range(16, 28)]
+    assert list(free_pins("button", ())) == [4, 5, 6]

@@ -265,7 +265,46 @@ def test_missing_keys_are_named_with_what_to_write(folder: Path) -> None:
         (
             {},
             "[indicators.pins]\nalarm = 17\n",
-            "[indicators.pins] alarm: pin 17 is already used by alive",
+            (
+                "[indicators.pins] alarm: pin 17 is already used by alive; name one that is free:"
+                " 18, 21, 23, 25, 26"
+            ),
+        ),
+        (
+            {},
+            "[indicators.pins]\nalarm = 2\n",
+            "[indicators.pins] alarm: pin 2 belongs to I2C, where the clock module is; name one",
+        ),
+        (
+            {},
+            "[indicators.pins]\nlink = [13, 5]\n",
+            (
+                "[indicators.pins] link 2: pin 5 is pulled up at power-on and glows before the"
+                " gateway runs; name one that is free: 16, 18, 19, 20, 21, 25, 26"
+            ),
+        ),
+        (
+            {},
+            "[indicators.pins]\nbutton = 25\n",
+            (
+                "[indicators.pins] button: pin 25 is pulled down at power-on, as if the button were"
+                " held; name one that is free: 4, 5, 6"
+            ),
+        ),
+        (
+            {},
+            "[indicators.pins]\nbutton = 8\n",
+            "[indicators.pins] button: pin 8 belongs to SPI; name one that is free: 4, 5, 6",
+        ),
+        (
+            {},
+            "[indicators.pins]\nbuzzer = 1\n",
+            "[indicators.pins] buzzer: pin 1 belongs to the EEPROM of a HAT; name one that is free",
+        ),
+        (
+            {},
+            "[indicators.pins]\nbuzzer = 28\n",
+            "[indicators.pins] buzzer: 28 does not fit; write a BCM number: 12, 13 or 16 to 27 for",
         ),
         (
             {},

@@ -23,14 +23,16 @@ class Package:
     """Of the gateway."""
     architecture: str
     """Debian's name."""
+    revision: str
+    """Of two packages of one version the newer has the higher one: apt does nothing else."""
 
     @classmethod
-    def of(cls, gateway: Path, architecture: str) -> Package:
-        return cls(str(parse_wheel_filename(gateway.name)[1]), architecture)
+    def of(cls, gateway: Path, architecture: str, revision: str) -> Package:
+        return cls(str(parse_wheel_filename(gateway.name)[1]), architecture, revision)
 
     @property
     def debian_version(self) -> str:
-        return f"{self.version}-{os.environ.get('REVISION') or 1}"
+        return f"{self.version}-{self.revision}"
 
     @property
     def file_stem(self) -> str:

@@ -13,11 +13,11 @@ from gateway.store.connection import SCHEMA_VERSION
 from tests.hardware.machine.installation import INSTALL_S, Installed, next_revision
 from tests.hardware.machine.line import Line, allow_a_slow_start, line_with, notice, until
 from tests.hardware.machine.machine import Machine
+from tests.hardware.machine.state import STATE, mount_state, state_disk
 from tests.integration.live_line import post, state_of
 
 pytestmark = [pytest.mark.hardware, pytest.mark.timeout(2400)]
 
-STATE = "/var/lib/hotline-gateway"
 INIT = 'hotline init --station 1 --name NORTH --party "Party A" --lamps lgpio --yes'
 
 
@@ -46,6 +46,20 @@ async def test_from_init_to_purge(installed: Installed, tmp_path: Path) -> None:
         purged = await machine.must("apt purge -y hotline-gateway")
         assert f"which is kept in {STATE}/logbook" in purged
         await left_nothing_but_the_log_book(machine)
+
+
+async def test_a_purge_where_state_is_on_a_disk_of_its_own(
+    installed: Installed, tmp_path: Path
+) -> None:
+    """The folder cannot be removed then, and that is no failure: nothing else stays."""
+    disks = {"state": state_disk(tmp_path)}
+    async with Machine(tmp_path, saved=installed.saved, disks=disks) as machine:
+        await mount_state(machine)
+        await machine.must(INIT)
+        purged = await machine.must("apt purge -y hotline-gateway")
+        assert f"{STATE} is empty and is left" in purged
+        assert (await machine.run("test -e /etc/hotline-gateway")).status == 1
+        assert (await machine.must(f"ls -A {STATE}")) == ""
 
 
 async def join(machine: Machine, folder: Path) -> None:

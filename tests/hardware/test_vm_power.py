@@ -23,8 +23,8 @@ from tests.integration.live_line import get, post
 
 pytestmark = [pytest.mark.hardware, pytest.mark.timeout(5400)]
 
-CUT_COUNT = int(os.environ.get("VM_CUTS", "6"))
-"""A minute each on two busy cores."""
+CUT_COUNT = int(os.environ.get("VM_CUTS", "30"))
+"""Half a minute each on two cores."""
 SEED = 20261127
 START_SHARE = 0.25
 """Of the cuts: they hit the start, its recovery and the hellos; the others hit the work."""

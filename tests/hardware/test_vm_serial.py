@@ -63,6 +63,27 @@ async def test_the_other_link_takes_a_notice_when_its_adapter_is_pulled_out(
             assert back_s / slower < BACK_S
 
 
+async def test_an_adapter_that_comes_after_a_start_without_it(
+    installed: Installed, tmp_path: Path
+) -> None:
+    """Its driver is not even loaded when the service starts; plugged in, it is used."""
+    async with line_with(installed, tmp_path, (CABLE,)) as line:
+        machine = line.machine
+        await line.unplug(CABLE)
+        drivers = "modprobe -r ftdi_sio cdc_acm usbserial"
+        await until(lambda: succeeds(machine, drivers))
+        await machine.must("systemctl start hotline-gateway")
+        assert (await line.link_states()).get(CABLE, "DOWN") == "DOWN"
+        process = await machine.must("systemctl show -P MainPID hotline-gateway")
+        await line.plug(CABLE)
+        await line.until_up(CABLE)
+        assert await machine.must("systemctl show -P MainPID hotline-gateway") == process
+
+
+async def succeeds(machine: Machine, command: str) -> bool:
+    return (await machine.run(command)).status == 0
+
+
 async def slowness(machine: Machine) -> float:
     """The same work in the machine and here: time there by processor time here; at least 1.
 

@@ -214,6 +214,9 @@ def _problems(document: Document) -> Iterator[str]:
         yield f"ALARM {alarm.get('code')}: {alarm.get('text')}"
         if alarm.get("clearable"):
             yield f"      seen to? `hotline alarm clear {alarm.get('name')}`"
+    if refused := document.get("button_refused"):
+        when = milliseconds(refused.get("ms_ago"))
+        yield f"BUTTON: the press of {when} ago said nothing: {refused.get('text')}"
     if document.get("store_refused"):
         yield "STORE REFUSED: the disk cannot be written; nothing is accepted until it can"
     if spare := document.get("spare"):

@@ -21,7 +21,14 @@ class Press(enum.Enum):
     ROGER = "roger"
     ONCE_MORE = "once more"
     """FLASH: a second press within 5 s is needed."""
-    REFUSED = "refused"
+
+
+class Refusal(enum.Enum):
+    """Why a press said nothing although a notice waits: what to do, for the person who pressed."""
+
+    TOO_LONG = "held too long for a ROGER; press for less than a second"
+    NOT_SHOWN = "no screen has shown the notice yet; read it (`hotline inbox`), then press"
+    TOO_SOON = "the lamp had shown the notice for less than two seconds; press again"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +60,7 @@ class Button:
         self._timers.set(HOLD_TIMER, Instant(now + self._policy.button_hold_ms))
         return Press.SILENCED if is_sounding else Press.NOTHING
 
-    def release(self, now: Instant, candidate: Candidate | None) -> Press:
+    def release(self, now: Instant, candidate: Candidate | None) -> Press | Refusal:
         """A release without its press (held at boot) means nothing."""
         pressed_at, self._pressed_at = self._pressed_at, None
         self._timers.drop(HOLD_TIMER)
@@ -62,14 +69,10 @@ class Button:
         held_ms = now - pressed_at
         if held_ms >= self._policy.button_hold_ms:
             return Press.NOTHING
-        shown_ms = pressed_at - candidate.indicated_since
-        if (
-            held_ms > self._policy.button_press_max_ms
-            or shown_ms < self._policy.button_silence_ms
-            or not candidate.is_displayed
-        ):
+        refusal = self._refusal(held_ms, pressed_at - candidate.indicated_since, candidate)
+        if refusal is not None:
             self._armed = None
-            return Press.REFUSED
+            return refusal
         if candidate.precedence is not Precedence.FLASH:
             return Press.ROGER
         armed, self._armed = self._armed, None
@@ -77,6 +80,13 @@ class Button:
             return Press.ROGER
         self._armed = (candidate.notice_id, Instant(now + self._policy.button_flash_again_ms))
         return Press.ONCE_MORE
+
+    def _refusal(self, held_ms: int, shown_ms: int, candidate: Candidate) -> Refusal | None:
+        if held_ms > self._policy.button_press_max_ms:
+            return Refusal.TOO_LONG
+        if not candidate.is_displayed:
+            return Refusal.NOT_SHOWN
+        return Refusal.TOO_SOON if shown_ms < self._policy.button_silence_ms else None
 
     def is_held(self) -> bool:
         """At the hold timer: still down, so it is a lamp test."""

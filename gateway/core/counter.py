@@ -271,21 +271,22 @@ class Counter:
 
     # Answers
 
-    def answer(self, event: AnswerSubmitted, draft: Draft) -> bool:
-        """Whether it is accepted, now or before."""
+    def answer(self, event: AnswerSubmitted, draft: Draft) -> RejectRequest | None:
+        """None: it is accepted, now or before."""
         rejection = self._closed(event.token) or check_answer_right(event)
         if rejection is not None:
             self._reject(rejection, draft)
-            return False
+            return rejection
         sha256 = content_hash((event.notice_id, event.code, event.body))
         known = self._state.submissions.find(event.principal, event.request_id, sha256)
         if known is not None:
             act_id, is_same = known
             if is_same:
                 draft.effect(ConfirmAnswer(event.token, act_id, event.notice_id, repeated=True))
-            else:
-                self._reject(_id_reused(event.token, event.request_id), draft)
-            return is_same
+                return None
+            rejection = _id_reused(event.token, event.request_id)
+            self._reject(rejection, draft)
+            return rejection
         record = self._state.ledger.get(event.notice_id)
         if record is None or record.direction is not Direction.IN:
             rejection = reject(
@@ -300,9 +301,9 @@ class Counter:
         if rejection is not None or record is None:
             assert rejection is not None
             self._reject(rejection, draft)
-            return False
+            return rejection
         self._say_answer(event, record, sha256, draft)
-        return True
+        return None
 
     def _arbitrate(self, event: AnswerSubmitted, record: Record) -> RejectRequest | None:
         """The answering gateway decides: a second closing answer never leaves it."""

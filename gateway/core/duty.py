@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final, assert_never
 
-from gateway.core.button import Press
+from gateway.core.button import Press, Refusal
 from gateway.core.counter import Counter
 from gateway.core.delivery import DeliveryInput
 from gateway.core.draft import Draft
@@ -189,31 +189,38 @@ class Duty:
     def button(self, event: ButtonPressed | ButtonReleased, draft: Draft) -> None:
         watch = self._state.watch
         now = draft.now.instant
+        press: Press | Refusal
         if isinstance(event, ButtonPressed):
             press = watch.button.press(now, is_sounding=watch.is_sounding(now))
         else:
             press = watch.button.release(now, watch.candidate())
+        reason = ""
         match press:
             case Press.NOTHING:
                 return
             case Press.SILENCED:
                 watch.silence()
-            case Press.REFUSED:
-                watch.refuse_press(now)
+            case Refusal():
+                reason = press.value
             case Press.ONCE_MORE:
                 pass
             case Press.ROGER:
-                self._roger(draft)
+                reason = self._roger(draft)
             case _:
                 assert_never(press)
-        draft.observe(Level.INFO, "button", meaning=press.value)
         draft.status_changed = True
+        watch.pressed(now, reason)
+        if reason:
+            draft.observe(Level.WARNING, "button", meaning="refused", reason=reason)
+        else:
+            draft.observe(Level.INFO, "button", meaning=press.value)
 
-    def _roger(self, draft: Draft) -> None:
+    def _roger(self, draft: Draft) -> str:
+        """Why it is not said; empty if it is."""
         candidate = self._state.watch.candidate()
         assert candidate is not None
         act_id = candidate.notice_id
-        is_said = self._counter.answer(
+        rejection = self._counter.answer(
             AnswerSubmitted(
                 token=_NO_TOKEN,
                 principal=_BUTTON,
@@ -223,5 +230,4 @@ class Duty:
             ),
             draft,
         )
-        if not is_said:
-            self._state.watch.refuse_press(draft.now.instant)
+        return "" if rejection is None else f"{rejection.problem}; {rejection.remedy}"

@@ -292,6 +292,8 @@ class Status:
     utc: UtcTime | None
     buzzer_until: Instant | None = None
     """The buzzer sounds until then, in the rhythm of the first pending notice, unless silenced."""
+    button_refusal: str = ""
+    """Why the last press was refused, and what to do; empty once one did something."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,7 +46,14 @@ def status_document(
         "store_refused": status.store_refused,
         "stopping": status.stopping,
         "buzzer_silenced": status.buzzer_silenced,
+        "button_refused": _button_refused(status, instant),
     }
+
+
+def _button_refused(status: Status, instant: Instant | None) -> dict[str, object] | None:
+    if not status.button_refusal:
+        return None
+    return {"text": status.button_refusal, "ms_ago": _age_ms(status.button_refused_at, instant)}
 
 
 def line_stations(status: Status) -> list[Station]:

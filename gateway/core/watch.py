@@ -86,6 +86,7 @@ class Watch:
         self._buzzer_until: Instant | None = None
         self._is_silenced = False
         self._button_refused_at: Instant | None = None
+        self._button_refusal = ""
         self._lamp_test_until: Instant | None = None
         self._shown_at: dict[Station, Instant] = {}
 
@@ -270,8 +271,11 @@ class Watch:
     def silence(self) -> None:
         self._is_silenced = True
 
-    def refuse_press(self, now: Instant) -> None:
-        self._button_refused_at = now
+    def pressed(self, now: Instant, refusal: str) -> None:
+        """A press came to something: `refusal` says why it said nothing, or is empty."""
+        self._button_refusal = refusal
+        if refusal:
+            self._button_refused_at = now
 
     def test_lamps(self, now: Instant) -> None:
         self._lamp_test_until = Instant(now + self._policy.lamp_test_ms)
@@ -319,6 +323,7 @@ class Watch:
             stopping=self.is_stopping,
             buzzer_silenced=self._is_silenced,
             button_refused_at=self._button_refused_at,
+            button_refusal="" if self._candidate is None else self._button_refusal,
             lamp_test_until=self._lamp_test_until,
             utc=draft.now.utc,
             buzzer_until=self._buzzer_until,

@@ -55,6 +55,14 @@ def press(world: World, held_ms: int = 300) -> None:
     world.give(HERE, ButtonReleased())
 
 
+def refusal(world: ByHand) -> str:
+    """Why the last press said nothing, as the status and the log say it."""
+    told = status(world).button_refusal
+    fields = world.notes("button", 2)[-1].fields
+    assert (fields["meaning"], fields["reason"]) == ("refused", told)
+    return told
+
+
 def test_a_first_press_silences_and_the_second_says_roger() -> None:
     """While the buzzer sounds a press only silences; the next one answers what the lamp showed."""
     world, notice = arrived()
@@ -97,12 +105,51 @@ def test_flash_takes_two_presses() -> None:
 
 
 def test_a_press_for_what_no_screen_showed_blinks() -> None:
-    """Pending, but not DISPLAYED: refused, nothing sent."""
+    """Pending, but not DISPLAYED: refused, nothing sent, until it was read; the reason is told."""
     world, notice = arrived(displayed=False)
     world.run(61 * SECOND)
     press(world)
     assert status(world).button_refused_at == world.now_ms
     assert world.state_of(notice, 2) == RECEIPT
+    assert refusal(world).startswith("no screen has shown the notice yet; read it")
+    world.give(HERE, NoticeDisplayed(notice))
+    press(world)
+    assert world.state_of(notice, 2) == "ROGER"
+    assert status(world).button_refusal == ""
+
+
+@pytest.mark.parametrize(
+    ("wait_ms", "held_ms", "reason"),
+    [
+        (61 * SECOND, 1_500, "held too long for a ROGER"),
+        (SECOND, 300, "the lamp had shown the notice for less than two seconds"),
+    ],
+)
+def test_a_refused_press_says_why(wait_ms: int, held_ms: int, reason: str) -> None:
+    """Too long, or too soon after the lamp went over to this notice: the next press is good."""
+    world, _ = arrived()
+    world.run(61 * SECOND)
+    press(world)
+    after = send(world, draft("the next one"))
+    reaches(world, after, RECEIPT, 2 * SECOND)
+    world.give(HERE, NoticeDisplayed(after))
+    press(world)
+    world.run(wait_ms)
+    press(world, held_ms)
+    assert refusal(world).startswith(reason)
+    world.run(2 * SECOND)
+    press(world)
+    assert world.state_of(after, 2) == "ROGER"
+
+
+def test_a_press_that_the_dialogue_refuses_says_why() -> None:
+    """A REQUEST that has its ROGER still waits for an answer, which no button gives."""
+    world, notice = arrived(kind=Kind.REQUEST)
+    world.run(61 * SECOND)
+    for _ in range(2):
+        press(world)
+    assert world.state_of(notice, 2) == "ROGER"
+    assert refusal(world).startswith(f"ROGER does not fit {notice}, which is ROGER; accepted now:")
 
 
 @pytest.mark.parametrize(

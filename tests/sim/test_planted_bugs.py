@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 import gateway.core.recovery
-from gateway.core.button import Button, Press
+from gateway.core.button import Button, Press, Refusal
 from gateway.core.counter import Counter
 from gateway.core.delivery import DeliveryInput
 from gateway.core.dispatcher import Dispatcher
@@ -297,7 +297,7 @@ def accepted_before_it_is_written(patch: Patch) -> None:
 def button_answers_a_flash_at_once(patch: Patch) -> None:
     release = Button.release
 
-    def hastens(self: Button, now: Any, candidate: Any) -> Press:
+    def hastens(self: Button, now: Any, candidate: Any) -> Press | Refusal:
         press = release(self, now, candidate)
         return Press.ROGER if press is Press.ONCE_MORE else press
 

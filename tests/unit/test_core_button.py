@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.core.button import Button, Candidate, Press
+from gateway.core.button import Button, Candidate, Press, Refusal
 from gateway.core.policy import Policy
 from gateway.core.timers import Timers
 from gateway.errors import FieldError
@@ -55,7 +55,7 @@ def test_a_refused_press_disarms() -> None:
     for at, held in ((5_000, 100), (6_000, 1_500), (8_000, 100)):
         button.press(Instant(at), is_sounding=False)
         presses.append(button.release(Instant(at + held), candidate()))
-    assert presses == [Press.ONCE_MORE, Press.REFUSED, Press.ONCE_MORE]
+    assert presses == [Press.ONCE_MORE, Refusal.TOO_LONG, Press.ONCE_MORE]
 
 
 def test_references_to_third_stations_make_no_value() -> None:

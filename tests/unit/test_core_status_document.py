@@ -183,7 +183,15 @@ def test_the_status_in_full() -> None:
         "store_refused": False,
         "stopping": False,
         "buzzer_silenced": True,
+        "button_refused": None,
     }
+
+
+def test_a_refused_press_is_told_with_its_reason() -> None:
+    """And not where none was, or where the last one did something (empty)."""
+    refused = replace(STATUS, button_refused_at=Instant(1_000), button_refusal="too soon")
+    document = status_document(refused, NAMES, instant=Instant(3_500))
+    assert document["button_refused"] == {"text": "too soon", "ms_ago": 2_500}
 
 
 def test_without_an_instant_ages_are_not_known() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 
-from gateway.core.button import HOLD_TIMER, Button, Candidate, Press
+from gateway.core.button import HOLD_TIMER, Button, Candidate, Press, Refusal
 from gateway.core.policy import Policy
 from gateway.core.timers import Timers
 from gateway.model import ActId, Epoch, Instant, Precedence, Serial, Station
@@ -51,7 +51,7 @@ def test_timers_against_a_plain_list() -> None:
 
 def press(
     button: Button, target: Candidate | None, *, at: int, held_ms: int = 300, sounds: bool = False
-) -> Press:
+) -> Press | Refusal:
     first = button.press(Instant(at), is_sounding=sounds)
     return first if first is Press.SILENCED else button.release(Instant(at + held_ms), target)
 
@@ -60,9 +60,9 @@ def test_a_press_is_a_roger_only_for_what_was_shown() -> None:
     """Indicated 2 s, displayed, released within 1 s: ROGER; anything else a refusal blink."""
     button = Button(Policy(), Timers())
     assert press(button, candidate(), at=5_000) is Press.ROGER
-    assert press(button, candidate(since=4_000), at=5_000) is Press.REFUSED
-    assert press(button, candidate(displayed=False), at=5_000) is Press.REFUSED
-    assert press(button, candidate(), at=5_000, held_ms=1_500) is Press.REFUSED
+    assert press(button, candidate(since=4_000), at=5_000) is Refusal.TOO_SOON
+    assert press(button, candidate(displayed=False), at=5_000) is Refusal.NOT_SHOWN
+    assert press(button, candidate(), at=5_000, held_ms=1_500) is Refusal.TOO_LONG
     assert press(button, None, at=5_000) is Press.NOTHING
 
 

@@ -106,7 +106,9 @@ def configured_key_file(common: Common) -> Path:
         value = tomllib.loads(text).get("station", {}).get("key_file")
     except FileNotFoundError:
         return common.config_path.absolute().with_name(KEY_FILE_DEFAULT.name)
-    except (OSError, ValueError, AttributeError) as error:
+    except OSError as error:
+        raise cannot("read", common.config_path, error) from error
+    except (ValueError, AttributeError) as error:
         raise CommandError(
             ExitCode.CONFIGURATION,
             f"{common.config_path} cannot be read; see `hotline config check`, or name the key "

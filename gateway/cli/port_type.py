@@ -17,7 +17,7 @@ class PortType(click.ParamType[str]):
     ) -> str:
         text = str(value)
         if not (text.startswith("/") or _has_host(text)):
-            remedy = "write /dev/serial/by-id/... or tcp://host:4403"
+            remedy = "write /dev/hotline/..., /dev/serial/by-id/... or tcp://host:4403"
             self.fail(f"{text!r} is no port; {remedy}", param, ctx)
         return text
 

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Literal
 
 from gateway.doctor.gpio import CHIP_LABELS, chip_label
 from gateway.doctor.machine import Machine
 from gateway.doctor.ports import serial_devices
-
-_OWN_NAMES: Final = "/dev/hotline"
-"""Links of our udev rule: radio-SERIAL and cable-SERIAL."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,14 +23,9 @@ class FoundPort:
 def found_ports(machine: Machine | None = None) -> list[FoundPort]:
     """Every USB serial device; the header's own UART is left to whoever wires it."""
     machine = machine or Machine()
-    lasting = {}
-    for name in machine.names(_OWN_NAMES):
-        with suppress(OSError):
-            target = machine.path(f"{_OWN_NAMES}/{name}").readlink().name
-            lasting[f"/dev/{target}"] = f"{_OWN_NAMES}/{name}"
     return [
         FoundPort(
-            lasting.get(device.path) or device.by_id or device.path,
+            device.lasting or device.path,
             "radio" if device.is_radio_board else "cable",
             f"{device.name or 'USB'} {device.vendor}:{device.product}",
         )

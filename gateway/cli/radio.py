@@ -22,7 +22,7 @@ PORT: Final = click.option(
     "--port",
     type=PortType(),
     required=True,
-    help="/dev/serial/by-id/... or tcp://host:4403. Stop the gateway first if it holds it.",
+    help="/dev/hotline/... or tcp://host:4403. Stop the gateway first if it holds it.",
 )
 
 

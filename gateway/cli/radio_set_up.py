@@ -66,7 +66,7 @@ class _Task:
 @click.option(
     "--port",
     type=PortType(),
-    help="/dev/serial/by-id/... or tcp://host:4403.  [default: the link's in the configuration]",
+    help="/dev/hotline/... or tcp://host:4403.  [default: the link's in the configuration]",
 )
 @click.option("--link", help="Link of the configuration.  [default: the one at PORT, or the only]")
 @click.option("--region", type=_WordType("region"), help="Where it stands, such as EU_868.")

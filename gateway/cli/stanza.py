@@ -28,7 +28,7 @@ def stanza_text(
     ]
     if not radio and not cable:
         lines += ["# Add at least one link; the first is used first."]
-    port, node = radio or ("/dev/serial/by-id/usb-...", "!00000000")
+    port, node = radio or ("/dev/hotline/radio-...", "!00000000")
     mark = "" if radio else "# "
     if radio or not cable:
         lines += [
@@ -38,7 +38,7 @@ def stanza_text(
             f"{mark}port = {quoted(port)}",
             f"{mark}node = {quoted(node)}",
         ]
-    port, rate = cable or ("/dev/serial/by-id/usb-...", "9600")
+    port, rate = cable or ("/dev/hotline/cable-...", "9600")
     mark = "" if cable else "# "
     if cable or not radio:
         lines += [

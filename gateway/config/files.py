@@ -64,6 +64,10 @@ def _read(where: str, path: Path, *, is_private: bool) -> bytes:
                 what = f"{path} may be read by others (mode {stat.S_IMODE(status.st_mode):04o})"
                 raise FileProblemError(Problem(where, what, f"run: chmod 600 {path}"))
             octets = file.read(FILE_SIZE_MAX + 1)
+    except PermissionError as error:
+        what = f"{path} may not be read by this user"
+        remedy = "run it with sudo; the service needs a file that its own user may read"
+        raise FileProblemError(Problem(where, what, remedy)) from error
     except OSError as error:
         what = f"{path} cannot be read ({error.strerror})"
         remedy = "check the path, and that the daemon's user may read it"

@@ -91,6 +91,12 @@ def _read_toml(path: Path) -> dict[str, Any]:
                 [f"{path}: has more than {FILE_SIZE_MAX} octets; name the right file"]
             )
         return tomllib.loads(octets.decode())
+    except FileNotFoundError as error:
+        what = "is not there; set this station up with `sudo hotline init`, or name the file with"
+        raise ConfigError([f"{path}: {what} --config"]) from error
+    except PermissionError as error:
+        sentence = f"{path}: may not be read by this user; run it with sudo"
+        raise ConfigError([sentence]) from error
     except OSError as error:
         sentence = f"{path}: cannot be read ({error.strerror}); name the file with --config"
         raise ConfigError([sentence]) from error

@@ -82,7 +82,7 @@ class MeshtasticLinkSettings(
         str,
         Meta(
             pattern=r"^(/.+|tcp://.+)\Z",
-            description='write the radio\'s device, "/dev/serial/by-id/...", or "tcp://host:4403"',
+            description='write "/dev/hotline/radio-...", "/dev/serial/by-id/..." or "tcp://host:4403"',
         ),
     ]
     node: Annotated[
@@ -173,7 +173,8 @@ class SerialLinkSettings(Table, frozen=True, kw_only=True, tag_field="driver", t
     port: Annotated[
         str,
         Meta(
-            pattern=r"^/.+\Z", description='write the device of the cable, "/dev/serial/by-id/..."'
+            pattern=r"^/.+\Z",
+            description='write its device, "/dev/hotline/cable-..." or "/dev/serial/by-id/..."',
         ),
     ]
     bit_rate: Annotated[
@@ -392,7 +393,8 @@ class Settings(Table, frozen=True, kw_only=True):
         Meta(
             min_length=1,
             max_length=LINE_COUNT_MAX,
-            description="add a table [[line]] for each far station, 1 to 16",
+            description="join each far station, 1 to 16: `sudo hotline line invite` on one side,"
+            " `sudo hotline line accept --add ...` on both",
         ),
     ]
     indicators: IndicatorSettings

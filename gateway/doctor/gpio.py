@@ -5,12 +5,14 @@ from __future__ import annotations
 import fcntl
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from typing import Final
 
 from gateway.doctor.finding import Finding, fault, look, ok
 from gateway.doctor.machine import Machine
+from gateway.indicators.pins import INSTALL_AGAIN
 
 TOPIC: Final = "gpio"
 CHIP_LABELS: Final = ("pinctrl-rp1", "pinctrl-bcm2711", "pinctrl-bcm2835")
@@ -43,10 +45,10 @@ def installed(name: str) -> str | None:
     """The version of a library; it is not imported, since lgpio then writes a file."""
     if find_spec(name) is None:
         return None
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return "of the system"
+    for package in (name, f"adafruit-{name}"):  # the same lgpio, packaged for Python 3.13
+        with suppress(PackageNotFoundError):
+            return version(package)
+    return "of the system"
 
 
 def judge_libraries(versions: dict[str, str | None], *, forced: str | None) -> Finding:
@@ -56,15 +58,14 @@ def judge_libraries(versions: dict[str, str | None], *, forced: str | None) -> F
             TOPIC,
             f"{' and '.join(missing)} cannot be imported; gpiozero would fall back to another"
             " factory, so the gateway will not start",
-            "sudo apt-get install python3-lgpio python3-gpiozero, or write factory = "
-            '"none" in [indicators]',
+            f'{INSTALL_AGAIN}; or write factory = "none" in [indicators]',
         )
     if versions["gpiozero"] in _GPIOZERO_BAD or versions["lgpio"] == _LGPIO_BAD:
         return fault(
             TOPIC,
             f"gpiozero {versions['gpiozero']} with lgpio {versions['lgpio']} falls back to a wrong"
             " factory",
-            "install gpiozero 2.0.1.post3 and lgpio 0.2.2 or newer",
+            f"{INSTALL_AGAIN} (gpiozero 2.0.1.post3, lgpio 0.2.2, or newer)",
         )
     if forced not in (None, "lgpio"):
         return look(

@@ -32,9 +32,20 @@ _PARTS: Final = ("cryptography", "cbor2", "pyserial", "meshtastic", "protobuf", 
 def examine_configuration(path: Path, *, is_named: bool) -> tuple[Settings | None, list[Finding]]:
     """Every problem, and the settings when the file alone can be used."""
     topic = "configuration"
-    if not path.exists() and not is_named:
-        remedy = "none for a look at a radio; to set a station up see the README, then --config"
+    try:
+        with path.open("rb"):
+            pass
+    except FileNotFoundError:
+        if is_named:
+            remedy = "set a station up: sudo hotline init; or name the right file with --config"
+            return None, [fault(topic, f"{path} is not there", remedy)]
+        remedy = "nothing for a look at a radio; to set a station up: sudo hotline init"
         return None, [look(topic, f"{path} is not there; examined what needs none", remedy)]
+    except PermissionError:
+        text = f"{path} may not be read by this user; examined what needs none"
+        return None, [look(topic, text, "run: sudo hotline doctor")]
+    except OSError:
+        pass  # told below, with the problem
     try:
         settings = load_settings(path)
     except ConfigError as error:

@@ -18,6 +18,8 @@ from gateway.doctor.machine import Machine, named
 TOPIC: Final = "port"
 SERVICE_USER: Final = "hotline"
 _DEVICE_NAMES: Final = ("ttyUSB", "ttyACM", "ttyAMA")
+_OWN: Final = "/dev/hotline"
+"""Links of our udev rules: radio-SERIAL and cable-SERIAL."""
 _BY_ID: Final = "/dev/serial/by-id"
 _RADIO_VENDORS: Final = {
     "303a": "Espressif ESP32-S3 or C3",
@@ -35,7 +37,8 @@ class SerialDevice:
     """A tty of this machine that a radio or a cable may be on."""
 
     path: str
-    by_id: str | None
+    lasting: str | None
+    """A name that stays: ours before by-id; None where it has neither."""
     vendor: str = ""
     product: str = ""
     name: str = ""
@@ -50,15 +53,16 @@ class SerialDevice:
         usb = f", USB {self.vendor}:{self.product}" if self.vendor else ""
         name = f" {self.name}" if self.name else ""
         chip = f" ({_RADIO_VENDORS[self.vendor]})" if self.is_radio_board else ""
-        return f"{self.path}{usb}{name}{chip}, {self.by_id or 'no by-id name'}"
+        return f"{self.path}{usb}{name}{chip}, {self.lasting or 'no name that stays'}"
 
 
 def serial_devices(machine: Machine) -> list[SerialDevice]:
     """Every USB serial adapter and board, and the header's UART."""
     lasting = {}
-    for name in machine.names(_BY_ID):
-        with suppress(OSError):
-            lasting[machine.path(f"{_BY_ID}/{name}").readlink().name] = f"{_BY_ID}/{name}"
+    for folder in (_BY_ID, _OWN):
+        for name in machine.names(folder):
+            with suppress(OSError):
+                lasting[machine.path(f"{folder}/{name}").readlink().name] = f"{folder}/{name}"
     return [
         _device(machine, name, lasting.get(name))
         for name in machine.names("/sys/class/tty")
@@ -66,20 +70,20 @@ def serial_devices(machine: Machine) -> list[SerialDevice]:
     ]
 
 
-def _device(machine: Machine, name: str, by_id: str | None) -> SerialDevice:
+def _device(machine: Machine, name: str, lasting: str | None) -> SerialDevice:
     folder = f"/sys/class/tty/{name}/device"
     for _ in range(_DEPTH_MAX):
         vendor = machine.text(f"{folder}/idVendor")
         if vendor is not None:
             return SerialDevice(
                 f"/dev/{name}",
-                by_id,
+                lasting,
                 vendor,
                 machine.text(f"{folder}/idProduct") or "",
                 machine.text(f"{folder}/product") or "",
             )
         folder += "/.."
-    return SerialDevice(f"/dev/{name}", by_id)
+    return SerialDevice(f"/dev/{name}", lasting)
 
 
 def examine_ports(machine: Machine, configured: tuple[str, ...]) -> Iterator[Finding]:
@@ -100,29 +104,38 @@ def examine_ports(machine: Machine, configured: tuple[str, ...]) -> Iterator[Fin
             yield look(
                 TOPIC,
                 f"{device}{held}; the configuration does not use it",
-                f"if a radio is on it: hotline doctor --port {device.by_id or device.path}",
+                f"if a radio is on it: hotline doctor --port {device.lasting or device.path}",
             )
         else:
             yield ok(TOPIC, f"{device}{held}")
     for port in configured:
-        yield _judge_name(machine, port)
+        yield _judge_name(machine, port, devices)
 
 
-def _judge_name(machine: Machine, port: str) -> Finding:
+def _judge_name(machine: Machine, port: str, devices: list[SerialDevice]) -> Finding:
     """Is it there, and under a name that stays?"""
     if not machine.path(port).exists():
         return fault(
             TOPIC,
             f"{port} is configured and not there",
-            "plug it in, or correct `port`: ls -l /dev/serial/by-id",
+            f"plug it in, or correct `port`: ls -l {_folder(machine)}",
         )
     if Path(port).name.startswith(("ttyUSB", "ttyACM")):
         return look(
             TOPIC,
             f"{port} is a name that changes with the order of plugging in",
-            "write its path below /dev/serial/by-id as `port`",
+            f"write {_lasting(port, devices) or f'its path below {_folder(machine)}'} as `port`",
         )
     return ok(TOPIC, f"{port} is there")
+
+
+def _lasting(port: str, devices: list[SerialDevice]) -> str | None:
+    return next((it.lasting for it in devices if it.path == port), None)
+
+
+def _folder(machine: Machine) -> str:
+    """Where names that stay are: our own where the package's udev rules have made some."""
+    return _OWN if machine.names(_OWN) else _BY_ID
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ import gpiozero
 from gpiozero.exc import GPIOZeroError, PinFactoryFallback
 
 from gateway.errors import ConfigError
-from gateway.indicators.pins import PinMap, lamp_pins
+from gateway.indicators.pins import INSTALL_AGAIN, PinMap, lamp_pins
 from gateway.model import LinkName
 
 CHIP_LABELS: Final = ("pinctrl-rp1", "pinctrl-bcm2711", "pinctrl-bcm2835")
@@ -106,7 +106,7 @@ def open_lgpio(runtime_folder: Path) -> OpenFactory:
             import lgpio
             from gpiozero.pins.lgpio import LGPIOFactory
     except (ImportError, PinFactoryFallback) as error:
-        raise _refusal(f"lgpio cannot be loaded ({error})", "install python3-lgpio") from error
+        raise _refusal(f"lgpio cannot be loaded ({error})", INSTALL_AGAIN) from error
     chip = _find_chip(lgpio)
     try:
         with _no_fallback():

@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Protocol
+from typing import Final, Protocol
 
 from gateway.model import LinkName
+
+INSTALL_AGAIN: Final = (
+    "install the gateway again: sudo apt install --reinstall ./hotline-gateway_*.deb, or in an"
+    " environment of your own: pip install --require-hashes -r requirements.lock"
+)
+"""For libraries that are missing: those of Debian are not seen in the package's environment."""
 
 
 class PinMap(Protocol):

@@ -268,7 +268,7 @@ async def test_a_wrong_radio_or_link_is_not_set_up(tmp_path: Path) -> None:
         shown = await hotline("radio", "show", "--port", port, "--json")
         assert shown.document["role"] == "CLIENT"
     nothing = await hotline("radio", "set-up", "--yes", config=tmp_path / "none.toml")
-    assert (nothing.code, "cannot be read" in nothing.err) == (78, True)
+    assert (nothing.code, "is not there" in nothing.err) == (78, True)
 
 
 @pytest.mark.parametrize("port", ["ttyACM0", "tcp://", "tcp://host:port", "http://host"])

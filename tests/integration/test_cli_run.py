@@ -214,7 +214,7 @@ def test_a_radio_is_run_at_another_port(config: Path, tmp_path: Path) -> None:
             "third=/dev/ttyACM0",
             "no radio of the configuration is called 'third'; it has radio, second",
         ),
-        ("radio=ttyACM0", "write /dev/serial/by-id/... or tcp://host:4403"),
+        ("radio=ttyACM0", "write /dev/hotline/..., /dev/serial/by-id/... or tcp://host:4403"),
     ):
         wrong = hotline(config, "run", "--port", text)
         assert (wrong.returncode, words in wrong.stderr) == (2, True), wrong.stderr

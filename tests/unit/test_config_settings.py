@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import typing
 from pathlib import Path
@@ -242,7 +243,7 @@ def test_missing_keys_are_named_with_what_to_write(folder: Path) -> None:
     assert problems(path) == [
         (
             "[[line]] 1, [[line.link]] 2 port: is missing;"
-            ' write the device of the cable, "/dev/serial/by-id/..."'
+            ' write its device, "/dev/hotline/cable-..." or "/dev/serial/by-id/..."'
         ),
         "[indicators]: is missing; add [indicators]",
     ]
@@ -482,9 +483,47 @@ def test_octets_that_are_no_configuration(folder: Path, octets: bytes, words: st
 
 
 def test_a_missing_file_names_the_option(folder: Path) -> None:
-    """Where nothing is configured, the sentence says how to name the file."""
+    """Where nothing is configured, the sentence says how a station is set up."""
     (sentence,) = problems(folder / "none.toml")
-    assert sentence == "cannot be read (No such file or directory); name the file with --config"
+    assert sentence == (
+        "is not there; set this station up with `sudo hotline init`, or name the file with --config"
+    )
+
+
+def test_a_file_that_may_not_be_read_asks_for_sudo(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The configuration, and a key that it names; another path would not help."""
+    path = write(folder)
+    refused = PermissionError(errno.EACCES, "Permission denied")
+    key, real = str(folder / "NORTH.key"), os.open
+
+    def open_others(name: os.PathLike[str], flags: int) -> int:
+        if str(name) == key:
+            raise refused
+        return real(name, flags)
+
+    monkeypatch.setattr("gateway.config.files.os.open", open_others)
+    (sentence,) = problems(path)
+    assert "may not be read by this user; run it with sudo" in sentence
+
+    def read(_path: Path) -> bytes:
+        raise refused
+
+    monkeypatch.setattr(Path, "read_bytes", read)
+    assert problems(path) == ["may not be read by this user; run it with sudo"]
+
+
+def test_a_line_that_is_missing_names_the_commands(folder: Path) -> None:
+    """A person who has run `hotline init` needs the far station next, not a table."""
+    path = folder / "config.toml"
+    path.write_text('[station]\nname = "NORTH"\n[indicators]\nfactory = "none"\n')
+    (sentence,) = [it for it in problems(path) if it.startswith("[[line]]")]
+    assert sentence.startswith(
+        "[[line]]: is missing; join each far station, 1 to 16: `sudo hotline"
+    )
+    assert "line invite" in sentence
+    assert "line accept --add" in sentence
 
 
 @pytest.mark.parametrize("name", ["NORTH.key", "SOUTH.secret"])

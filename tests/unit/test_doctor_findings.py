@@ -265,6 +265,7 @@ def test_gpio_libraries_and_chip(tmp_path: Path) -> None:
 
     check(libraries("2.0.1.post3", "0.2.2.0"), OK, "are there")
     check(libraries(None, "0.2.2.0"), FAULT, "gpiozero cannot be imported")
+    assert "apt install --reinstall" in libraries("2.0.1.post3", None).remedy
     check(libraries("2.0.1.post1", "0.2.2.0"), FAULT, "wrong factory")
     check(libraries("2.0.1.post3", "0.0.0.2"), FAULT, "wrong factory")
     check(libraries("2.0.1.post3", "0.2.2.0", "rpigpio"), LOOK, "GPIOZERO_PIN_FACTORY is rpigpio")
@@ -307,6 +308,21 @@ def test_a_disk_that_takes_no_write() -> None:
     assert any(it.mark is FAULT and "failed" in it.text for it in found), found
 
 
+def test_a_name_that_changes_has_the_lasting_one_in_its_remedy(tmp_path: Path) -> None:
+    """Ours where the udev rules have made one, else by-id; for a port that is gone, the folder."""
+    it = Pretend(tmp_path).radio_board()
+
+    def remedies() -> list[str]:
+        configured = ("/dev/ttyACM0", "/dev/none")
+        return [one.remedy for one in ports.examine_ports(it.machine, configured)][-2:]
+
+    by_id, correct = f"write {BY_ID} as `port`", "plug it in, or correct `port`: ls -l "
+    assert remedies() == [by_id, f"{correct}/dev/serial/by-id"]
+    it.link("/dev/hotline/radio-77", "../ttyACM0")
+    own = "write /dev/hotline/radio-77 as `port`"
+    assert remedies() == [own, f"{correct}/dev/hotline"]
+
+
 def test_private_files(tmp_path: Path) -> None:
     """Mode and owner of a key; one that is missing."""
     path = tmp_path / "station.key"
@@ -338,13 +354,30 @@ def test_service() -> None:
     check(installation.judge_versions({"cbor2": None}, "x"), FAULT, "not installed: cbor2")
 
 
+def test_a_configuration_that_may_not_be_read_asks_for_sudo(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Another file would not help; what needs none is examined."""
+
+    def refuse(*_words: object) -> None:
+        raise PermissionError
+
+    monkeypatch.setattr(Path, "open", refuse)
+    settings, found = installation.examine_configuration(Path("/x.toml"), is_named=False)
+    assert settings is None
+    assert [(it.mark, it.remedy) for it in found] == [(LOOK, "run: sudo hotline doctor")]
+
+
 def test_configuration(tmp_path: Path) -> None:
     """Missing, named and missing, and each problem a finding of its own."""
     path = tmp_path / "hotline.toml"
     settings, found = installation.examine_configuration(path, is_named=False)
     assert settings is None
     check(found, LOOK, "is not there")
-    check(installation.examine_configuration(path, is_named=True)[1], FAULT, "cannot be read")
+    assert "sudo hotline init" in found[0].remedy
+    found = installation.examine_configuration(path, is_named=True)[1]
+    check(found, FAULT, "is not there")
+    assert "sudo hotline init" in found[0].remedy
     path.write_text('[station]\nname = "north"\n')
     settings, found = installation.examine_configuration(path, is_named=True)
     assert settings is None

@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final, NoReturn
 
@@ -30,9 +29,11 @@ from gateway.store.base import Store
 
 QUEUE: Final = "mqtt"
 REPUBLISH_S: Final = 60.0
-REPUBLISH_BATCH: Final = 200
+REPUBLISH_BATCH: Final = 50
 """Untaken notices looked at in a round: four rounds an interval while nobody takes them, one after
-the other while a consumer does."""
+the other while a consumer does. With `REFILL_COUNT` fewer than the broker keeps (hotline.conf)."""
+REFILL_COUNT: Final = 25
+"""So few are on their way to a consumer when the next round goes."""
 FEED_BATCH: Final = 20
 LINE_INTERVAL_S: Final = 1.0
 """Least time between two publications of the lines."""
@@ -77,7 +78,8 @@ class MqttAdapter:
         """A notice was published since the last look for untaken ones."""
         self._offset = 0
         """Everything up to it has the broker's PUBACK."""
-        self._taken_count = 0
+        self._under_way_count = 0
+        """Notices published that no consumer has taken; begins anew when none was for a while."""
         self._took = asyncio.Event()
         """A consumer said `taken` since the last look."""
 
@@ -119,7 +121,7 @@ class MqttAdapter:
             await self._requests.deal_with(message, connection.publish)
             connection.acknowledge(message)
             if message.topic == f"{self._prefix}/taken":
-                self._taken_count += 1
+                self._under_way_count = max(0, self._under_way_count - 1)
                 self._took.set()
 
     async def _publish_feed(self, connection: MqttConnection) -> NoReturn:
@@ -145,24 +147,25 @@ class MqttAdapter:
             position = rows[-1].offset if len(rows) == REPUBLISH_BATCH else 0
             due = [row for row in rows if row.offset <= self._offset and self._is_due(row)]
             due.sort(key=lambda row: row.precedence)
-            goal = self._taken_count + len(due)
             for start in range(0, len(due), FEED_BATCH):
                 await self._publish(connection, due[start : start + FEED_BATCH])
             if is_all_taken:
                 await self._notice_went.wait()
-            await self._pause(goal if due else None)
+            await self._pause(until_refill=bool(due))
 
-    async def _pause(self, goal: int | None) -> None:
-        """A quarter of the interval, or less: until a consumer has taken `goal` in all.
+    async def _pause(self, *, until_refill: bool) -> None:
+        """A quarter of the interval, or less: until a consumer has taken most of what went.
 
         A consumer that was away for a day takes what waits as fast as it can, and no broker has to
-        keep it meanwhile.
+        keep it meanwhile, nor drops any of it.
         """
-        with suppress(TimeoutError):
+        try:
             async with asyncio.timeout(self._options.republish_s / 4):
-                while goal is None or self._taken_count < goal:
+                while not (until_refill and self._under_way_count <= REFILL_COUNT):
                     self._took.clear()
                     await self._took.wait()
+        except TimeoutError:
+            self._under_way_count = 0
 
     def _is_due(self, row: Publication) -> bool:
         last = self._published.get(row.offset)
@@ -178,6 +181,7 @@ class MqttAdapter:
         for row in rows:
             if row.topic is Topic.NOTICE:
                 self._notice_went.set()
+                self._under_way_count += 1
                 self._published[row.offset] = now
                 self._published.move_to_end(row.offset)
         while len(self._published) > PUBLISHED_COUNT_MAX:

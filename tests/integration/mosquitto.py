@@ -154,6 +154,15 @@ class Mosquitto:
     async def submit(self, station: str, document: dict[str, Any], *options: str) -> None:
         await self.publish(f"hotline/v1/{station}/submit", json.dumps(document), *options)
 
+    async def dropped_count(self) -> int:
+        """Messages that the broker acknowledged and had no room for; needs `sys_interval 1`."""
+        topics = ("$SYS/broker/publish/messages/dropped", "$SYS/broker/uptime")
+        async with self.listen(*topics) as listener:
+            # One that was kept, and two that come: all of a second is counted then.
+            await listener.on("uptime", count=3)
+            counts = [heard for heard in listener.heard if heard.topic.endswith("dropped")]
+            return int(counts[-1].payload) if counts else 0
+
     @asynccontextmanager
     async def listen(self, *topics: str, options: tuple[str, ...] = ()) -> AsyncIterator[Listener]:
         """mosquitto_sub on `topics`, subscribed when this is entered."""
@@ -197,6 +206,6 @@ async def shipped_mosquitto(folder: Path) -> AsyncIterator[Mosquitto]:
     shipped = (resources.files("gateway.queues.mosquitto") / "hotline.conf").read_text()
     (included / "hotline.conf").write_text(shipped)
     async with mosquitto(
-        folder, f"persistence_location {folder}/", f"include_dir {included}"
+        folder, f"persistence_location {folder}/", f"include_dir {included}", "sys_interval 1"
     ) as broker:
         yield broker

@@ -20,6 +20,7 @@ import msgspec
 from gateway.core.events import Principal, QueueUp
 from gateway.core.records import Publication, Topic
 from gateway.errors import QueueUnavailableError
+from gateway.queues.backlog import Backlog
 from gateway.queues.base import Desk, EmitQueue, first_error
 from gateway.queues.line_documents import steady_lines
 from gateway.queues.messages import Outgoing
@@ -137,27 +138,35 @@ class MqttAdapter:
 
     async def _publish_again(self, connection: MqttConnection) -> NoReturn:
         """Notices that nobody has taken: at once on a new connection, then at the interval."""
-        position = 0
+        backlog = Backlog(REPUBLISH_BATCH)
+        was_taking = False
         while True:
             self._notice_went.clear()
             rows = await self._store.publications(
-                position, limit=REPUBLISH_BATCH, topic=Topic.NOTICE, untaken_only=True
+                backlog.position,
+                limit=REPUBLISH_BATCH,
+                topic=Topic.NOTICE,
+                untaken_only=True,
+                precedence=backlog.precedence,
             )
-            is_all_taken = position == 0 and not rows
-            position = rows[-1].offset if len(rows) == REPUBLISH_BATCH else 0
+            backlog.take(rows)
             due = [row for row in rows if row.offset <= self._offset and self._is_due(row)]
-            due.sort(key=lambda row: row.precedence)
             for start in range(0, len(due), FEED_BATCH):
                 await self._publish(connection, due[start : start + FEED_BATCH])
-            if is_all_taken:
+            if backlog.is_over and backlog.was_empty:
                 await self._notice_went.wait()
-            await self._pause(until_refill=bool(due))
+            if not (due or backlog.is_over):
+                continue
+            is_taking = await self._pause(until_refill=bool(due))
+            if is_taking and not was_taking:
+                backlog.restart()
+            was_taking = is_taking
 
-    async def _pause(self, *, until_refill: bool) -> None:
+    async def _pause(self, *, until_refill: bool) -> bool:
         """A quarter of the interval, or less: until a consumer has taken most of what went.
 
         A consumer that was away for a day takes what waits as fast as it can, and no broker has to
-        keep it meanwhile, nor drops any of it.
+        keep it meanwhile, nor drops any of it. Gives whether one takes.
         """
         try:
             async with asyncio.timeout(self._options.republish_s / 4):
@@ -166,6 +175,8 @@ class MqttAdapter:
                     await self._took.wait()
         except TimeoutError:
             self._under_way_count = 0
+            return False
+        return True
 
     def _is_due(self, row: Publication) -> bool:
         last = self._published.get(row.offset)

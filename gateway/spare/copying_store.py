@@ -25,7 +25,7 @@ from gateway.core.records import (
     Write,
 )
 from gateway.errors import GatewayError, QueueUnavailableError
-from gateway.model import ActId
+from gateway.model import ActId, Precedence
 from gateway.spare.batch import (
     MARK_NAME,
     PLACE_NAME,
@@ -262,9 +262,10 @@ class CopyingStore:
         limit: int = 100,
         topic: Topic | None = None,
         untaken_only: bool = False,
+        precedence: Precedence | None = None,
     ) -> list[Publication]:
         return await self._store.publications(
-            after, limit=limit, topic=topic, untaken_only=untaken_only
+            after, limit=limit, topic=topic, untaken_only=untaken_only, precedence=precedence
         )
 
     async def feed_floor(self) -> int:

@@ -17,7 +17,7 @@ from gateway.core.records import (
     Topic,
     Write,
 )
-from gateway.model import ActId
+from gateway.model import ActId, Precedence
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +73,11 @@ class Store(Protocol):
         limit: int = 100,
         topic: Topic | None = None,
         untaken_only: bool = False,
+        precedence: Precedence | None = None,
     ) -> list[Publication]:
-        """Ascending offsets greater than `after`; `untaken_only`: notices no consumer has taken."""
+        """Ascending offsets greater than `after`, of one topic and precedence or of all;
+        `untaken_only`: notices no consumer has taken.
+        """
         ...
 
     async def feed_floor(self) -> int:

@@ -38,7 +38,7 @@ from gateway.core.records import (
 )
 from gateway.errors import StoreRefusedError
 from gateway.logbook.entry import decode_entry
-from gateway.model import ActId, Station, UtcTime
+from gateway.model import ActId, Precedence, Station, UtcTime
 from gateway.store import book, bounds
 from gateway.store.base import LogRow, StoredNotice
 
@@ -382,11 +382,14 @@ class MemoryStore:
         limit: int = 100,
         topic: Topic | None = None,
         untaken_only: bool = False,
+        precedence: Precedence | None = None,
     ) -> list[Publication]:
         found: list[Publication] = []
         for offset in sorted(offset for offset in self._live.publications if offset > after):
             publication = self._live.publications[offset]
             if topic is not None and publication.topic is not topic:
+                continue
+            if precedence is not None and publication.precedence is not precedence:
                 continue
             if untaken_only and not self._is_untaken(publication):
                 continue

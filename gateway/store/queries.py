@@ -8,7 +8,7 @@ from typing import Final
 
 from gateway.core.records import Direction, Publication, StateEntry, StoredAct, Topic
 from gateway.logbook.chain import GENESIS, next_hash
-from gateway.model import ActId
+from gateway.model import ActId, Precedence
 from gateway.packing import pack_id
 from gateway.store import bounds, rows
 from gateway.store.base import LogRow, StoredNotice
@@ -36,12 +36,15 @@ PUBLICATION: Final = """
     publication.offset, topic, notice_id, precedence, operation, document, row_check"""
 _PUBLICATIONS: Final = f"""
     SELECT {PUBLICATION} FROM publication
-    WHERE offset > :after AND (:topic IS NULL OR topic = :topic) ORDER BY offset LIMIT :limit"""  # noqa: S608
+    WHERE offset > :after AND (:topic IS NULL OR topic = :topic)
+        AND (:precedence IS NULL OR precedence = :precedence)
+    ORDER BY offset LIMIT :limit"""  # noqa: S608
 _UNTAKEN: Final = f"""
     SELECT {PUBLICATION} FROM act INDEXED BY act_untaken
     JOIN publication ON publication.offset = act.notice_offset
     WHERE act.notice_offset > :after AND act.notice_offset IS NOT NULL AND act.taken = 0
         AND (:topic IS NULL OR topic = :topic)
+        AND (:precedence IS NULL OR precedence = :precedence)
     ORDER BY act.notice_offset LIMIT :limit"""  # noqa: S608
 _CURSOR: Final = "SELECT number, queue, offset, row_check FROM queue_cursor WHERE queue = ?"
 _LOG_ROWS: Final = """
@@ -72,10 +75,12 @@ def publications(
     limit: int,
     topic: Topic | None,
     untaken_only: bool,
+    precedence: Precedence | None,
 ) -> list[Publication]:
     values = {
         "after": after,
         "topic": None if topic is None else topic.value,
+        "precedence": precedence,
         "limit": max(1, min(limit, bounds.LIST_COUNT_MAX)),
     }
     found = connection.execute(_UNTAKEN if untaken_only else _PUBLICATIONS, values).fetchall()

@@ -15,7 +15,7 @@ from typing import Final, TypeVar
 
 from gateway.core.records import Direction, LogHead, Publication, Recovered, Topic, Write
 from gateway.errors import StoreFailedError, StoreRefusedError
-from gateway.model import ActId, Station, UtcTime
+from gateway.model import ActId, Precedence, Station, UtcTime
 from gateway.store import meta, outliving, queries
 from gateway.store.base import LogRow, StoredNotice
 from gateway.store.changes import PutCursor, StoreWrite
@@ -116,6 +116,7 @@ class SqliteStore:
         limit: int = 100,
         topic: Topic | None = None,
         untaken_only: bool = False,
+        precedence: Precedence | None = None,
     ) -> list[Publication]:
         return await self._read(
             partial(
@@ -124,6 +125,7 @@ class SqliteStore:
                 limit=limit,
                 topic=topic,
                 untaken_only=untaken_only,
+                precedence=precedence,
             )
         )
 

@@ -47,11 +47,17 @@ class Consumer:
 
     def work(self) -> Counter[tuple[str, str]]:
         """How often it did its work about a notice, by station and id."""
+        return Counter((station, json.loads(text)["id"]) for station, text in self._rows())
+
+    def order(self) -> list[str]:
+        """Ids of the notices in the order of its work."""
+        return [json.loads(text)["id"] for _, text in self._rows()]
+
+    def _rows(self) -> list[tuple[str, str]]:
         with closing(
             sqlite3.connect(f"file:{self.file}?mode=ro", uri=True, timeout=30)
         ) as database:
-            rows = database.execute("SELECT station, notice FROM work").fetchall()
-        return Counter((station, json.loads(text)["id"]) for station, text in rows)
+            return database.execute("SELECT station, notice FROM work ORDER BY rowid").fetchall()
 
 
 @asynccontextmanager

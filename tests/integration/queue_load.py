@@ -7,15 +7,19 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from pathlib import Path
 from random import Random
 from typing import Any
 
+from gateway.core.effects import ConfirmSubmission, RejectRequest
 from gateway.core.events import Principal
-from gateway.model import ActId, Epoch, Previous, Serial, Station
+from gateway.core.records import Write
+from gateway.model import ActId, Epoch, NoticeDraft, Precedence, Previous, Serial, Station
 from gateway.queues.base import QueueAdapter, QueueEvent
 from gateway.runtime.queue_supervisor import QueueSupervisor
-from tests.integration.desk_double import MemoryDesk
+from gateway.store.sqlite import SqliteStore
+from tests.integration.desk_double import OWN, MemoryDesk
 
 NOTICE_S = 0.02
 """Between two notices that come in: 50 a second."""
@@ -25,23 +29,39 @@ REQUEST_S = 0.2
 EPOCH_COUNT = 50_000
 """Serials of an epoch; there are 65 535."""
 REPEAT_S = 0.5
+COMMIT_COUNT = 500
+"""Notices of one commit where many come."""
 
 Submit = Callable[[str], Awaitable[None]]
 """Tries once to submit a request of this name; may fail, and may not know whether it did."""
 
 
 class LoadedDesk(MemoryDesk):
-    """Counts what consumers take, repeats apart; keeps what came in and what was asked."""
+    """Keeps what comes in the real store, as the daemon does; counts what consumers take, repeats
+    apart; knows what came in and what was asked.
+    """
 
-    def __init__(self, station: str = "NORTH") -> None:
+    store: SqliteStore  # type: ignore[assignment]  # the same questions, of files
+
+    def __init__(self, store: SqliteStore, station: str) -> None:
         super().__init__()
+        self.store = store
         self.station = station
+        self._writes: list[Write] = []
         self._taken: set[ActId] = set()
         self.came: list[tuple[str, str]] = []
         self.asked: list[str] = []
 
+    async def submit(
+        self, principal: Principal, request_id: str, draft: NoticeDraft
+    ) -> ConfirmSubmission | RejectRequest:
+        answer = await super().submit(principal, request_id, draft)
+        await self._settle()
+        return answer
+
     async def taken(self, principal: Principal, notice_id: ActId) -> None:
         await super().taken(principal, notice_id)
+        await self._settle()
         self._taken.add(notice_id)
 
     @property
@@ -52,9 +72,21 @@ class LoadedDesk(MemoryDesk):
     def waiting_count(self) -> int:
         return len(self.came) - len(self._taken)
 
-    def come(self, text: str = "hello") -> None:
-        """One notice of the far station."""
-        self.came.append((self.station, str(self.arrive(text).id)))
+    async def come(self, count: int = 1, *, precedence: Precedence = Precedence.ROUTINE) -> None:
+        """So many notices of the far station."""
+        for number in range(1, count + 1):
+            notice = self.arrive(precedence=precedence)
+            self.came.append((self.station, str(notice.id)))
+            if number % COMMIT_COUNT == 0 or number == count:
+                await self._settle()
+
+    def _commit(self, *writes: Write) -> None:
+        self._writes += writes
+
+    async def _settle(self) -> None:
+        writes, self._writes = self._writes, []
+        await self.store.commit(writes)
+        self._announce()
 
     def _next_id(self, station: Station) -> ActId:
         """A new epoch before the serials of one end, as the far station begins."""
@@ -77,6 +109,23 @@ class LoadedDesk(MemoryDesk):
 
 
 @asynccontextmanager
+async def loaded_desk(folder: Path, station: str = "NORTH") -> AsyncIterator[LoadedDesk]:
+    """Its store is in a folder of the station's name."""
+    store = SqliteStore(folder / station, station=OWN)
+    try:
+        await store.recover()
+        yield LoadedDesk(store, station)
+    finally:
+        await store.close()
+
+
+@asynccontextmanager
+async def loaded_desks(folder: Path, *stations: str) -> AsyncIterator[list[LoadedDesk]]:
+    async with AsyncExitStack() as stack:
+        yield [await stack.enter_async_context(loaded_desk(folder, name)) for name in stations]
+
+
+@asynccontextmanager
 async def load(desk: LoadedDesk, submit: Submit) -> AsyncIterator[None]:
     """Notices and requests while this is entered; at the end every request is accepted."""
     is_over = asyncio.Event()
@@ -84,7 +133,7 @@ async def load(desk: LoadedDesk, submit: Submit) -> AsyncIterator[None]:
     async def bring() -> None:
         while not is_over.is_set():
             if desk.waiting_count < WAITING_COUNT_MAX:
-                desk.come()
+                await desk.come()
             await asyncio.sleep(NOTICE_S)
 
     async def ask() -> None:

@@ -13,7 +13,7 @@ from nats.aio.client import Client
 from gateway.queues.streams import NOTICES, STREAMS
 from tests.integration.namespaces import Machines, machines, needs_namespaces
 from tests.integration.nats_cluster import Cluster, NatsServer, needs_nats
-from tests.integration.queue_load import LoadedDesk
+from tests.integration.queue_load import loaded_desks
 from tests.integration.test_queue_kills import nats_under_load
 
 PARTED_S = 60
@@ -50,9 +50,9 @@ async def leader(client: Client) -> int:
 @pytest.mark.parametrize("nets", [("cluster",), ("cluster", "clients")], ids="+".join)
 async def test_a_cluster_is_parted_for_a_minute(tmp_path: Path, nets: tuple[str, ...]) -> None:
     """The leader is alone for 60 s, reached by its clients or not; the other two go on."""
-    desks = [LoadedDesk(name) for name in ("NORTH", "WEST", "EAST")]
     with machines(3) as network:
         async with AsyncExitStack() as stack:
+            desks = await stack.enter_async_context(loaded_desks(tmp_path, "NORTH", "WEST", "EAST"))
             cluster = cluster_on(network, tmp_path)
             for server in cluster.servers:
                 stack.push_async_callback(server.kill)

@@ -5,72 +5,24 @@ from __future__ import annotations
 import asyncio
 import signal
 from collections import Counter
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
 
-from gateway.core.events import Principal
-from gateway.core.records import Write
-from gateway.model import ActId
-from gateway.store.sqlite import SqliteStore
+from gateway.model import Precedence
 from tests.integration.consumer_process import Consumer, consuming, until_all_taken
-from tests.integration.desk_double import OWN
 from tests.integration.mosquitto import needs_mosquitto, shipped_mosquitto
 from tests.integration.mqtt_running import running as mqtt_running
 from tests.integration.nats_cluster import nats_server, needs_nats, program
 from tests.integration.nats_running import running as nats_running
-from tests.integration.queue_load import LoadedDesk
+from tests.integration.queue_load import LoadedDesk, loaded_desk
 from tests.integration.test_queue_consumers import consumer_info, make_program_consumer
 
 BROKER_KEEPS = 100
 """`max_queued_messages` of the shipped settings."""
 DAY_COUNT = 100_000
-COMMIT_COUNT = 500
-"""Notices of one commit while the consumer is away."""
 ACK_WAIT_S = 30
-
-
-class DiskDesk(LoadedDesk):
-    """Keeps what comes in the real store, as the daemon does: in memory all of it would be walked
-    for each question.
-    """
-
-    store: SqliteStore  # type: ignore[assignment]  # the same questions, of files
-
-    def __init__(self, store: SqliteStore) -> None:
-        super().__init__()
-        self.store = store
-        self._writes: list[Write] = []
-
-    async def taken(self, principal: Principal, notice_id: ActId) -> None:
-        await super().taken(principal, notice_id)
-        await self._settle()
-
-    async def come_in(self, count: int) -> None:
-        for come in range(1, count + 1):
-            self.come()
-            if come % COMMIT_COUNT == 0 or come == count:
-                await self._settle()
-
-    def _commit(self, *writes: Write) -> None:
-        self._writes += writes
-
-    async def _settle(self) -> None:
-        writes, self._writes = self._writes, []
-        await self.store.commit(writes)
-        self._announce()
-
-
-@asynccontextmanager
-async def disk_desk(folder: Path) -> AsyncIterator[DiskDesk]:
-    store = SqliteStore(folder / "state", station=OWN)
-    try:
-        await store.recover()
-        yield DiskDesk(store)
-    finally:
-        await store.close()
 
 
 def judge(consumer: Consumer, desk: LoadedDesk) -> None:
@@ -80,17 +32,18 @@ def judge(consumer: Consumer, desk: LoadedDesk) -> None:
 async def absent_over_mqtt(folder: Path, count: int, *, deadline_s: float) -> None:
     """The consumer has its session and goes; so many come; it is started again."""
     async with (
-        disk_desk(folder) as desk,
+        loaded_desk(folder) as desk,
         shipped_mosquitto(folder) as broker,
         consuming(
             folder / "ledger", "mqtt_consumer.py", "127.0.0.1", str(broker.port), "NORTH"
         ) as consumer,
         mqtt_running(broker.url, desk, republish_s=8),
     ):
-        await desk.come_in(1)
+        await desk.come(1)
         await until_all_taken(desk)
         await consumer.kill()
-        await desk.come_in(count)
+        await desk.come(count)
+        await desk.come(precedence=Precedence.FLASH)
         async with asyncio.timeout(deadline_s):
             while await desk.store.cursor("mqtt") < desk._offset:
                 await asyncio.sleep(0.05)
@@ -98,17 +51,24 @@ async def absent_over_mqtt(folder: Path, count: int, *, deadline_s: float) -> No
         await consumer.start()
         await until_all_taken(desk, deadline_s=deadline_s)
         judge(consumer, desk)
+        # It waits behind what the broker had and what was under way, not behind all the others.
+        flash = desk.came[-1][1]
+        assert consumer.order().index(flash) <= 2 * BROKER_KEEPS
         # Since then it got them as it took them; a round may have gone before it was there.
         assert await broker.dropped_count() - dropped_count <= BROKER_KEEPS
 
 
 async def absent_over_nats(folder: Path, count: int, *, deadline_s: float) -> None:
     """The stream takes them all at once, and the consumer when it comes."""
-    async with disk_desk(folder) as desk, nats_server(folder) as server, AsyncExitStack() as stack:
+    async with (
+        loaded_desk(folder) as desk,
+        nats_server(folder) as server,
+        AsyncExitStack() as stack,
+    ):
         await stack.enter_async_context(nats_running(server.url, desk=desk))
         client = await stack.enter_async_context(program(server.url))
         await make_program_consumer(client)
-        await desk.come_in(count)
+        await desk.come(count)
         await until_all_taken(desk, deadline_s=deadline_s)
         consumer = await stack.enter_async_context(
             consuming(folder / "ledger", "nats_consumer.py", server.url)
@@ -122,7 +82,7 @@ async def absent_over_nats(folder: Path, count: int, *, deadline_s: float) -> No
 @needs_mosquitto
 async def test_more_than_the_broker_keeps(memory_folder: Path) -> None:
     """What Mosquitto dropped at its bound comes from the outbox, one batch after another."""
-    await absent_over_mqtt(memory_folder, BROKER_KEEPS + 60, deadline_s=60)
+    await absent_over_mqtt(memory_folder, 4 * BROKER_KEEPS, deadline_s=60)
 
 
 @needs_mosquitto
@@ -144,7 +104,7 @@ async def test_a_day_away_from_the_stream(memory_folder: Path) -> None:
 async def test_a_consumer_that_stops_half_way(memory_folder: Path) -> None:
     """Frozen for longer than the stream waits: what it held comes again, and is known."""
     async with (
-        disk_desk(memory_folder) as desk,
+        loaded_desk(memory_folder) as desk,
         nats_server(memory_folder) as server,
         AsyncExitStack() as stack,
     ):
@@ -154,7 +114,7 @@ async def test_a_consumer_that_stops_half_way(memory_folder: Path) -> None:
         consumer = await stack.enter_async_context(
             consuming(memory_folder / "ledger", "nats_consumer.py", server.url)
         )
-        await desk.come_in(3_000)
+        await desk.come(3_000)
         while (await consumer_info(client))[1] == 0:
             await asyncio.sleep(0.001)
         consumer.signal(signal.SIGSTOP)

@@ -24,7 +24,14 @@ from tests.integration.mosquitto import Mosquitto, needs_mosquitto, shipped_mosq
 from tests.integration.mqtt_running import principal
 from tests.integration.nats_cluster import Cluster, nats_cluster, needs_nats, program
 from tests.integration.nats_running import options_of
-from tests.integration.queue_load import LoadedDesk, Submit, load, supervised
+from tests.integration.queue_load import (
+    LoadedDesk,
+    Submit,
+    load,
+    loaded_desk,
+    loaded_desks,
+    supervised,
+)
 from tests.integration.test_queue_consumers import consumer_info, make_program_consumer
 
 NOTICE = {"to": "SOUTH", "kind": "NOTIFY", "operation": "TEST", "text": "hello"}
@@ -35,8 +42,8 @@ TRY_S = 2.0
 async def kill_mosquitto(folder: Path, kills: int) -> None:
     """Kill it again and again, each time once it works again; the consumer now and then too."""
     rng = Random(kills)
-    desk = LoadedDesk()
     async with (
+        loaded_desk(folder) as desk,
         shipped_mosquitto(folder) as broker,
         consuming(
             folder / "ledger", "mqtt_consumer.py", "127.0.0.1", str(broker.port), "NORTH"
@@ -135,8 +142,8 @@ async def nats_under_load(
 async def kill_servers(folder: Path, kills: int, *names: str) -> None:
     """Kill one of three, any; the next one when all have what the others have."""
     rng = Random(kills)
-    desks = [LoadedDesk(name) for name in names]
     async with (
+        loaded_desks(folder, *names) as desks,
         nats_cluster(folder) as cluster,
         nats_under_load(cluster, desks, folder / "ledger") as (_, consumer),
     ):

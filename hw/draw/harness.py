@@ -9,7 +9,8 @@ from matplotlib.patches import Circle, Rectangle
 from stock import channels, read
 
 WIRES = ("brown", "gold", "green", "blue", "violet", "gray", "white", "pink", "turquoise", "tan")
-"""Of the outputs; red, black, orange and lime are for 5 V, ground, 3.3 V and the button."""
+"""Of the outputs; red, black, orange and lime are for 5 V, ground, 3.3 V and the button;
+khaki and salmon for the clock module."""
 DARK = ("black", "blue", "brown", "green", "red", "gray")
 
 
@@ -51,6 +52,15 @@ def draw(targets: list[Path]) -> None:
                 fontsize=8,
             )
     _table(axes, rows)
+    axes.text(
+        5.4,
+        0.6,
+        "The clock module DS3231 (not with a Pi 5) sits on the driver board: header pin 1 feeds one"
+        " strip of\n3.3 V there, for R10 and for it. One plugged on pins 1 to 9 hides pin 1:"
+        " then take R10's\n3.3 V from pin 17, which is the same.",
+        fontsize=9.5,
+        va="center",
+    )
     for target in targets:
         figure.savefig(target, bbox_inches="tight", dpi=110, metadata=_dateless(target))
     plt.close(figure)
@@ -69,9 +79,12 @@ def _rows() -> list[tuple[str, int, str, str, str]]:
         rows.append((channel.label, channel.header, end, out, WIRES[(wire - 1) % len(WIRES)]))
     pin = read("pins.toml")["pin"]["button"]
     rows += [
-        ("3.3 V", 1, "R10", "-", "orange"),
+        ("3.3 V", 1, "strip: R10, clock VCC", "-", "orange"),
         ("button", pin["header"], "R10, C1, R11", "S1, through R11", "lime"),
         ("GND", 34, "C1", "S1, other contact", "black"),
+        ("SDA", 3, "clock SDA", "-", "khaki"),
+        ("SCL", 5, "clock SCL", "-", "salmon"),
+        ("GND", 9, "clock GND", "-", "black"),
     ]
     return rows
 
@@ -82,7 +95,7 @@ def _table(axes: plt.Axes, rows: list[tuple[str, int, str, str, str]]) -> None:
     for x, head in zip(columns, heads, strict=True):
         axes.text(x, 20.9, head, fontsize=10, weight="bold")
     for number, (name, pin, end, out, colour) in enumerate(rows):
-        y = 19.8 - number * 1.15
+        y = 19.8 - number * 1.04
         axes.plot([5.4, 24.8], [y - 0.45, y - 0.45], color="#dddddd", lw=0.6)
         axes.text(columns[0] + 0.5, y, str(pin), fontsize=10, ha="center", va="center")
         axes.add_patch(

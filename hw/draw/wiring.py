@@ -21,6 +21,7 @@ def draw(targets: list[Path]) -> None:
         mine = [channel for channel in outputs if channel.chip == chip]
         _driver(drawing, chip, mine, top=0.0 if chip == 1 else -(10.0 * SPACING))
     _button(drawing, top=-(15.0 * SPACING))
+    _clock(drawing, top=-(17.4 * SPACING))
     for target in targets:
         drawing.save(str(target), transparent=False, dpi=110)
 
@@ -105,7 +106,7 @@ def _button(drawing: schemdraw.Drawing, top: float) -> None:
     drawing += elm.Line().at((3.6, top)).to((6.0, top))
     drawing += elm.Dot().at((6.0, top))
     drawing += elm.Resistor().at((6.0, top)).up().length(2.2).label("R10  10 kΩ", fontsize=10)
-    drawing += elm.Vdd().label("+3.3 V  (header pin 1)", fontsize=11)
+    drawing += elm.Vdd().label("+3.3 V  (header pin 1; the clock's too)", fontsize=11)
     drawing += elm.Line().at((6.0, top)).to((8.0, top))
     drawing += elm.Dot().at((8.0, top))
     drawing += elm.Capacitor().at((8.0, top)).down().length(2.0).label("C1  100 nF", fontsize=10)
@@ -114,6 +115,29 @@ def _button(drawing: schemdraw.Drawing, top: float) -> None:
     drawing += elm.Button().right().length(3.0).label("S1  ROGER", fontsize=11)
     drawing += elm.Line().down().length(1.4)
     drawing += elm.Ground().label("ground (header pin 34)", loc="right", fontsize=11)
+
+
+def _clock(drawing: schemdraw.Drawing, top: float) -> None:
+    """The clock module: four wires, and the one 3.3 V of the header that R10 has too."""
+    left, right = 6.0, 11.4
+    step = SPACING * 0.45
+    corners = ((left, top - 4.6 * step), (right, top + step))
+    drawing += elm.Rect(corner1=corners[0], corner2=corners[1]).at((0, 0)).theta(0)
+    drawing += elm.Label().at((9.6, top + 0.2 * step)).label("DS3231", fontsize=13)
+    drawing += elm.Label().at((9.6, top - 1.2 * step)).label("clock module", fontsize=10)
+    drawing += elm.Label().at((9.6, top - 2.2 * step)).label("(not with a Pi 5)", fontsize=10)
+    for row, (name, text) in enumerate(
+        (
+            ("VCC", "+3.3 V  (header pin 1)"),
+            ("SDA", "GPIO2  (header pin 3)"),
+            ("SCL", "GPIO3  (header pin 5)"),
+            ("GND", "ground  (header pin 9)"),
+        )
+    ):
+        y = top - (row + 0.3) * step
+        drawing += elm.Line().at((3.6, y)).to((left, y))
+        drawing += elm.Dot(open=True).at((3.6, y)).label(text, loc="left", fontsize=11)
+        _number(drawing, (left + 0.6, y), name)
 
 
 def _number(drawing: schemdraw.Drawing, at: tuple[float, float], text: str) -> None:

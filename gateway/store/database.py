@@ -29,7 +29,7 @@ from gateway.store.folder import (
     folder_error,
     sync_folder,
 )
-from gateway.store.mending import mend_book
+from gateway.store.mending import make_indexes_anew, mend_book
 from gateway.store.opening import Opening, mark_rebuilt
 
 FILE_NAME: Final = "hotline.sqlite"
@@ -146,7 +146,7 @@ class Database:
         try:
             with self.connection:
                 self.connection.execute("BEGIN IMMEDIATE")
-                self.connection.execute("REINDEX")
+                make_indexes_anew(self.connection)
                 what = "an index of the database was damaged and made anew"
                 mark_rebuilt(self.connection, self.folder, self.notes, what)
         except sqlite3.Error as error:

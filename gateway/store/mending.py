@@ -1,7 +1,8 @@
-"""Entries of the log book that changed on the medium, made good from the book's files.
+"""What changed on the medium and can be made good from what vouches for it.
 
-The database and the files hold the same book; which of them is right says the chain, not a guess.
-Runs on the writer's connection, inside a transaction that the caller began.
+The database and the files hold the same log book; which of them is right says the chain, not a
+guess. Indexes follow from the rows, and where a notice waits for its consumers from the feed.
+Runs on the writer's connection, `mend_book` inside a transaction that the caller began.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import sqlite3
 from dataclasses import dataclass, field
 from typing import Final
 
+from gateway.core.records import Topic
 from gateway.logbook.chain import GENESIS, ChainRow, next_hash
 from gateway.logbook.segment import Record
 from gateway.store.base import LogRow
@@ -18,7 +20,22 @@ from gateway.store.segments import Segments
 _ENTRIES: Final = "SELECT number, octets, hash FROM log_entry ORDER BY number"
 _PUT: Final = "INSERT OR REPLACE INTO log_entry (number, octets, hash) VALUES (?, ?, ?)"
 _DROP: Final = "DELETE FROM log_entry WHERE number = ?"
+_FIND_AGAIN: Final = """
+    UPDATE act SET notice_offset = found.newest FROM (
+        SELECT notice_id, max(offset) AS newest FROM publication WHERE topic = ? GROUP BY notice_id
+    ) AS found
+    WHERE act.id = found.notice_id AND act.notice_offset IS NOT found.newest"""
 _KEEP: Final = "INSERT INTO set_aside (origin, content) VALUES (?, ?)"
+
+
+def make_indexes_anew(connection: sqlite3.Connection) -> None:
+    """From the rows; and the one column by which the untaken are found and that no row's check
+    guards from the feed: its own bit may have changed, not one of the index.
+
+    Raises `sqlite3.IntegrityError` where two rows say that they are the same act.
+    """
+    connection.execute("REINDEX")
+    connection.execute(_FIND_AGAIN, (Topic.NOTICE.value,))
 
 
 @dataclass(slots=True)

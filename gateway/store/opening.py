@@ -22,7 +22,7 @@ from gateway.store import book, changes, meta, queries, recovery
 from gateway.store.base import LogRow
 from gateway.store.connection import VACUUM_SIZE_MAX, connect, is_damage, make_vacuumable
 from gateway.store.folder import keep_newest, set_aside
-from gateway.store.mending import mend_book
+from gateway.store.mending import make_indexes_anew, mend_book
 from gateway.store.segments import Segments
 from gateway.store.soundness import check_trees
 from gateway.store.vouched import contradiction
@@ -97,7 +97,7 @@ class Opening:
     def _examine(self, connection: sqlite3.Connection, *, may_mend: bool) -> str:
         """What is wrong with a database; empty: it is sound, perhaps with its indexes mended."""
         found = check_trees(connection)
-        if found and may_mend and _make_indexes_anew(connection):
+        if found and may_mend and _mend_indexes(connection):
             self._mended.append("the indexes of the database")
             found = check_trees(connection)
         if not found and not make_vacuumable(connection, size_max=VACUUM_SIZE_MAX):
@@ -242,12 +242,12 @@ class Opening:
                 mark_rebuilt(self.connection, self._folder, self._notes, str(restored))
 
 
-def _make_indexes_anew(connection: sqlite3.Connection) -> bool:
+def _mend_indexes(connection: sqlite3.Connection) -> bool:
     """Whether only what finds the rows was damaged: the rows' own checks tell the rest."""
     if check_trees(connection, without_indexes=True):
         return False
     try:
-        connection.execute("REINDEX")
+        make_indexes_anew(connection)
     except sqlite3.IntegrityError:
         return False  # two rows say that they are the same act
     return True

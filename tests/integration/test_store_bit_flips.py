@@ -26,6 +26,7 @@ from gateway.core.records import (
     PutReceipted,
     Recovered,
     StoredAct,
+    Topic,
 )
 from gateway.errors import StoreFailedError
 from gateway.logbook.chain import verify
@@ -219,10 +220,22 @@ def foreign(given: Answers, truth: Answers) -> list[str]:
             for offset, true in zip(given.cursors, truth.cursors, strict=True)
         ),
         "publications": {*given.publications, *given.untaken} <= set(truth.publications),
+        "outbox": waiting(given) <= set(given.untaken),
         "entries": given.entries[: len(truth.entries)] == truth.entries,
         "chain": verify(given.entries) is None,
     }
     return [name for name, holds in claims.items() if not holds]
+
+
+def waiting(given: Answers) -> set[Publication]:
+    """Notices of the feed that no consumer has taken, as far as their records say."""
+    return {
+        one
+        for one in given.publications
+        if one.topic is Topic.NOTICE
+        and (found := given.notices.get(one.notice_id)) is not None
+        and not found.delivery.taken
+    }
 
 
 def bare(made: StoredAct) -> StoredAct:

@@ -583,6 +583,28 @@ async def test_one_bit_of_the_schema_number_is_damage(tmp_path: Path) -> None:
     await store.close()
 
 
+async def test_a_changed_place_in_the_feed_hides_no_notice(tmp_path: Path) -> None:
+    """The row says another offset than the index and the publication: it is handed on again."""
+    await filled(tmp_path, *(received(serial, serial) for serial in (1, 2, 3)))
+    with closing(sqlite3.connect(tmp_path / FILE_NAME)) as connection:
+        # Past the index, as a bit of the card changes.
+        index = connection.execute("SELECT * FROM sqlite_schema WHERE name = 'act_untaken'")
+        row = index.fetchone()
+        connection.execute("PRAGMA writable_schema = ON")
+        connection.execute("DELETE FROM sqlite_schema WHERE name = 'act_untaken'")
+        connection.commit()
+    with closing(sqlite3.connect(tmp_path / FILE_NAME)) as connection:
+        connection.execute("UPDATE act SET notice_offset = 66 WHERE notice_offset = 2")
+        connection.execute("PRAGMA writable_schema = ON")
+        connection.execute("INSERT INTO sqlite_schema VALUES (?, ?, ?, ?, ?)", row)
+        connection.commit()
+    store, recovered = await opened(tmp_path)
+    assert recovered.was_rebuilt
+    untaken = await store.publications(0, untaken_only=True)
+    assert [one.offset for one in untaken] == [1, 2, 3]
+    await store.close()
+
+
 async def test_changed_text_ends_no_query(tmp_path: Path) -> None:
     """Octets that are no UTF-8 are a damaged row like any other, at a start and at a query."""
     await filled(tmp_path, sent(1, 1), received(1, 2))

@@ -19,6 +19,12 @@ RESERVED: Final = {
 PULLED_UP: Final = (0, 1, 2, 3, 4, 5, 6, 7, 8)
 """At power-on, until a program takes the pin; all others are pulled down (BCM2835, table 6-31)."""
 PINS: Final = range(28)
+HEADER: Final = {
+    2: 3, 3: 5, 4: 7, 5: 29, 6: 31, 7: 26, 8: 24, 9: 21, 10: 19, 11: 23, 12: 32, 13: 33, 14: 8,
+    15: 10, 16: 36, 17: 11, 18: 12, 19: 35, 20: 38, 21: 40, 22: 15, 23: 16, 24: 18, 25: 22, 26: 37,
+    27: 13,
+}  # fmt: skip
+"""Pin of the header as it is counted there, by BCM number."""
 BUTTON: Final = "button"
 Pin = Annotated[
     int,

@@ -36,14 +36,15 @@ def load_settings(path: Path, *, check_files: bool = True) -> Settings:
     return Settings(**fields)
 
 
-def check_document(document: dict[str, Any], path: Path) -> None:
-    """Check what shall become the file at `path`, without the files that it names.
+def check_document(document: dict[str, Any]) -> None:
+    """Check what shall become a configuration file, without the files that it names.
 
     Raises `ConfigError` with all its problems.
     """
     problems: list[Problem] = []
     problems += check_fields(read_fields(Settings, document, "", problems))
-    _raise(path, problems)
+    if problems:
+        raise ConfigError([str(problem) for problem in problems])
 
 
 def settings_digest(settings: Settings) -> str:

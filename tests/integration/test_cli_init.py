@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import io
 import json
 import stat
+import tomllib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from gateway.cli.main import main
 from gateway.cli.ports_found import found_ports
 from gateway.config.load import load_keyring, load_settings
+from gateway.config.settings import PinSettings
 from gateway.doctor.machine import Machine
 
 
@@ -129,23 +133,125 @@ def test_a_trial_writes_nothing_and_programs_can_read_it(init: Init, tmp_path: P
     assert trial["next"] == done["next"]
 
 
-def test_a_person_is_asked_and_may_refuse(
-    init: Init, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The answers are those of a terminal; without the last yes nothing is written."""
+Asked = Callable[..., Ended]
+
+
+@pytest.fixture
+def asked(init: Init, monkeypatch: pytest.MonkeyPatch) -> Asked:
+    """Run `hotline init` with these lines typed."""
     monkeypatch.setattr("gateway.cli.init.can_ask", lambda: True)
-    answers = iter([1, "NORTH", "Party A", "none", "/dev/hotline/cable-A1", "none", "none"])
-    monkeypatch.setattr("click.prompt", lambda *_words, **_options: next(answers))
-    monkeypatch.setattr("click.confirm", lambda *_words, **_options: False)
-    ended = init()
+
+    def run(*lines: str, options: tuple[str, ...] = ()) -> Ended:
+        monkeypatch.setattr("sys.stdin", io.StringIO("".join(f"{line}\n" for line in lines)))
+        return init(*options)
+
+    return run
+
+
+def test_a_person_is_asked_and_may_refuse(asked: Asked, tmp_path: Path) -> None:
+    """Without the last yes nothing is written; with it what was shown is."""
+    cable = ("none", "/dev/hotline/cable-A1", "19200")
+    ended = asked("1", "NORTH", "Party A", *cable, "mock", "", "none", "n")
     assert ended.code == 130
     assert "nothing was written" in ended.err
-    assert "cable    /dev/hotline/cable-A1, 9600 bit/s" in ended.out
+    assert "cable    /dev/hotline/cable-A1, 19200 bit/s" in ended.out
     assert list(tmp_path.iterdir()) == []
-    answers = iter([1, "NORTH", "Party A", "none", "none", "none", "none", "later"])
-    monkeypatch.setattr("click.confirm", lambda *_words, **_options: True)
-    assert init().code == 0
-    assert (tmp_path / "hotline.toml").exists()
+    ended = asked("1", "NORTH", "Party A", "none", "none", "none", "none", "y", "later")
+    assert ended.code == 0, ended.err
+    assert "pins" not in (tmp_path / "hotline.toml").read_text()
+
+
+def test_a_wrong_answer_is_asked_again_with_the_reason(asked: Asked, tmp_path: Path) -> None:
+    """What was answered before is kept, and no file is named that is not there yet."""
+    ended = asked(
+        "300", "1", "north", "NORTH", "", "x" * 41, "Party A", "ttyUSB0", "/dev/ttyUSB0", "!7",
+        "none", "tty", "/dev/hotline/cable-A1", "5", "", "lamps", "lgpio", "alarm=2 button=25",
+        "alrm=25", "alarm", "alarm=25 alarm=26", "alarm = 25, 26", "alarm=25 link = 18, 21",
+        "broker", "mqtt://localhost", "y", "later",
+    )  # fmt: skip
+    assert ended.code == 0, ended.err
+    for reason in (
+        "'north' does not fit; write the name on the station's card: 1 to 12 of A-Z",
+        "party: has 41 octets",
+        "'ttyUSB0' does not fit; write \"/dev/hotline/radio-...\"",
+        "'!7' does not fit; write the number of the far station's radio",
+        "'tty' does not fit; write its device, \"/dev/hotline/cable-...\"",
+        "alarm: pin 2 belongs to I2C, where the clock module is; name one that is free: 18, 21,",
+        "button: pin 25 is pulled down at power-on",
+        "'alrm': is no known key; did you mean alarm?",
+        "--pin alarm: write a lamp and its BCM number",
+        "--pin alarm is given twice",
+        "alarm has one pin",
+        "[mqtt] url: is no address of a broker",
+    ):
+        assert reason in ended.err, (reason, ended.err)
+    assert f"{tmp_path}/hotline.toml" not in ended.err
+    assert "pending_out  22 (header 15)" in ended.out
+    written = tomllib.loads((tmp_path / "hotline.toml").read_text())
+    pins = written["indicators"]["pins"]
+    assert (pins["alarm"], pins["link"], pins["button"]) == (25, [18, 21], 6)
+    assert written["mqtt"]["url"] == "mqtt://localhost"
+
+
+def test_a_wrong_option_is_said_before_the_first_question(asked: Asked, tmp_path: Path) -> None:
+    """Nobody answers eight questions for nothing."""
+    ended = asked(options=("--name", "north"))
+    assert (ended.code, "'north' does not fit" in ended.err) == (78, True)
+    assert "Number of this station" not in ended.err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_may_not_be_written_is_said_before_the_first_question(
+    asked: Asked, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without sudo."""
+    monkeypatch.setattr("gateway.cli.init.os.access", lambda *_words: False)
+    ended = asked()
+    assert (ended.code, "sudo hotline init" in ended.err) == (6, True)
+    assert "Number of this station" not in ended.err
+
+
+@pytest.mark.parametrize(
+    ("options", "names"),
+    [
+        (("--mqtt", "mqtts://broker.example:8883"), ["broker.example is another", "name server"]),
+        (("--radio", "tcp://192.0.2.7:4403"), ["192.0.2.7 is another machine"]),
+        (("--mqtt", "mqtt://localhost:1883", "--radio", "tcp://127.0.0.1:4403"), []),
+        (("--mqtt", "unix:///run/mosquitto/hotline.sock"), []),
+    ],
+)
+def test_a_broker_elsewhere_needs_the_drop_in(
+    options: tuple[str, ...], names: list[str], init: Init
+) -> None:
+    """The unit denies every address but this machine's; what to do is said after the writing."""
+    ended = init(*WHO, *options, "--yes")
+    assert ended.code == 0, ended.err
+    steps = (
+        (
+            "sudo install -D -m 0644 -t /etc/systemd/system/hotline-gateway.service.d"
+            " /usr/share/hotline-gateway/remote-broker.conf"
+        ),
+        "sudoedit /etc/systemd/system/hotline-gateway.service.d/remote-broker.conf",
+        "sudo systemctl daemon-reload",
+    )
+    assert all((step in ended.out) == bool(names) for step in steps)
+    assert all(name in ended.out for name in names)
+    assert ("is another machine" in ended.out) == bool(names)
+
+
+def test_pins_are_shown_and_written(init: Init, tmp_path: Path) -> None:
+    """Every lamp, the buzzer and the button, as the chip and as the header count."""
+    ended = init(*WHO, "--lamps", "lgpio", "--pin", "alarm=25", "--yes")
+    assert ended.code == 0, ended.err
+    for row in (
+        "alarm        25 (header 22)",
+        "link         13, 19, 16, 20 (header 33, 35, 36, 38)",
+    ):
+        assert f"  {row}\n" in ended.out
+    text = (tmp_path / "hotline.toml").read_text()
+    assert "button = 6                 # header 31" in text
+    pins = tomllib.loads(text)["indicators"]["pins"]
+    assert pins == msgspec.to_builtins(PinSettings(alarm=25)) | {"link": [13, 19, 16, 20]}
 
 
 def test_ports_are_found_under_the_names_that_stay(tmp_path: Path) -> None:

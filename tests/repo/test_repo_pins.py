@@ -6,6 +6,7 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
+from gateway.config import header
 from gateway.config.header import PINS, PULLED_UP, RESERVED, free_pins, pin_problem
 from gateway.config.settings import PinSettings
 from gateway.indicators.gpio import CHIP_LABELS
@@ -56,6 +57,7 @@ def test_what_is_checked_of_pins_is_what_the_list_says() -> None:
     assert list(reserved.values()) == list(RESERVED.values())
     assert all(told.startswith(name) for told, name in zip(RESERVED, names, strict=True))
     assert tuple(listed()["power_on"]["pulled_up"]) == PULLED_UP
+    assert HEADER == header.HEADER
     assert set(HEADER) | set(reserved["hat_eeprom"]) == set(PINS)
 
 

@@ -21,7 +21,7 @@ from gateway.config.keys import read_password
 from gateway.config.settings import MqttSettings
 from gateway.doctor.finding import Finding, fault, look, ok
 from gateway.doctor.machine import Machine
-from gateway.doctor.mosquitto import examine_mosquitto
+from gateway.doctor.mosquitto import PACKET_SIZE_FEW, examine_mosquitto
 from gateway.doctor.waiting import in_thread
 from gateway.errors import ConfigError, QueueUnavailableError
 from gateway.queues.mqtt_socket import Broker, Tls, UnreachableError, connected_socket
@@ -29,8 +29,6 @@ from gateway.queues.mqtt_socket import Broker, Tls, UnreachableError, connected_
 TOPIC: Final = "broker"
 ANSWER_S: Final = 5.0
 VISIT_S: Final = 15.0
-PACKET_SIZE_FEW: Final = 16_384
-"""A notice as JSON has up to 8 kB, with its history more."""
 _LOCAL: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 _PROTOCOL: Final = 5
 _CLEAN, _HAS_USER, _HAS_PASSWORD = 0x02, 0x80, 0x40
@@ -151,7 +149,7 @@ def judge_welcome(mqtt: MqttSettings, broker: Broker, welcome: Welcome) -> Itera
     size_max = has.get("MaximumPacketSize")
     if size_max is not None and size_max < PACKET_SIZE_FEW:
         remedy = f"set max_packet_size to {PACKET_SIZE_FEW} or more in mosquitto.conf"
-        yield look(TOPIC, f"it takes packets of at most {size_max} octets", remedy)
+        yield fault(TOPIC, f"it takes packets of at most {size_max} octets", remedy)
     is_near = _is_near(broker)
     if not is_near and not broker.is_tls:
         remedy = "use mqtts:// with ca_file"

@@ -64,6 +64,13 @@ class Machine:
         except OSError:
             return None
 
+    def target(self, link: str) -> str | None:
+        """Where a symbolic link leads; None when it cannot be seen."""
+        try:
+            return str(self.path(link).readlink())
+        except OSError:
+            return None
+
     def names(self, folder: str) -> list[str]:
         """What a folder holds, sorted; nothing when it is not there."""
         try:

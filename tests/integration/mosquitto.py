@@ -119,8 +119,9 @@ class Mosquitto:
         config = self.folder / "mosquitto.conf"
         config.write_text(self._config + "\n")
         self.unix_path.unlink(missing_ok=True)
+        # A relative name, which `hotline doctor` finds too.
         self._process = await asyncio.create_subprocess_exec(
-            _PROGRAM, "-c", config, stdout=DEVNULL, stderr=DEVNULL
+            _PROGRAM, "-c", config.name, cwd=self.folder, stdout=DEVNULL, stderr=DEVNULL
         )
         async with asyncio.timeout(DEADLINE_S):
             while True:

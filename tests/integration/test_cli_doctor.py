@@ -193,7 +193,14 @@ async def test_the_shipped_settings_of_mosquitto_are_known(folder: Path) -> None
     """With them nothing is said but that it is well; without, what is lost and what to set."""
     async with mosquitto(folder) as broker:
         found = await hotline("doctor", "--json", config=station(folder, broker.url).config)
-        found.has("look", f"{folder}/mosquitto.conf: persistence is false")
+        found.has("fault", f"{folder}/mosquitto.conf: persistence is false")
+    drops = ("max_queued_messages 1", "max_queued_bytes 100", "max_packet_size 8000")
+    (dropping := folder / "drops").mkdir()
+    async with mosquitto(dropping, *drops, is_persistent=True) as broker:
+        found = await hotline("doctor", "--json", config=station(dropping, broker.url).config)
+        for setting in drops:
+            found.has("fault", f"{dropping}/mosquitto.conf: {setting.replace(' ', ' is ')}: ")
+        found.has("fault", "packets of at most 8000 octets")
     (folder / "shipped").mkdir()
     async with shipped_mosquitto(folder / "shipped") as broker:
         config = station(folder / "shipped", broker.url).config

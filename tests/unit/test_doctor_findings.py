@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pty
+import re
 import sys
 import tomllib
 from collections.abc import Callable, Iterable
@@ -441,7 +442,7 @@ def test_broker_settings() -> None:
     check(judge(local, 0x87), FAULT, "refuses no user: why")
     check(judge(local, RetainAvailable=0), FAULT, "no retained")
     check(judge(local, MaximumQoS=0), FAULT, "QoS 0 only")
-    check(judge(local, MaximumPacketSize=900), LOOK, "at most 900 octets")
+    check(judge(local, MaximumPacketSize=900), FAULT, "at most 900 octets")
     check(judge("mqtt://broker.example:1883"), LOOK, "in clear")
     check(judge("mqtt://broker.example:1883"), LOOK, "anyone without a user")
     check(judge("unix:///run/broker.sock"), OK, "accepts no user")
@@ -462,7 +463,9 @@ def test_mosquitto_settings(tmp_path: Path) -> None:
         "/etc/mosquitto/mosquitto.conf", "persistence true\ninclude_dir /etc/mosquitto/conf.d"
     )
     found = judge()
-    assert [it.mark for it in found] == [LOOK, LOOK]
+    assert [it.mark for it in found] == [LOOK] * 4
+    check(found, LOOK, "max_queued_bytes is 0")
+    check(found, LOOK, "log_type is error warning notice information")
     check(found, LOOK, "autosave_on_changes is false")
     check(found, LOOK, "autosave_interval is 1800")
     pretend.file("/etc/mosquitto/conf.d/hotline.conf", shipped)
@@ -472,7 +475,72 @@ def test_mosquitto_settings(tmp_path: Path) -> None:
     pretend.process(7, "mosquitto").file("/proc/7/cmdline", "mosquitto\0-c\0/srv/other.conf\0")
     pretend.file("/srv/other.conf", "listener 1884\nmax_queued_messages 0")
     check(judge("mqtt://localhost:1884"), LOOK, "/srv/other.conf: max_queued_messages is 0")
-    check(judge("mqtt://localhost:1884"), LOOK, "/srv/other.conf: persistence is false")
+    check(judge("mqtt://localhost:1884"), FAULT, "/srv/other.conf: persistence is false")
+
+
+@pytest.mark.parametrize(
+    ("line", "mark", "harm"),
+    [
+        ("persistence false", FAULT, "forgets every message"),
+        ("autosave_on_changes false", LOOK, "by the clock"),
+        ("autosave_interval 0", LOOK, "takes what it acknowledged"),
+        ("autosave_interval 30", LOOK, "takes what it acknowledged"),
+        ("max_queued_messages 1", FAULT, "it drops what comes"),
+        ("max_queued_messages 0", LOOK, "an absent client may fill its memory"),
+        ("max_queued_messages 5000", LOOK, "an absent client may fill its memory"),
+        ("max_queued_bytes 100", FAULT, "it drops what comes"),
+        ("max_queued_bytes 0", LOOK, "an absent client may fill its memory"),
+        ("max_packet_size 8192", FAULT, "does not pass"),
+        ("message_size_limit 8192", FAULT, "does not pass"),
+        ("upgrade_outgoing_qos true", LOOK, "QoS 0"),
+        ("persistent_client_expiration 1h", LOOK, "loses its session"),
+        ("log_type all", LOOK, "each save is a line"),
+    ],
+)
+def test_each_setting_of_the_fragment(line: str, mark: Mark, harm: str) -> None:
+    """Behind the shipped ones, one that is otherwise: one finding, by its weight."""
+    text = (resources.files("gateway.queues.mosquitto") / "hotline.conf").read_text()
+    shipped = [
+        (name, value)
+        for name, _, value in (it.partition(" ") for it in text.splitlines())
+        if name and not name.startswith("#")
+    ]
+    name, _, value = line.partition(" ")
+    [found] = mosquitto.judge_settings("m.conf", [*shipped, (name, value)])
+    assert found.mark is mark
+    assert f"{name} is " in found.text
+    assert harm in found.text
+    assert found.remedy != NOTHING_TO_DO
+    allowed = [("max_packet_size", "16384"), ("max_queued_messages", "1000")]
+    [found] = mosquitto.judge_settings("m.conf", [*shipped, *allowed])
+    assert found.mark is OK
+
+
+def test_every_setting_of_the_fragment_is_judged() -> None:
+    """What the shipped file sets or warns of, `hotline doctor` knows."""
+    text = (resources.files("gateway.queues.mosquitto") / "hotline.conf").read_text()
+    named = set(mosquitto.shipped_settings()) | set(
+        re.findall(r"persistent_client_expiration|upgrade_outgoing_qos|max_packet_size", text)
+    )
+    assert len(named) == 9
+    assert named <= {wish.name for wish in mosquitto.WISHES}
+
+
+def test_a_configuration_of_mosquitto_with_a_relative_name(tmp_path: Path) -> None:
+    """It and what it includes are where the broker was started; else a person is told."""
+    pretend = Pretend(tmp_path)
+    pretend.process(7, "mosquitto").file("/proc/7/cmdline", "mosquitto\0-c\0etc/m.conf\0")
+    pretend.file("/srv/etc/m.conf", "listener 1884\ninclude_dir parts")
+    pretend.file("/srv/parts/one.conf", "max_queued_messages 1")
+    broker = Broker.parse("mqtt://localhost:1884")
+
+    def judge() -> list[Finding]:
+        return mosquitto.examine_mosquitto(pretend.machine, broker, is_near=True)
+
+    check(judge(), LOOK, "etc/m.conf cannot be read")
+    assert "run this as root" in judge()[0].remedy
+    pretend.link("/proc/7/cwd", "/srv")
+    check(judge(), FAULT, "/srv/etc/m.conf: max_queued_messages is 1:")
 
 
 def test_nats_findings() -> None:

@@ -16,7 +16,7 @@ LONG_SPAN_MS = 12_000
 """Of the rhythms with pauses: one whole period of the slowest."""
 LINES: tuple[tuple[str, str, Rhythm, str], ...] = (
     ("alive", GREEN, Rhythm.ALIVE, "the gateway runs. Dark for 5 s: FAULT, call the technician"),
-    ("alive", GREEN, Rhythm.REFUSED, "your press did nothing: look at the screen"),
+    ("alive", GREEN, Rhythm.REFUSED, "your press did nothing: `hotline status` says why"),
     ("link", GREEN, Rhythm.STEADY, "this link works (one lamp a link, the first is the primary)"),
     ("link", GREEN, Rhythm.DEGRADED, "works, but loses much"),
     ("link", GREEN, Rhythm.PROBING, "being tested"),

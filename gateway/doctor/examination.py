@@ -27,6 +27,7 @@ from gateway.doctor.keys import examine_keys
 from gateway.doctor.machine import UNSEEN, Holder, Machine, named
 from gateway.doctor.ports import examine_access, examine_ports
 from gateway.doctor.radio import SURVEY_S, examine_radio
+from gateway.doctor.reach import RESOLVE_S, examine_reach
 from gateway.doctor.waiting import in_thread
 from gateway.errors import GatewayError
 from gateway.runtime.clock import KernelSources
@@ -129,6 +130,12 @@ def _configured_steps(machine: Machine, request: Request, settings: Settings) ->
         _reading("gpio", "lamps and button", lambda: examine_gpio(machine, factory)),
         _reading("disk", "the disk", lambda: examine_disk(machine, folder)),
         _reading("key", "keys and cards", lambda: examine_keys(settings)),
+        _reading(
+            "service",
+            "what the service may reach",
+            lambda: examine_reach(machine, settings),
+            RESOLVE_S,
+        ),
     ]
     if settings.mqtt is not None:
         from gateway.doctor.broker import VISIT_S, examine_broker

@@ -25,6 +25,7 @@ _PROPERTIES: Final = (
     "UnitFileState",
     "NRestarts",
     "Result",
+    "NeedDaemonReload",
 )
 _PARTS: Final = ("cryptography", "cbor2", "pyserial", "meshtastic", "protobuf", "paho-mqtt", "h11")
 
@@ -92,6 +93,9 @@ def judge_service(unit: Mapping[str, str]) -> Finding:
         return fault(
             topic, f"{text}: after a power cut it stays off", f"sudo systemctl enable {SERVICE}"
         )
+    if unit.get("NeedDaemonReload") == "yes":
+        remedy = f"sudo systemctl daemon-reload && sudo systemctl restart {SERVICE}"
+        return look(topic, f"{text}; its unit or a drop-in was changed since it was read", remedy)
     if restarts:
         return look(topic, text, f"journalctl -u {SERVICE} tells why it ended")
     return ok(topic, text)

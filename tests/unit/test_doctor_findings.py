@@ -352,6 +352,7 @@ def test_service() -> None:
     check(installation.judge_service({**good, "ActiveState": "failed"}), FAULT, "is failed")
     check(installation.judge_service({**good, "UnitFileState": "disabled"}), FAULT, "stays off")
     check(installation.judge_service({**good, "NRestarts": "3"}), LOOK, "restarted 3 times")
+    check(installation.judge_service({**good, "NeedDaemonReload": "yes"}), LOOK, "was changed")
     check(installation.judge_versions({"cbor2": None}, "x"), FAULT, "not installed: cbor2")
 
 

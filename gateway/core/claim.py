@@ -41,6 +41,8 @@ class Copy(Word):
     WHOLE = "whole"
     AHEAD = "ahead"
     """Its own last commits are not at the cluster, and nobody else's came after them."""
+    EMPTIED = "emptied"
+    """The cluster has no commits any more, and nothing shows that this store has them all."""
     OTHER = "other"
     """It does not go on from here: it needs the whole store of the other one."""
 

@@ -223,9 +223,9 @@ class Tenure:
         match copy:
             case Copy.WHOLE | Copy.AHEAD:
                 return Takeover(Start.APPEND)
-            case Copy.OTHER if is_by_hand:
+            case Copy.OTHER | Copy.EMPTIED if is_by_hand:
                 return Takeover(Start.APPEND, is_behind=True)
-            case Copy.OTHER:
+            case Copy.OTHER | Copy.EMPTIED:
                 # By lease nobody goes on with less than there is.
                 self._gives_back = self._hold is not Hold.NONE
                 self._end()

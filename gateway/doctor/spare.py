@@ -93,7 +93,11 @@ def judge_role(spare: SpareSettings, document: Document | None) -> Iterator[Find
             yield ok(TOPIC, "the cluster has all of it: 0 acts UNREPLICATED")
     elif problem:
         text = f"gateway {name} stands by, and its copy is not whole: {problem}"
-        yield look(TOPIC, text, "see that the other one and the cluster run; it heals by itself")
+        remedy = (
+            "see that the other one and the cluster run (hotline doctor there too); if none is"
+            " active, hotline promote on the one that was the last"
+        )
+        yield look(TOPIC, text, remedy)
     else:
         yield ok(TOPIC, f"gateway {name} stands by, and its copy is whole")
 

@@ -83,6 +83,9 @@ class Keeper:
 
     # What the daemon asks.
 
+    def now(self) -> Instant:
+        return self._instant()
+
     def may_transmit(self, number: int) -> bool:
         """Whether the gateway that became the active one as `number` still is."""
         tenure = self.tenure

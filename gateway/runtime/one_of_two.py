@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final, NoReturn
 
 from gateway.config.settings import Settings
 from gateway.core.claim import Hold
+from gateway.core.copying import Rebasing
 from gateway.core.effects import Level
 from gateway.core.events import CopyTold
 from gateway.runtime.clock import Clock
@@ -47,6 +48,7 @@ class OneOfTwo:
         self._folder = settings.station.state_folder
         self._keeper = make_keeper(settings, keys, clock.instant, daemon.observe)
         self._is_owner = asyncio.Event()
+        self._rebasing = Rebasing()
 
     async def run(self) -> NoReturn:
         """Until something raises."""
@@ -80,7 +82,8 @@ class OneOfTwo:
         await store.recover()
         self._is_owner.set()
         keeper = self._keeper
-        understudy = Understudy(keeper, store, self._folder, self._daemon.observe)
+        observe = self._daemon.observe
+        understudy = Understudy(keeper, store, self._folder, observe, self._rebasing)
         control = SpareControl(keeper, serves=False, problem=lambda: understudy.problem)
         try:
             await self._daemon.stand_by(store, understudy.run(), control, keeper.name)
@@ -111,6 +114,7 @@ class OneOfTwo:
             ),
             tasks=(
                 copied.run(),
+                copied.tend(),
                 leave_when_fenced(keeper, copied, turn.number),
                 serve_bases(keeper, self._folder, self._daemon.observe),
             ),

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Final, NoReturn
 
 from gateway.core.claim import Copy, Hold, Start
+from gateway.core.copying import Begun, Rebasing
 from gateway.core.effects import Level
 from gateway.errors import DecodeError, GatewayError, QueueUnavailableError
 from gateway.runtime.keeper import Keeper, Observe
@@ -31,6 +32,10 @@ BASE_S: Final = 2.0
 DRAIN_S: Final = 0.5
 MARK_SIZE: Final = 6
 BASE_NAME: Final = "spare-base.received"
+EMPTIED: Final = (
+    "the cluster has no commits of this station any more; the active gateway adds one within"
+    " seconds. If none is active, promote the one that was the last (hotline promote)"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,12 +74,20 @@ class SteppedDownError(GatewayError):
 class Understudy:
     """Follows with one open store."""
 
-    def __init__(self, keeper: Keeper, store: SqliteStore, folder: Path, observe: Observe) -> None:
+    def __init__(
+        self,
+        keeper: Keeper,
+        store: SqliteStore,
+        folder: Path,
+        observe: Observe,
+        rebasing: Rebasing,
+    ) -> None:
         self._keeper = keeper
         self._store = store
         self._folder = folder
         self._observe = observe
-        self._follower = Follower(store, Place())
+        self._rebasing = rebasing
+        self._follower = Follower(store, Place(), keeper.name)
         self._copy = Copy.UNSEEN
         self._asked_at: int | None = None
         """Where in the stream our request for a base is."""
@@ -83,7 +96,7 @@ class Understudy:
 
     async def run(self) -> NoReturn:
         """Follow until promoted. Raises `PromotedError` or `RebasedError`, and the store's."""
-        self._follower = Follower(self._store, await Place.of(self._store))
+        self._follower = Follower(self._store, await Place.of(self._store), self._keeper.name)
         while True:
             if self._keeper.tenure.hold is not Hold.NONE:
                 await self._take_over(self._keeper.tenure.number)
@@ -96,9 +109,12 @@ class Understudy:
             self._set(Copy.UNSEEN, f"no cluster: {keeper.problem}")
             return
         try:
-            self._set(await self._follower.catch_up(cluster), self._follower.problem)
-            if self._copy is Copy.OTHER:
+            copy = await self._follower.catch_up(cluster)
+            self._set(copy, EMPTIED if copy is Copy.EMPTIED else self._follower.problem)
+            if copy is Copy.OTHER:
                 await self._look_for_base()
+            elif copy is Copy.WHOLE:
+                self._rebasing.in_step(keeper.now())
         except QueueUnavailableError as error:
             self._set(Copy.UNSEEN, str(error))
 
@@ -113,7 +129,10 @@ class Understudy:
         cluster = self._keeper.cluster
         assert cluster is not None
         if self._asked_at is None:
+            if not self._rebasing.is_due(self._keeper.now()):
+                return
             self._asked_at = await base.ask(cluster)
+            self._rebasing.asked(self._keeper.now())
         path = self._folder / BASE_NAME
         try:
             is_whole = await base.receive(cluster, path, after=self._asked_at)
@@ -165,6 +184,7 @@ class Understudy:
         end = 0 if last is None else last[0]
         if end != self._follower.end:
             return None
+        _, revision = await cluster.begun()
         newest = 0 if last is None else last[1].batches[-1].number
         commit = max(place.number, newest) + 1
         batch = Batch(commit, place.number, place.mark, ())
@@ -173,6 +193,8 @@ class Understudy:
             return None
         place = Place(commit, mark, here)
         await self._store.commit_all(place.cursors())
+        if not await cluster.put_begun(Begun(self._keeper.name, commit, mark), revision):
+            return None
         return Turn(number, place, mark, commit + 1, is_behind=is_behind)
 
 
@@ -184,7 +206,9 @@ def copying(keeper: Keeper, store: SqliteStore, turn: Turn, told: Told) -> Copyi
         mark=turn.mark,
         next_number=turn.next_number,
         cluster=lambda: keeper.cluster,
+        name=keeper.name,
         may_go_alone=lambda: keeper.tenure.hold is Hold.HAND,
+        is_holder=lambda: keeper.may_transmit(turn.number),
         told=told,
     )
 

@@ -13,6 +13,7 @@ from typing import Final
 import msgspec
 
 from gateway.core.claim import Claim, Hold
+from gateway.core.copying import Begun
 from gateway.errors import DecodeError, QueueUnavailableError
 from gateway.queues.nats_connection import (
     NatsConnection,
@@ -27,6 +28,7 @@ COMMITS: Final = "HOTLINE_SPARE"
 BASES: Final = "HOTLINE_SPARE_BASE"
 STREAMS: Final = (CLAIMS, COMMITS, BASES)
 TWIN_COUNT_MAX: Final = 8
+ENTRY_COUNT_MAX: Final = 32
 PROBE: Final = "probe"
 NEVER: Final = 2**53
 """No sequence: what is appended after it is refused."""
@@ -41,6 +43,8 @@ class SpareCluster:
         self.connection = connection
         self._claim_subject = f"$KV.HOTLINE_SPARE.{station}"
         self._twin_subject = f"{self._claim_subject}."
+        # No gateway has such a name, and the rights of the shipped server file suffice.
+        self._begun_subject = f"{self._claim_subject}._begun"
         self._commit_subject = f"hotline.v1.{station}.spare"
         self.base_subject = f"hotline.v1.{station}.spare-base"
 
@@ -69,6 +73,23 @@ class SpareCluster:
         payload = msgspec.json.encode(claim)
         return await self.connection.append(CLAIMS, self._claim_subject, payload, after=revision)
 
+    # Who was the last to begin.
+
+    async def begun(self) -> tuple[Begun | None, int]:
+        """It and its revision; 0: nobody began since there is this bucket."""
+        found = await self.connection.stored(CLAIMS, last_by_subj=self._begun_subject)
+        if found is None:
+            return None, 0
+        with suppress(msgspec.MsgspecError):
+            return msgspec.json.decode(found[1], type=Begun), found[0]
+        return None, found[0]
+
+    async def put_begun(self, begun: Begun, revision: int) -> bool:
+        """Whether the entry was still at `revision`."""
+        payload = msgspec.json.encode(begun)
+        place = await self.connection.append(CLAIMS, self._begun_subject, payload, after=revision)
+        return place is not None
+
     # What each says of itself.
 
     async def put_twin(self, twin: Twin) -> None:
@@ -82,7 +103,7 @@ class SpareCluster:
         """
         found: list[Twin] = []
         place = 0
-        for _ in range(TWIN_COUNT_MAX):
+        for _ in range(ENTRY_COUNT_MAX):
             entry = await self.connection.stored(
                 CLAIMS, seq=place + 1, next_by_subj=f"{self._twin_subject}*"
             )
@@ -91,7 +112,7 @@ class SpareCluster:
             place, octets = entry
             with suppress(msgspec.MsgspecError):
                 found.append(msgspec.json.decode(octets, type=Twin))
-        return found
+        return found[:TWIN_COUNT_MAX]
 
     # The rights of our user.
 

@@ -3,6 +3,9 @@
 By lease a FULL commit is done when the cluster has it, so that a notice is accepted, and receipted,
 only then; should the lease end before, nothing of it ever left. Promoted by hand, it waits
 `PATIENCE_S` once, and then goes on UNREPLICATED until the cluster has everything again.
+
+Where the cluster lost its commits (`core.copying`), it adds one, so that the other can go on. The
+place in the stream fences nobody then; by lease the lease alone does, asked before and after.
 """
 
 from __future__ import annotations
@@ -10,9 +13,11 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from itertools import islice
 from typing import Final, NoReturn
 
+from gateway.core.copying import Begun
 from gateway.core.records import (
     Direction,
     Durability,
@@ -24,7 +29,7 @@ from gateway.core.records import (
     Topic,
     Write,
 )
-from gateway.errors import GatewayError, QueueUnavailableError
+from gateway.errors import GatewayError, QueueUnavailableError, StoreRefusedError
 from gateway.model import ActId, Precedence
 from gateway.spare.batch import (
     MARK_NAME,
@@ -46,6 +51,8 @@ BACKLOG_COUNT_MAX: Final = 20_000
 PARCEL_SIZE_MAX: Final = 512 * 1024
 PARCEL_COUNT_MAX: Final = 256
 AGAIN_S: Final = 0.5
+TEND_S: Final = 2.0
+"""Between two looks whether the cluster still has commits of ours."""
 ALONE_COUNT_MAX: Final = 256
 """Acts that are told of when the cluster goes away; `PATIENCE_S` lets no more than a few in."""
 
@@ -92,12 +99,17 @@ class CopyingStore:
         mark: int,
         next_number: int,
         cluster: Callable[[], SpareCluster | None],
+        name: str,
         may_go_alone: Callable[[], bool],
+        is_holder: Callable[[], bool],
         told: Told,
     ) -> None:
         """`place.place` is where the stream ends; `told` gets why the cluster lacks something,
-        with the acts that it lacks so far, and an empty text when it has everything.
+        with the acts that it lacks so far, and an empty text when it has everything. `is_holder`:
+        the claim is this gateway's, `name`, at this instant.
         """
+        self._name = name
+        self._is_holder = is_holder
         self._store = store
         self._place = place
         self._mark = mark
@@ -196,6 +208,8 @@ class CopyingStore:
         if place is None:
             await self._look(cluster)
             return
+        if self._place.place == 0:
+            self._demand_claim()
         self._place.place = place
         self._have_sent(batches[-1].number)
 
@@ -205,7 +219,9 @@ class CopyingStore:
         """
         last = await cluster.last()
         place, mark, number = 0, self._mark, 0
-        if last is not None:
+        if last is None:
+            self._demand_claim()
+        else:
             place, parcel = last
             mark, number = parcel.mark, max((it.number for it in parcel.batches), default=0)
         if mark != self._mark and not self._may_go_alone():
@@ -213,6 +229,34 @@ class CopyingStore:
         self._place.place = place
         if mark == self._mark:
             self._have_sent(number)
+
+    def _demand_claim(self) -> None:
+        """By lease: nobody else has begun until now."""
+        if not self._may_go_alone() and not self._is_holder():
+            raise OvertakenError("the lease ended while the cluster had no commits of this station")
+
+    async def tend(self) -> NoReturn:
+        """See that the cluster has a commit of ours, and knows who began. Raises as `run`."""
+        while True:
+            await asyncio.sleep(TEND_S)
+            cluster = self._cluster()
+            if cluster is None:
+                continue
+            # The place of the last commit stays until the next one, however long that takes.
+            with suppress(QueueUnavailableError, StoreRefusedError):
+                await self._say_begun(cluster)
+                if await cluster.last() is None:
+                    await cluster.prepare()
+                    if not self._backlog:
+                        await self._commit((), ())
+
+    async def _say_begun(self, cluster: SpareCluster) -> None:
+        begun, revision = await cluster.begun()
+        if begun is not None and begun.mark == self._mark:
+            return
+        if begun is not None and not self._may_go_alone():
+            raise OvertakenError(f"gateway {begun.name} has begun after this one")
+        await cluster.put_begun(Begun(self._name, self._place.number, self._mark), revision)
 
     def _have_sent(self, number: int) -> None:
         while self._backlog and self._backlog[0].number <= number:

@@ -1,12 +1,14 @@
 """The store of the gateway that stands by: takes over each commit of the active one, in order.
 
 It never guesses. What does not continue its own last commit, or leads to another head of the log
-book, leaves it out of step until it has the whole store of the active one (`base`).
+book, leaves it out of step until it has the whole store of the active one (`base`). Where the
+cluster lost its commits, no base helps: it waits for the one that the active gateway adds then.
 """
 
 from __future__ import annotations
 
 from gateway.core.claim import Copy
+from gateway.core.copying import Stand, compare
 from gateway.spare.batch import Batch, Parcel
 from gateway.spare.cluster import SpareCluster
 from gateway.spare.copying_store import Place
@@ -16,8 +18,10 @@ from gateway.store.sqlite import SqliteStore
 class Follower:
     """Follows with one store until it is out of step."""
 
-    def __init__(self, store: SqliteStore, place: Place) -> None:
+    def __init__(self, store: SqliteStore, place: Place, name: str) -> None:
+        """`name` of this gateway."""
         self._store = store
+        self._name = name
         self.place = place
         self._scanned = place.place
         """Up to where in the stream parcels were looked at."""
@@ -41,18 +45,22 @@ class Follower:
         last = await cluster.last()
         if self.problem:
             return Copy.OTHER
-        self.end = 0 if last is None else last[0]
+        own = Stand(self.place.number, self.place.mark)
+        if last is None:
+            self.end = self._scanned = 0
+            begun, _ = await cluster.begun()
+            return compare(own, None, begun, self._name)
+        self.end, parcel = last
+        if self.end < self._scanned:
+            self._scanned = 0  # a stream begun anew counts from 1
+            return Copy.BEHIND
         if self.end > self._scanned:
             return Copy.BEHIND  # more has come meanwhile
-        newest = 0 if last is None else last[1].batches[-1].number
-        if last is None and self.place.number == 0:
-            return Copy.WHOLE
-        if last is not None and last[1].mark == self.place.mark and newest < self.place.number:
-            return Copy.AHEAD
-        if last is None or newest != self.place.number or last[1].mark != self.place.mark:
+        newest = Stand(parcel.batches[-1].number, parcel.mark)
+        copy = compare(own, newest, None, self._name)
+        if copy is Copy.OTHER:
             self.problem = "this store holds commits that the cluster does not have"
-            return Copy.OTHER
-        return Copy.WHOLE
+        return copy
 
     async def _take(self, place: int, parcel: Parcel) -> None:
         for batch in parcel.batches:

@@ -6,6 +6,7 @@ The database is the book; this is what it is rebuilt from. Nothing here is ever 
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
@@ -15,6 +16,8 @@ from gateway.logbook.segment import Found, Record, encode_record, read_items, re
 from gateway.store.folder import sync_folder
 
 SEGMENT_SIZE_MAX: Final = 1024 * 1024
+OTHER_COUNT_MAX: Final = 3
+"""Folders of files set aside that stay: each whole store from the other gateway makes one."""
 
 
 class Segments:
@@ -97,6 +100,8 @@ class Segments:
         target = self._free_name("other")
         self._folder.rename(target)
         self._folder.mkdir(mode=0o750)
+        for number in self._numbers("other")[:-OTHER_COUNT_MAX]:
+            shutil.rmtree(self._named("other", number), ignore_errors=True)
         sync_folder(self._folder.parent)
         return target
 
@@ -113,10 +118,17 @@ class Segments:
         return target / path.name
 
     def _free_name(self, tag: str) -> Path:
-        number = 1
-        while (target := self._folder.with_name(f"{self._folder.name}.{tag}-{number}")).exists():
-            number += 1
-        return target
+        numbers = self._numbers(tag)
+        return self._named(tag, numbers[-1] + 1 if numbers else 1)
+
+    def _named(self, tag: str, number: int) -> Path:
+        return self._folder.with_name(f"{self._folder.name}.{tag}-{number}")
+
+    def _numbers(self, tag: str) -> list[int]:
+        """Under which numbers of a tag something lies, lowest first."""
+        start = f"{self._folder.name}.{tag}-"
+        ends = (path.name[len(start) :] for path in self._folder.parent.glob(f"{start}*"))
+        return sorted(int(end) for end in ends if end.isascii() and end.isdigit())
 
     def close(self) -> None:
         if self._descriptor is not None:

@@ -26,6 +26,7 @@ class Active:
     """One store that hands on its commits, as number `mark` of those that were active."""
 
     def __init__(self, folder: Path, cluster: SpareCluster, mark: int, *, by_hand: bool) -> None:
+        self.is_holder = True
         self.sqlite = SqliteStore(folder, station=Station(1))
         self.told: list[tuple[str, tuple[ActId, ...]]] = []
         self.store = CopyingStore(
@@ -34,7 +35,9 @@ class Active:
             mark=mark,
             next_number=1,
             cluster=lambda: cluster,
+            name=folder.name,
             may_go_alone=lambda: by_hand,
+            is_holder=lambda: self.is_holder,
             told=lambda *told: self.told.append(told),
         )
 

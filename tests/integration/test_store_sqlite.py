@@ -42,6 +42,7 @@ from gateway.store.connection import SCHEMA_VERSION
 from gateway.store.database import FILE_NAME
 from gateway.store.folder import BALLAST_SIZE, StoreLockedError
 from gateway.store.recovery import OFFSET_MARGIN
+from gateway.store.segments import Segments
 from gateway.store.sqlite import SqliteStore
 from tests.integration.store_records import (
     BOOT,
@@ -404,6 +405,17 @@ async def test_torn_first_record(zeros: slice, tmp_path: Path) -> None:
     assert recovered.book_problem == ""
     assert any("kept as" in note for note in store.notes)
     await store.close()
+
+
+def test_of_files_set_aside_the_newest_three_stay(tmp_path: Path) -> None:
+    """Numbers go on, and nothing else is touched."""
+    (tmp_path / "logbook.other-old").mkdir()
+    for number in range(1, 13):
+        segments = Segments(tmp_path / "logbook")
+        (tmp_path / "logbook" / "0001.cborseq").write_bytes(b"x")
+        assert segments.abandon() == tmp_path / f"logbook.other-{number}"
+    kept = {path.name for path in tmp_path.iterdir()}
+    assert kept == {"logbook", "logbook.other-old", *(f"logbook.other-{n}" for n in (10, 11, 12))}
 
 
 @pytest.mark.parametrize("count", [1, 2, 3])

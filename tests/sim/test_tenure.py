@@ -347,7 +347,7 @@ def test_every_takeover(hold: Hold, copy: Copy, waited_ms: int) -> None:
     match copy:
         case Copy.WHOLE | Copy.AHEAD:
             expected = Takeover(Start.APPEND)
-        case Copy.OTHER:
+        case Copy.OTHER | Copy.EMPTIED:
             expected = Takeover(Start.APPEND, is_behind=True) if by_hand else Takeover(Start.LEAVE)
         case Copy.UNSEEN if by_hand and waited_ms >= ALONE_MS:
             expected = Takeover(Start.ALONE, is_behind=True)

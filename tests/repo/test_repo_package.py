@@ -6,11 +6,14 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
+import click
 import pytest
+from click.shell_completion import ShellComplete
 
-from gateway.cli.main import COMMANDS
+from gateway.cli.main import COMMANDS, hotline
 
 ROOT = Path(__file__).parents[2]
 DEB = ROOT / "systemd/deb"
@@ -41,9 +44,10 @@ def test_tools_of_the_build_are_locked() -> None:
         assert "--hash=sha256:" in pin
 
 
-def test_the_manual_page_has_every_command() -> None:
-    """It is made from the help; each command of the overview has its section, and roff is sound."""
-    page = subprocess.run(
+@pytest.fixture(scope="module")
+def page() -> str:
+    """hotline(1) in roff."""
+    return subprocess.run(
         [sys.executable, DEB / "man.py"],
         env={**os.environ, "SOURCE_DATE_EPOCH": "0", "PYTHONPATH": str(ROOT)},
         capture_output=True,
@@ -51,10 +55,57 @@ def test_the_manual_page_has_every_command() -> None:
         check=True,
         timeout=60,
     ).stdout
+
+
+def test_the_manual_page_has_every_command(page: str) -> None:
+    """It is made from the help; each command of the overview has its section, and roff is sound."""
     sections = set(re.findall(r'^\.SS "hotline ([a-z]+)"$', page, re.MULTILINE))
     assert sections == COMMANDS.keys()
     assert "\b" not in page
     assert page.startswith('.TH HOTLINE 1 "1970-01-01"')
+
+
+def every_command(context: click.Context | None = None) -> Iterator[click.Context]:
+    """`hotline` and all below it, each as the program itself makes it."""
+    context = context or hotline.make_context("hotline", [], resilient_parsing=True)
+    yield context
+    if isinstance(group := context.command, click.Group):
+        for name in group.list_commands(context):
+            below = group.get_command(context, name)
+            assert below is not None
+            yield from every_command(
+                below.make_context(name, [], parent=context, resilient_parsing=True)
+            )
+
+
+def option_names(text: str) -> set[str]:
+    """`-h` and `--help` of lines such as `-h, --help  Show this message`."""
+    heads = [line.strip().partition("  ")[0] for line in text.splitlines()]
+    return {
+        name
+        for head in heads
+        if head.startswith("-")
+        for name in re.findall(r"(?<![\w-])--?[a-zA-Z][\w-]*", head)
+    }
+
+
+def test_page_and_completion_have_the_options_of_the_help(page: str) -> None:
+    """Of every command, short ones too: neither knows more or less than `--help` tells."""
+    plain = page.replace(r"\-", "-")
+    completer = ShellComplete(hotline, {}, "hotline", "_HOTLINE_COMPLETE")
+    contexts = list(every_command())
+    assert len(contexts) > 40
+    for context in contexts:
+        path = context.command_path
+        told = context.command.get_help(context).partition("\nOptions:\n")[2].split("\n\n")[0]
+        helped = option_names(told)
+        assert {"-h", "--help"} <= helped, path
+        head = ".SH OPTIONS" if path == "hotline" else f'.SS "{path}"'
+        section = re.split(r"^\.S[SH] ", plain.split(f"{head}\n")[1], flags=re.MULTILINE)[0]
+        heads = re.findall(r"^\.TP\n\\fB(.*?)\\fR$", section, re.MULTILINE)
+        assert option_names("\n".join(heads)) == helped, path
+        words = completer.get_completions(path.split()[1:], "-")
+        assert {it.value for it in words} == helped, path
 
 
 @pytest.mark.parametrize("name", SCRIPTS)

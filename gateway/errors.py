@@ -35,6 +35,10 @@ class ConfigError(GatewayError):
         self.problems = problems
 
 
+class IndicatorsFailedError(GatewayError):
+    """The header's chip or a pin of it cannot be used now. The gateway goes on and tries again."""
+
+
 class LinkLostError(GatewayError):
     """The device of a link is gone or deaf. The supervisor starts a fresh driver."""
 

@@ -14,6 +14,7 @@ from gateway.core.events import (
     ButtonPressed,
     ButtonReleased,
     CopyTold,
+    LampsTold,
     Principal,
     QueueDown,
     QueueUp,
@@ -31,6 +32,8 @@ _BUTTON: Final = Principal(
     role=Role.DUTY_OFFICER,
     rights=Rights(submit=frozenset(), answer=True),
 )
+_LAMPS: Final = "lamps"
+"""What the alarm DEVICE names, of a chip or pin."""
 _NO_TOKEN: Final = 0
 """Token of requests that nobody waits for."""
 
@@ -181,6 +184,23 @@ class Duty:
         )
         draft.observe(Level.ERROR, "unreplicated", reason=problem)
         self._log(draft, "unreplicated", ("reason", problem))
+
+    def lamps_told(self, event: LampsTold, draft: Draft) -> None:
+        """Lamps and button failed or work again: the line goes on, and people must know."""
+        draft.status_changed = True
+        if not event.problem:
+            self._state.watch.clear_alarm(AlarmCode.DEVICE, part=_LAMPS)
+            draft.observe(Level.INFO, "lamps_up")
+            self._log(draft, "lamps_up")
+            return
+        self._state.watch.raise_alarm(
+            AlarmCode.DEVICE,
+            f"lamps and button do not work ({event.problem}); the line goes on without them and"
+            " they are tried again: see `hotline doctor`",
+            part=_LAMPS,
+        )
+        draft.observe(Level.ERROR, "lamps_down", reason=event.problem)
+        self._log(draft, "lamps_down", ("reason", event.problem))
 
     def _log(self, draft: Draft, event: str, *fields: tuple[str, str]) -> None:
         if not self._state.is_refused:

@@ -31,6 +31,7 @@ from gateway.core.events import (
     FrameRefused,
     FrameRelayed,
     FrameSent,
+    LampsTold,
     LinkDown,
     LinkTold,
     LinkUp,
@@ -62,14 +63,7 @@ from gateway.core.station import StationState
 from gateway.core.tidings import Tidings
 from gateway.core.timers import TimerName, Timers
 from gateway.core.watch import Watch
-from gateway.model import (
-    ActId,
-    Instant,
-    LinkName,
-    LinkState,
-    Now,
-    Station,
-)
+from gateway.model import ActId, Instant, LinkName, LinkState, Now, Station
 from gateway.security.keys import KeyRing
 from gateway.wire.limits import INCARNATION_SIZE
 
@@ -203,6 +197,8 @@ class Engine:
                 self._duty.queue_changed(event, draft)
             case CopyTold():
                 self._duty.copy_told(event, draft)
+            case LampsTold():
+                self._duty.lamps_told(event, draft)
             case StoreHealed():
                 self._heal(draft)
             case ClockStepped(step_s):

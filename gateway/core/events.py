@@ -253,6 +253,14 @@ class CopyTold:
 
 
 @dataclass(frozen=True, slots=True)
+class LampsTold:
+    """Whether lamps and button work. After each change from working, the state of a start."""
+
+    problem: str
+    """Why they do not; empty: they do."""
+
+
+@dataclass(frozen=True, slots=True)
 class StoreHealed:
     """The store can write again; leaves STORE REFUSED."""
 
@@ -300,6 +308,7 @@ Event = (
     | QueueUp
     | QueueDown
     | CopyTold
+    | LampsTold
     | StoreHealed
     | ClockStepped
     | LogHeadCommitted

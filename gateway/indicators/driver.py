@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal, NoReturn
 
 from gateway.core.effects import Status
-from gateway.core.events import ButtonPressed, ButtonReleased
+from gateway.core.events import ButtonPressed, ButtonReleased, LampsTold
+from gateway.errors import IndicatorsFailedError
 from gateway.indicators.guard import AliveGuard
 from gateway.indicators.lamps import (
     Panel,
@@ -31,10 +32,12 @@ if TYPE_CHECKING:
     # gpiozero costs 6 MiB; it is imported only where the configuration names a factory.
     from gateway.indicators.gpio import Board, OpenFactory
 
-ButtonEvent = ButtonPressed | ButtonReleased
-EmitButton = Callable[[ButtonEvent], None]
+PanelEvent = ButtonPressed | ButtonReleased | LampsTold
+EmitPanel = Callable[[PanelEvent], None]
 Factory = Literal["lgpio", "mock", "none"]
 
+RETRY_S: Final = 5.0
+"""Between two attempts to use chip and pins that failed."""
 STUCK_CHECK_MS: Final = 1_000
 """How often a station that makes no progress looks whether it does again."""
 
@@ -55,7 +58,7 @@ class Indicators:
         links: Sequence[LinkName],
         runtime_folder: Path,
         clock: Callable[[], Instant],
-        emit: EmitButton,
+        emit: EmitPanel,
         is_turning: Callable[[], bool] = lambda: True,
         console: bool = False,
     ) -> None:
@@ -77,6 +80,8 @@ class Indicators:
         self._next: asyncio.Handle | None = None
         """The next turn, at an edge or for a new status."""
         self._drawn: Panel | None = None
+        self._problem = ""
+        """Why chip or pins do not work, as last told."""
         self._board: Board | None = None
         self._guard: AliveGuard | None = None
         self._shown: dict[str, bool] = {}
@@ -110,12 +115,24 @@ class Indicators:
             self._panel = pattern(self._status, now)
             self._panel_until = next_pattern_change(self._status, now)
 
-    async def run(self) -> None:
+    async def run(self) -> NoReturn:
         """Drive until cancelled, then leave all lamps dark.
 
-        Raises `ConfigError` at once if the named factory, chip or pins cannot be used (nothing
-        else is tried in their place), `OSError` when the chip fails later: run it again.
+        Where chip or pins fail, at the start or later, `LampsTold` says so and they are tried
+        again: a line with dark lamps is better than none. Nothing else is tried in their place.
+        Raises `ConfigError` at once for what a person must change first.
         """
+        while True:
+            try:
+                await self._serve()
+            except (IndicatorsFailedError, OSError) as error:
+                if self._problem != str(error):
+                    self._emit(LampsTold(str(error)))
+                self._problem = str(error)
+            await asyncio.sleep(RETRY_S)
+
+    async def _serve(self) -> None:
+        """Open everything and drive it until it fails."""
         async with contextlib.AsyncExitStack() as stack:
             if self._factory != "none":
                 opened = self._open_factory()
@@ -126,6 +143,9 @@ class Indicators:
                 if self._factory == "mock":
                     socket = self._pins_socket(opened)
                     await stack.enter_async_context(socket.serving())
+            if self._problem:
+                self._problem = ""
+                self._emit(LampsTold(""))
             await self._drive()
 
     def _open_factory(self) -> OpenFactory:
@@ -142,7 +162,7 @@ class Indicators:
 
         loop = asyncio.get_running_loop()
 
-        def hand_over(event: ButtonEvent) -> None:
+        def hand_over(event: PanelEvent) -> None:
             # Called in the factory's thread, whose end by an exception would deafen every button.
             # RuntimeError: the loop is closed already.
             with contextlib.suppress(RuntimeError):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -17,7 +17,7 @@ from typing import Any, Final
 import gpiozero
 from gpiozero.exc import GPIOZeroError, PinFactoryFallback
 
-from gateway.errors import ConfigError
+from gateway.errors import ConfigError, IndicatorsFailedError
 from gateway.indicators.pins import INSTALL_AGAIN, PinMap, lamp_pins
 from gateway.model import LinkName
 
@@ -40,7 +40,8 @@ class Board:
     """Lamps that are set by name and a button that calls back, on any gpiozero factory.
 
     The callbacks run in the factory's thread. An exception in one would kill that thread and every
-    button with it, so they are guarded by whoever gives them. Raises `ConfigError`.
+    button with it, so they are guarded by whoever gives them. Raises `ConfigError`, and
+    `IndicatorsFailedError` where the kernel refuses what is right.
     """
 
     def __init__(
@@ -64,10 +65,16 @@ class Board:
                 self._button = gpiozero.DigitalInputDevice(
                     pins.button, pull_up=True, bounce_time=BOUNCE_S, pin_factory=factory
                 )
-        except (*self._failures, PinFactoryFallback) as error:
+        except (GPIOZeroError, PinFactoryFallback) as error:
             self.close()
             raise ConfigError(
                 [f"[indicators.pins]: {error}; free the pin or name another"]
+            ) from error
+        except self._failures as error:
+            self.close()
+            raise IndicatorsFailedError(
+                f"pins of [indicators.pins] cannot be used ({error}); end the program that holds"
+                " one, or name another"
             ) from error
         self._button.when_activated = on_press
         self._button.when_deactivated = on_release
@@ -89,15 +96,18 @@ class Board:
 
     def close(self) -> None:
         """Let all pins go; the lamps go dark."""
-        for device in (*self._lamps.values(), self._button):
+        # Of a chip that is gone each refuses; the kernel has let go of its pins already.
+        for device in (*self._lamps.values(), self._button, self._factory):
             if device is not None:
-                device.close()
+                with suppress(*self._failures):
+                    device.close()
         self._lamps.clear()
-        self._factory.close()
 
 
 def open_lgpio(runtime_folder: Path) -> OpenFactory:
-    """Make the lgpio factory on the header's chip. Raises `ConfigError`."""
+    """Make the lgpio factory on the header's chip. Raises `ConfigError` where lgpio cannot be
+    loaded, `IndicatorsFailedError` where the chip cannot be used now.
+    """
     # lgpio makes a pipe in the working folder when it is imported. With this it goes to that folder
     # first, and the process stays there: all our paths are absolute.
     os.environ["LG_WD"] = str(runtime_folder)
@@ -106,14 +116,16 @@ def open_lgpio(runtime_folder: Path) -> OpenFactory:
             import lgpio
             from gpiozero.pins.lgpio import LGPIOFactory
     except (ImportError, PinFactoryFallback) as error:
-        raise _refusal(f"lgpio cannot be loaded ({error})", INSTALL_AGAIN) from error
+        # Another factory in its place would drive the wrong pins.
+        what = f"[indicators] factory: lgpio cannot be loaded ({error})"
+        raise ConfigError([f'{what}; {INSTALL_AGAIN}, or write "none"']) from error
     chip = _find_chip(lgpio)
     try:
         with _no_fallback():
             return OpenFactory(LGPIOFactory(chip=chip), (lgpio.error,))
     except (GPIOZeroError, PinFactoryFallback, lgpio.error) as error:
-        what = f"gpiochip{chip} cannot be used ({error})"
-        raise _refusal(what, "end the program that holds it") from error
+        what = f"gpiochip{chip} cannot be used ({error}); end the program that holds it"
+        raise IndicatorsFailedError(what) from error
 
 
 def _find_chip(lgpio: Any) -> int:  # noqa: ANN401  lgpio has no types
@@ -134,13 +146,11 @@ def _find_chip(lgpio: Any) -> int:  # noqa: ANN401  lgpio has no types
         if label in CHIP_LABELS:
             return number
         found.append(f"gpiochip{number} ({label})")
-    what = f"no chip has the label of a Pi's header; found: {', '.join(found) or 'none'}"
-    raise _refusal(what, "let the daemon's user into the chip's group (ls -l /dev/gpiochip*)")
-
-
-def _refusal(what: str, remedy: str) -> ConfigError:
-    """Refuse to start: another factory in place of the named one would drive the wrong pins."""
-    return ConfigError([f'[indicators] factory: {what}; {remedy}, or write "none"'])
+    raise IndicatorsFailedError(
+        f"no chip has the label of a Pi's header; found: {', '.join(found) or 'none'}; let the"
+        " daemon's user into the chip's group (ls -l /dev/gpiochip*), or write factory ="
+        ' "none" in [indicators]'
+    )
 
 
 @contextmanager

@@ -35,6 +35,7 @@ from gateway.core.events import (
     FrameRefused,
     FrameRelayed,
     FrameSent,
+    LampsTold,
     LinkDown,
     LinkTold,
     LinkUp,
@@ -121,6 +122,7 @@ class EngineLoop:
         self._links_down: dict[LinkName, str] = {}
         """Why a link has no device; the status tells it in place of the device's detail."""
         self._queues_down: dict[str, QueueDown] = {}
+        self._lamps_down: LampsTold | None = None
         self._stopping: Stopping | None = None
         self._transmission_base = 0
         """Added to the engine's numbers: a rebuilt engine counts from 1 again, reports do not."""
@@ -205,6 +207,8 @@ class EngineLoop:
                 self._queues_down.pop(event.queue, None)
             case QueueDown():
                 self._queues_down[event.queue] = event
+            case LampsTold():
+                self._lamps_down = event if event.problem else None
             case Stopping():
                 self._stopping = event
             case FrameSent() | FrameAcknowledged() | FrameRelayed() | FrameRefused():
@@ -288,6 +292,8 @@ class EngineLoop:
         self._transmission_base = self._transmission_last
         news: list[Event] = [self._started(), *self._links_up.values()]
         news.extend(self._queues_down.values())
+        if self._lamps_down is not None:
+            news.append(self._lamps_down)
         if self._stopping is not None:
             news.append(self._stopping)
         self._inbox.put_first(news)

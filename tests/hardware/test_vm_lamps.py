@@ -28,6 +28,12 @@ LAMPS = {
     "exercise": PINS.exercise,
     "buzzer": PINS.buzzer,
 }
+PYTHON = "/opt/hotline-gateway/bin/python3"
+HOLD = (
+    "import lgpio, time; from gateway.indicators.gpio import _find_chip; "
+    f"lgpio.gpio_claim_output(lgpio.gpiochip_open(_find_chip(lgpio)), {PINS.alarm}, 1); "
+    "time.sleep(600)"
+)
 OPERATION = {
     "to": "NORTH",
     "kind": "NOTIFY",
@@ -64,13 +70,34 @@ async def test_lamps_and_button_on_the_kernels_interface(
         assert await all_dark(machine)
 
 
+async def test_a_pin_that_another_program_holds(installed: Installed, tmp_path: Path) -> None:
+    """The line works without lamps and tells why; they come when the pin is free, by themselves."""
+    async with line_with(installed, tmp_path, (CABLE,)) as line:
+        machine = line.machine
+        await machine.must(f'systemd-run --unit holder {PYTHON} -I -c "{HOLD}"')
+        await until(lambda: is_lit(machine, "alarm"))
+        await machine.must("systemctl start hotline-gateway")
+        await line.until_up()
+        (alarm,) = (await line.north("GET", "/v1/status"))["alarms"]
+        assert alarm["code"] == "device does not work"
+        assert "pins" in alarm["text"]
+        await machine.must("systemctl stop holder")
+
+        async def is_over() -> bool:
+            return not (await line.north("GET", "/v1/status"))["alarms"]
+
+        await until(is_over)
+        await alive_blinks(machine)
+
+
 async def answer_by_button(line: Line) -> None:
     """The notice of SOUTH comes, is silenced and rogered."""
     machine = line.machine
     notice_id = (await post(line.south, "/v1/notices", OPERATION))["id"]
     await until(lambda: changes(machine, "pending_in"))
     await until(lambda: changes(machine, "buzzer"))
-    await line.north("POST", f"/v1/notices/{notice_id}/displayed")
+    # Nobody answers what was not read: a screen shows it, as the README has it.
+    assert "helicopters" in await machine.must("script -qec 'hotline inbox' /dev/null")
     await press(machine, bounces=10)
     await until(lambda: is_silent(machine))
     assert await state_of(line.south, notice_id) != "ROGER", "a bouncing press is one press"

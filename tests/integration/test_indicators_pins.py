@@ -18,9 +18,11 @@ import pytest
 
 from gateway.config.settings import PinSettings
 from gateway.core.effects import PendingNotice
-from gateway.core.events import ButtonPressed, ButtonReleased
-from gateway.errors import ConfigError
-from gateway.indicators.driver import ButtonEvent, Factory, Indicators
+from gateway.core.events import ButtonPressed, ButtonReleased, LampsTold
+from gateway.errors import ConfigError, IndicatorsFailedError
+from gateway.indicators import driver, mock
+from gateway.indicators.driver import Factory, Indicators, PanelEvent
+from gateway.indicators.gpio import OpenFactory
 from gateway.model import (
     ActId,
     DeliveryState,
@@ -58,7 +60,7 @@ class Panel:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.events: asyncio.Queue[ButtonEvent] = asyncio.Queue()
+        self.events: asyncio.Queue[PanelEvent] = asyncio.Queue()
         self.is_turning = True
         self.indicators = self.make("mock")
 
@@ -192,26 +194,6 @@ async def test_a_status_that_changes_no_lamp_wakes_nobody(tmp_path: Path) -> Non
     assert indicators._next is None
 
 
-async def test_a_chip_that_fails_ends_the_panel(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Dark lamps would be a lie: who runs the panel learns it."""
-    indicators = Panel(tmp_path).make("mock")
-    running = asyncio.create_task(indicators.run())
-    async with asyncio.timeout(DEADLINE_S):
-        while indicators._over is None:
-            await asyncio.sleep(0)
-        assert indicators._board is not None
-
-        def fail(name: str, *, is_lit: bool) -> None:
-            raise OSError(f"{name} is gone: {is_lit}")
-
-        monkeypatch.setattr(indicators._board, "set", fail)
-        indicators.show(LATER)
-        with pytest.raises(OSError, match="is gone"):
-            await running
-
-
 async def test_two_presses_come_one_after_the_other(panel: Panel) -> None:
     """Two clients have one finger: presses never overlap."""
     await asyncio.gather(panel.ask(b'{"press_ms": 50}'), panel.ask(b'{"press_ms": 50}'))
@@ -267,15 +249,53 @@ async def test_lamps_go_dark_and_the_socket_goes_when_the_panel_ends(tmp_path: P
 
 
 async def test_no_other_factory_is_tried(tmp_path: Path) -> None:
-    """Without a Pi's chip, lgpio refuses in one sentence; gpiozero's fallback never runs."""
+    """Without a Pi's chip lgpio says so in one sentence; gpiozero's fallback never runs."""
     if list(Path("/dev").glob("gpiochip*")):
         pytest.skip("this machine has GPIO")
     folder = Path.cwd()
+    panel = Panel(tmp_path)
+    task = asyncio.create_task(panel.make("lgpio").run())
     try:
-        with pytest.raises(ConfigError, match="no chip has the label of a Pi's header"):
-            await Panel(tmp_path).make("lgpio").run()
+        async with asyncio.timeout(DEADLINE_S):
+            told = await panel.events.get()
     finally:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
         os.chdir(folder)  # lgpio moves the process into LG_WD
+    assert isinstance(told, LampsTold)
+    assert "no chip has the label of a Pi's header" in told.problem
+
+
+async def test_a_chip_that_fails_is_told_and_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Busy at the start, then there, then gone, then there: told at each change, lit at the end."""
+    monkeypatch.setattr(driver, "RETRY_S", 0.01)
+    opened = mock.open_mock
+    failures = [IndicatorsFailedError("GPIO busy"), IndicatorsFailedError("GPIO busy"), None]
+
+    def open_mock() -> OpenFactory:
+        if failures and (failure := failures.pop(0)) is not None:
+            raise failure
+        return opened()
+
+    monkeypatch.setattr(mock, "open_mock", open_mock)
+    async with running_panel(tmp_path) as panel:
+        assert await panel.events.get() == LampsTold("GPIO busy")
+        assert await panel.events.get() == LampsTold("")
+        board = panel.indicators._board
+        assert board is not None
+        monkeypatch.setattr(board, "set", refuse)
+        panel.indicators.show(LATER)
+        assert await panel.events.get() == LampsTold("lamp alarm: chip is gone")
+        assert await panel.events.get() == LampsTold("")
+        await panel.until(lambda lamps: lamps["alarm"] == 1)
+        assert panel.events.empty()
+
+
+def refuse(*_: object, **__: object) -> None:
+    raise OSError("lamp alarm: chip is gone")
 
 
 async def test_pins_that_clash_are_refused(tmp_path: Path) -> None:

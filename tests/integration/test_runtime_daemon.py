@@ -8,7 +8,6 @@ import os
 import shutil
 import socket
 import subprocess
-import sys
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, suppress
@@ -194,22 +193,20 @@ async def test_broker_may_come_late(tmp_path: Path) -> None:
         assert await process.stop() == 0
 
 
-async def test_wrong_pins_end_with_a_sentence() -> None:
-    """A factory that cannot work here ends the daemon with 78 and says what to do."""
+async def test_a_missing_chip_ends_no_line() -> None:
+    """No lamp can be lit here: the alarm says why and what to do, and the gateway goes on."""
     async with north() as process:
         text = process.files.config.read_text()
         process.files.config.write_text(text.replace('"mock"', '"lgpio"'))
-        ended = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "gateway.cli.main", "run", "--config", process.files.config),
-            stderr=asyncio.subprocess.PIPE,
-            cwd=Path(__file__).parents[2],
-        )
-        async with asyncio.timeout(30):
-            _, errors = await ended.communicate()
-        assert ended.returncode == 78
-        assert b"Traceback" not in errors
-        # It may have said before that the station is ready, and how its links are.
-        assert errors.splitlines()[-1].startswith(b"hotline: [indicators] factory: ")
+        await process.start()
+
+        async def alarm() -> dict[str, str] | None:
+            found = (await get(process, "/v1/status"))["alarms"]
+            return next((one for one in found if "lamps" in one["text"]), None)
+
+        told = await until(alarm)
+        assert told["code"] == "device does not work"
+        assert "no chip has the label of a Pi's header" in told["text"]
 
 
 @needs_mosquitto

@@ -9,6 +9,7 @@ from gateway.core.events import (
     ButtonPressed,
     ButtonReleased,
     ClockStepped,
+    LampsTold,
     NoticeDisplayed,
     NoticeTaken,
     QueueDown,
@@ -262,6 +263,17 @@ def test_a_broker_that_is_away_lights_the_alarm_until_it_is_back() -> None:
     (alarm,) = status(world, 1).alarms
     assert "amqp" in alarm.text
     world.give(Station(1), QueueUp("amqp"))
+    assert status(world, 1).alarms == ()
+
+
+def test_lamps_that_fail_light_the_alarm_until_they_work() -> None:
+    """For those who look at the API or a queue: the lamp itself is dark."""
+    world = settled()
+    world.give(Station(1), LampsTold("GPIO busy"))
+    (alarm,) = status(world, 1).alarms
+    assert (alarm.code, alarm.part) == (AlarmCode.DEVICE, "lamps")
+    assert "GPIO busy" in alarm.text
+    world.give(Station(1), LampsTold(""))
     assert status(world, 1).alarms == ()
 
 

@@ -62,6 +62,12 @@ def problem_of_field(error: FieldError) -> ProblemError:
     return ProblemError(status, error.code, error.field, error.problem, error.remedy)
 
 
+def store_refused(problem: str) -> ProblemError:
+    """A full disk lets not even the database be opened."""
+    rejection = RejectRequest(0, RejectCode.STORE_REFUSED, "store", problem, "then ask again")
+    return problem_of_rejection(rejection)
+
+
 def problem_of_rejection(rejection: RejectRequest) -> ProblemError:
     status = STATUS_OF_CODE[rejection.code.value]
     is_passing = status in (HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.TOO_MANY_REQUESTS)

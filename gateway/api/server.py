@@ -20,12 +20,12 @@ from typing import Final
 from gateway.api.connection import ApiLimits, ClientGoneError, Connection, Request
 from gateway.api.feed import read_feed, stream_events
 from gateway.api.peer import Peer, Users
-from gateway.api.problem import ProblemError
+from gateway.api.problem import ProblemError, store_refused
 from gateway.api.routes import Clock, Office, handle, too_many
 from gateway.api.spare import Spare
 from gateway.core.effects import Status
 from gateway.core.events import Principal
-from gateway.errors import ConfigError
+from gateway.errors import ConfigError, StoreRefusedError
 from gateway.queues.base import Desk
 from gateway.store.base import Store
 
@@ -168,6 +168,8 @@ class ApiServer:
                 if problem.close:
                     await connection.linger()
                     return
+            except StoreRefusedError as error:
+                await connection.refuse(store_refused(str(error)))
 
     async def _answer(self, connection: Connection, request: Request, peer: Peer) -> None:
         if request.path == "/v1/events":

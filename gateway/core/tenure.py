@@ -206,6 +206,15 @@ class Tenure:
         self._is_resting = self._is_leaving = True
         self._next_at = now
 
+    def give_way(self, now: Instant) -> None:
+        """It cannot do the work: by lease, the other may have it first."""
+        if self._hold is not Hold.LEASE:
+            return
+        self._gives_back = True
+        self._end()
+        self._others_until = Instant(now + self.lease_wait_ms)
+        self._next_at = now
+
     def set_copy(self, copy: Copy, now: Instant) -> None:
         """How its store compares: only one that is whole, or ahead, takes a lease."""
         if copy is not self._copy:

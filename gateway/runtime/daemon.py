@@ -9,8 +9,8 @@ import asyncio
 import gc
 import os
 import signal
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from random import Random
 from typing import Any, Final, NoReturn
@@ -40,7 +40,7 @@ from gateway.runtime.drivers import served
 from gateway.runtime.inbox import Inbox
 from gateway.runtime.link_news import LinkNews
 from gateway.runtime.loop import EngineLoop, Outlets
-from gateway.runtime.patience import ask_for_time
+from gateway.runtime.patience import ask_for_time, lasting
 from gateway.runtime.pulse import Pulse
 from gateway.runtime.queue_supervisor import QueueSupervisor
 from gateway.runtime.retention import Retention
@@ -53,21 +53,6 @@ from gateway.store.sqlite import SqliteStore
 
 STOPPING_S: Final = 1.5
 """For the last entry and dark lamps; then everything is closed."""
-
-
-@contextmanager
-def _lasting() -> Iterator[None]:
-    """What is made inside stays, so the collector of cycles passes over it now and later.
-
-    With 100 000 open notices it would take a third of the start, and stop every link for half a
-    second at each full collection after it.
-    """
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.freeze()
-        gc.enable()
 
 
 class StopRequestedError(Exception):
@@ -85,6 +70,10 @@ def run_daemon(settings: Settings, *, notifier: SystemdNotifier | None = None) -
     policy = load_policy(settings)
     notifier = notifier or SystemdNotifier(os.environ)
     return asyncio.run(Daemon(settings, keys, policy, notifier=notifier).run())
+
+
+Follow = Callable[[Callable[[str], None]], Coroutine[Any, Any, NoReturn]]
+"""Given what shows why the store refuses (empty: it does not)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +145,7 @@ class Daemon:
                 await store.close()
 
     async def stand_by(
-        self, store: SqliteStore, follow: Coroutine[Any, Any, NoReturn], control: Spare, name: str
+        self, store: SqliteStore, follow: Follow, control: Spare, name: str
     ) -> NoReturn:
         """No engine, no device, no queue: `follow` the active one, and serve the API."""
         self._make_runtime_folder()
@@ -164,12 +153,16 @@ class Daemon:
         desk = RuntimeDesk(inbox, self._names)
         desk.close(RejectCode.STANDBY, "this gateway stands by; the active one takes requests")
         indicators = self._make_indicators(inbox, lambda: True)
-        status = nothing_to_show(self._keys.card.station)
-        desk.show(status)
-        indicators.show(status)
+
+        def show(refusal: str) -> None:
+            status = nothing_to_show(self._keys.card.station, refusal)
+            desk.show(status)
+            indicators.show(status)
+
+        show("")
         api = self._make_api(desk, store, indicators, control)
         async with asyncio.TaskGroup() as group:
-            group.create_task(follow)
+            group.create_task(follow(show))
             api.open()
             group.create_task(api.run())
             group.create_task(indicators.run())
@@ -231,7 +224,7 @@ class Daemon:
             for task in beside.tasks if beside else ():
                 group.create_task(task)
             patience = group.create_task(ask_for_time(self._notifier))
-            with _lasting():
+            with lasting():
                 await loop.start()
             patience.cancel()
             for note in sqlite.notes:

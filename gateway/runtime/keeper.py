@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Final, NoReturn
 
@@ -24,7 +25,7 @@ from gateway.queues.nats_connection import Access, NatsConnection, ServerRing
 from gateway.runtime.clock import KernelSources
 from gateway.spare.cluster import SpareCluster
 from gateway.spare.twin import Twin
-from gateway.store.folder import sync_folder
+from gateway.store.folder import folder_error, sync_folder
 
 FILE_NAME: Final = "spare.json"
 TICK_S: Final = 1.0
@@ -63,6 +64,7 @@ class Keeper:
         self._instant = instant
         self._observe = observe
         self._saved = _remembered(folder, name)
+        self._save_problem = ""
         self._is_well: Callable[[], bool] = _is_well
         self.tenure = Tenure(
             name=name,
@@ -116,10 +118,22 @@ class Keeper:
                 self.tenure.read(claim, revision, self._instant())
             except QueueUnavailableError:
                 self.tenure.unanswered()
-        obstacle = self.tenure.promote(other_is_off=other_is_off, now=self._instant())
+        obstacle = await self._refusal()
+        if obstacle is None:
+            obstacle = self.tenure.promote(other_is_off=other_is_off, now=self._instant())
         await self._settle()
         self._poked.set()
         return obstacle
+
+    async def _refusal(self) -> Obstacle | None:
+        """Why a person's word cannot be remembered: one that a restart forgets is none."""
+        async with self._saving:
+            try:
+                await asyncio.to_thread(_remember, self._folder, self.name, self._saved)
+            except OSError as error:
+                text = f"that cannot be remembered: {folder_error(self._folder, error)}"
+                return Obstacle(text, "then promote it again, or promote the other gateway")
+        return None
 
     async def stand_by(self) -> None:
         self.tenure.stand_by(self._instant())
@@ -146,6 +160,12 @@ class Keeper:
             await self._settle()
             self._poked.set()
         return takeover
+
+    async def give_way(self) -> None:
+        """As `Tenure.give_way`."""
+        self.tenure.give_way(self._instant())
+        await self._settle()
+        self._poked.set()
 
     async def leave(self) -> None:
         """As `Tenure.leave`."""
@@ -240,12 +260,31 @@ class Keeper:
         async with self._saving:
             memory = self.tenure.memory(self._instant())
             if memory != self._saved:
-                await asyncio.to_thread(_remember, self._folder, self.name, memory)
-                self._saved = memory
+                await self._save(memory)
         seen = (self.tenure.number, self.may_transmit(self.tenure.number))
         if seen != self._seen:
             self._seen = seen
             self._tell_changed()
+
+    async def _save(self, memory: Memory) -> None:
+        """Where the disk does not take it, again at the next look: who holds the lease goes on, and
+        one that was promoted by hand transmits nothing before it is kept (`may_transmit`).
+        """
+        problem = ""
+        try:
+            await asyncio.to_thread(_remember, self._folder, self.name, memory)
+            self._saved = memory
+        except OSError as error:
+            problem = str(folder_error(self._folder, error))
+            if self._saved.by_hand and not memory.by_hand:
+                # Else a restart would make it the active one against a person's word. A file can
+                # be deleted on a full disk too.
+                with suppress(OSError):
+                    await asyncio.to_thread(_forget, self._folder)
+                    self._saved = Memory()
+        if problem and problem != self._save_problem:
+            self._observe(Level.ERROR, "role_not_remembered", reason=problem)
+        self._save_problem = problem
 
     def _tell_changed(self) -> None:
         self._changed.set()
@@ -297,9 +336,19 @@ def _remember(folder: Path, name: str, memory: Memory) -> None:
         "resume_count": memory.resume_count,
         "place": _place_of(folder),
     }
-    with new.open("wb") as file:
-        file.write(msgspec.json.encode(document))
-        file.flush()
-        os.fsync(file.fileno())
-    new.rename(path)
+    try:
+        with new.open("wb") as file:
+            file.write(msgspec.json.encode(document))
+            file.flush()
+            os.fsync(file.fileno())
+        new.rename(path)
+    except OSError:
+        with suppress(OSError):
+            new.unlink(missing_ok=True)
+        raise
+    sync_folder(folder)
+
+
+def _forget(folder: Path) -> None:
+    (folder / FILE_NAME).unlink(missing_ok=True)
     sync_folder(folder)

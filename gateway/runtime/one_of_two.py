@@ -6,19 +6,24 @@ Each role has a store opened anew, and the active one an engine of its own: to b
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Final, NoReturn
 
 from gateway.config.settings import Settings
-from gateway.core.claim import Hold
+from gateway.core.claim import Copy, Hold
 from gateway.core.copying import Rebasing
 from gateway.core.effects import Level
 from gateway.core.events import CopyTold
+from gateway.core.records import Recovered
+from gateway.errors import StoreRefusedError
 from gateway.runtime.clock import Clock
 from gateway.runtime.daemon import Beside, StopRequestedError, cause_of
 from gateway.runtime.inbox import Inbox
 from gateway.runtime.spare_control import SpareControl, make_keeper
 from gateway.runtime.understudy import (
+    PROBE_S,
     PromotedError,
     RebasedError,
     SteppedDownError,
@@ -31,6 +36,7 @@ from gateway.runtime.understudy import (
 from gateway.security.keys import KeyRing
 from gateway.spare.copying_store import OvertakenError
 from gateway.store.backup import install_copy
+from gateway.store.folder import folder_error
 from gateway.store.sqlite import SqliteStore
 
 if TYPE_CHECKING:
@@ -38,6 +44,10 @@ if TYPE_CHECKING:
 
 HAND_OVER_S: Final = 1.5
 """For the word at the cluster that a lease is paused; else the other waits for its end."""
+
+
+class RoomError(Exception):
+    """The store can be opened again."""
 
 
 class OneOfTwo:
@@ -72,6 +82,9 @@ class OneOfTwo:
                         self._daemon.observe(Level.WARNING, "stepped_down", reason=str(cause))
                     case RebasedError() as cause:
                         await self._replace_store(cause)
+                    case StoreRefusedError() as cause:
+                        await self._step_back(str(cause))
+                        await asyncio.sleep(PROBE_S)
                     case StopRequestedError():
                         await self._give_back()
                         raise
@@ -79,14 +92,21 @@ class OneOfTwo:
                         raise
 
     async def _serve(self, store: SqliteStore) -> NoReturn:
-        await store.recover()
+        recovered = await self._opened(store)
         self._is_owner.set()
         keeper = self._keeper
         observe = self._daemon.observe
-        understudy = Understudy(keeper, store, self._folder, observe, self._rebasing)
+        understudy = Understudy(
+            keeper,
+            store,
+            self._folder,
+            observe,
+            self._rebasing,
+            is_refused=recovered.store_refused,
+        )
         control = SpareControl(keeper, serves=False, problem=lambda: understudy.problem)
         try:
-            await self._daemon.stand_by(store, understudy.run(), control, keeper.name)
+            await self._daemon.stand_by(store, understudy.run, control, keeper.name)
         except Exception as error:
             cause = cause_of(error)
             if not isinstance(cause, PromotedError):
@@ -99,6 +119,40 @@ class OneOfTwo:
             await self._daemon.serve(store, lambda inbox: self._beside(store, turn, inbox))
         finally:
             keeper.watch(None)
+
+    async def _opened(self, store: SqliteStore) -> Recovered:
+        """Where a full disk does not even let it be opened: alarm and API without it, until it can
+        be.
+        """
+        while True:
+            try:
+                return await store.recover()
+            except StoreRefusedError as error:
+                problem = str(error)
+            await self._wait_for_room(store, problem)
+
+    async def _wait_for_room(self, store: SqliteStore, problem: str) -> None:
+        async def ask(show: Callable[[str], None]) -> NoReturn:
+            show(problem)
+            while True:
+                await asyncio.sleep(PROBE_S)
+                with suppress(StoreRefusedError):
+                    await store.recover()
+                    raise RoomError
+
+        await self._step_back(problem)
+        control = SpareControl(self._keeper, serves=False, problem=lambda: problem)
+        try:
+            await self._daemon.stand_by(store, ask, control, self._keeper.name)
+        except Exception as error:
+            if not isinstance(cause_of(error), RoomError):
+                raise
+
+    async def _step_back(self, problem: str) -> None:
+        """This store cannot be written: the other one may have what this one holds by lease."""
+        self._daemon.observe(Level.ERROR, "store_refused", reason=problem)
+        await self._keeper.give_way()
+        self._keeper.set_copy(Copy.UNSEEN)
 
     def _beside(self, store: SqliteStore, turn: Turn, inbox: Inbox) -> Beside:
         keeper = self._keeper
@@ -123,11 +177,23 @@ class OneOfTwo:
         )
 
     async def _replace_store(self, cause: RebasedError) -> None:
-        kept = await asyncio.to_thread(install_copy, cause.path, self._folder)
-        cause.path.unlink(missing_ok=True)
+        try:
+            kept = await asyncio.to_thread(self._install, cause.path)
+        except StoreRefusedError as error:
+            await self._step_back(str(error))
+            return
+        finally:
+            with suppress(OSError):
+                cause.path.unlink(missing_ok=True)
         self._daemon.observe(
             Level.WARNING, "store_replaced", reason=str(cause), kept=str(kept or "nothing")
         )
+
+    def _install(self, path: Path) -> Path | None:
+        try:
+            return install_copy(path, self._folder)
+        except OSError as error:
+            raise folder_error(self._folder, error) from error
 
     async def _give_back(self) -> None:
         """A lease is kept for a moment, for the next start; a person's word stays."""

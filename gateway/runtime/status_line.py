@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from gateway.core.effects import Status
+from gateway.core.effects import Alarm, AlarmCode, Status
 from gateway.model import Station
 
 
@@ -21,8 +21,9 @@ def status_line(status: Status, name_of: Callable[[Station], str]) -> str:
     return "; ".join(parts)
 
 
-def nothing_to_show(station: Station) -> Status:
-    """What a gateway without an engine shows: alive, and nothing else."""
+def nothing_to_show(station: Station, refusal: str = "") -> Status:
+    """What a gateway without an engine shows: alive, and why its store refuses, if it does."""
+    text = f"this gateway stands by, and its store cannot be written: {refusal}"
     return Status(
         station=station,
         links=(),
@@ -31,8 +32,8 @@ def nothing_to_show(station: Station) -> Status:
         pending_in_count=0,
         pending_out=(),
         pending_out_count=0,
-        alarms=(),
-        store_refused=False,
+        alarms=(Alarm(AlarmCode.STORE_REFUSED, text),) if refusal else (),
+        store_refused=bool(refusal),
         stopping=False,
         buzzer_silenced=False,
         button_refused_at=None,

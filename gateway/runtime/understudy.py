@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sqlite3
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,17 +19,25 @@ from typing import Final, NoReturn
 from gateway.core.claim import Copy, Hold, Start
 from gateway.core.copying import Begun, Rebasing
 from gateway.core.effects import Level
-from gateway.errors import DecodeError, GatewayError, QueueUnavailableError
+from gateway.errors import (
+    DecodeError,
+    GatewayError,
+    QueueUnavailableError,
+    StoreRefusedError,
+)
 from gateway.runtime.keeper import Keeper, Observe
 from gateway.spare import base
 from gateway.spare.batch import Batch, Parcel
 from gateway.spare.copying_store import CopyingStore, Place, Told
 from gateway.spare.follower import Follower
+from gateway.store.folder import folder_error
 from gateway.store.sqlite import SqliteStore
 
 FOLLOW_S: Final = 0.25
 """Between two looks for new commits: what a takeover has to catch up is at most of this long."""
 BASE_S: Final = 2.0
+PROBE_S: Final = 2.0
+"""How often a store that refused is asked whether it can write again."""
 DRAIN_S: Final = 0.5
 MARK_SIZE: Final = 6
 BASE_NAME: Final = "spare-base.received"
@@ -81,7 +90,10 @@ class Understudy:
         folder: Path,
         observe: Observe,
         rebasing: Rebasing,
+        *,
+        is_refused: bool,
     ) -> None:
+        """`is_refused`: the disk had no room when the store was opened."""
         self._keeper = keeper
         self._store = store
         self._folder = folder
@@ -91,11 +103,19 @@ class Understudy:
         self._copy = Copy.UNSEEN
         self._asked_at: int | None = None
         """Where in the stream our request for a base is."""
+        self._refusal = "the disk of the state folder is full; free some room" if is_refused else ""
+        """Why the store cannot be written; empty: it can."""
+        self._probe_at = 0.0
+        self._show: Callable[[str], None]
         self.problem = "the cluster was not seen yet"
         """Why this store lacks something; empty: it has all that the cluster has."""
 
-    async def run(self) -> NoReturn:
-        """Follow until promoted. Raises `PromotedError` or `RebasedError`, and the store's."""
+    async def run(self, show: Callable[[str], None]) -> NoReturn:
+        """Follow until promoted. Raises `PromotedError` or `RebasedError`, and `StoreFailedError`;
+        a store that refuses is shown, and asked again.
+        """
+        self._show = show
+        self._show(self._refusal)
         self._follower = Follower(self._store, await Place.of(self._store), self._keeper.name)
         while True:
             if self._keeper.tenure.hold is not Hold.NONE:
@@ -108,6 +128,8 @@ class Understudy:
         if cluster is None:
             self._set(Copy.UNSEEN, f"no cluster: {keeper.problem}")
             return
+        if not await self._can_write():
+            return
         try:
             copy = await self._follower.catch_up(cluster)
             self._set(copy, EMPTIED if copy is Copy.EMPTIED else self._follower.problem)
@@ -117,6 +139,27 @@ class Understudy:
                 self._rebasing.in_step(keeper.now())
         except QueueUnavailableError as error:
             self._set(Copy.UNSEEN, str(error))
+        except StoreRefusedError as error:
+            self._refuse(error)
+
+    def _refuse(self, error: StoreRefusedError) -> None:
+        self._refusal = str(error)
+        self._show(self._refusal)
+        self._set(Copy.UNSEEN, self._refusal)
+
+    async def _can_write(self) -> bool:
+        """Whether the store takes commits, as far as is known; asks one that refused."""
+        if not self._refusal:
+            return True
+        now = asyncio.get_running_loop().time()
+        if now >= self._probe_at:
+            self._probe_at = now + PROBE_S
+            if await self._store.probe():
+                self._refusal = ""
+                self._show("")
+                return True
+        self._set(Copy.UNSEEN, self._refusal)
+        return False
 
     def _set(self, copy: Copy, problem: str) -> None:
         if copy is not self._copy or problem != self.problem:
@@ -140,6 +183,8 @@ class Understudy:
             self._observe(Level.ERROR, "base_damaged", problem=str(error))
             self._asked_at = None
             return
+        except OSError as error:
+            raise folder_error(self._folder, error) from error
         if is_whole:
             raise RebasedError(path, self._follower.problem)
 
@@ -159,6 +204,9 @@ class Understudy:
 
     async def _prepare(self, number: int, mark: int) -> Turn | None:
         copy, cluster = Copy.UNSEEN, self._keeper.cluster
+        if not await self._can_write():
+            await self._keeper.give_way()
+            return None
         try:
             if cluster is not None:
                 copy = await self._follower.catch_up(cluster)
@@ -168,6 +216,10 @@ class Understudy:
         except QueueUnavailableError as error:
             self.problem = str(error)
             takeover = await self._keeper.takeover(Copy.UNSEEN)
+        except StoreRefusedError as error:
+            self._refuse(error)
+            await self._keeper.give_way()
+            return None
         if takeover.start is not Start.ALONE:
             return None
         place = self._follower.place
@@ -230,6 +282,7 @@ async def leave_when_fenced(keeper: Keeper, copied: CopyingStore, number: int) -
 
 async def serve_bases(keeper: Keeper, folder: Path, observe: Observe) -> NoReturn:
     """Send the whole store to the other gateway when it asks for it."""
+    problem = ""
     while True:
         cluster = keeper.cluster
         if cluster is not None:
@@ -237,8 +290,9 @@ async def serve_bases(keeper: Keeper, folder: Path, observe: Observe) -> NoRetur
                 asked = await base.is_asked(cluster)
                 if asked is not None and await base.send(cluster, folder, after=asked):
                     observe(Level.INFO, "base_sent")
-            except (QueueUnavailableError, DecodeError) as error:
-                observe(Level.WARNING, "base_not_sent", problem=str(error))
-            except (OSError, sqlite3.Error) as error:
-                observe(Level.ERROR, "base_not_sent", problem=str(error))
+                problem = ""
+            except (QueueUnavailableError, DecodeError, OSError, sqlite3.Error) as error:
+                if str(error) != problem:
+                    problem = str(error)
+                    observe(Level.WARNING, "base_not_sent", problem=problem)
         await asyncio.sleep(BASE_S)

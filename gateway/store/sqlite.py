@@ -68,6 +68,8 @@ class SqliteStore:
         self._sync_timer: asyncio.TimerHandle | None = None
         self._sync_delay_s = FIRST_SYNC_S
         self._failure: StoreFailedError | None = None
+        self._refusal = ""
+        """Why the last `recover` could not open it; empty: it could."""
 
     @property
     def notes(self) -> list[str]:
@@ -79,6 +81,15 @@ class SqliteStore:
 
         Raises `StoreLockedError` (a `ConfigError`), `StoreRefusedError` or `StoreFailedError`.
         """
+        try:
+            recovered = await self._recover()
+        except StoreRefusedError as error:
+            self._refusal = str(error)
+            raise
+        self._refusal = ""
+        return recovered
+
+    async def _recover(self) -> Recovered:
         if self._database is None:
             open_database = partial(Database, self._folder, station=self._station, sign=self._sign)
             self._database = await self._in_writer(open_database)
@@ -274,6 +285,8 @@ class SqliteStore:
             self._failure = StoreFailedError(str(error))
 
     def _opened(self) -> Database:
+        if self._refusal:
+            raise StoreRefusedError(self._refusal)
         if self._database is None:
             raise StoreFailedError("the store is not open; call recover first")
         return self._database

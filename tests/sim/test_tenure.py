@@ -307,6 +307,30 @@ def test_whose_engine_stands_still_loses_the_lease() -> None:
     assert not pair.both_ms
 
 
+def test_who_cannot_write_gives_way_at_once_and_may_come_back() -> None:
+    """No wait for the end of its lease; nor does it keep it from the other, or from itself."""
+    pair = Pair(18)
+    holder, other = holder_and_other(pair)
+    holder.tenure.give_way(holder.now())
+    assert not holder.transmits()
+    holder.turn()
+    pair.run(LEASE_MS // 2)
+    assert pair.active() == other.name
+    other.tenure.set_copy(Copy.UNSEEN, other.now())
+    other.tenure.give_way(other.now())
+    other.turn()
+    pair.run(LEASE_MS // 2)
+    assert pair.active() == holder.name
+    assert not pair.both_ms
+
+
+def test_by_hand_nothing_gives_way() -> None:
+    """A person's word is not for a full disk to take back."""
+    tenure = holding(Hold.HAND)
+    tenure.give_way(NOW)
+    assert tenure.hold is Hold.HAND
+
+
 @pytest.mark.parametrize("leases_ms", [(5_000, 60_000), (60_000, 5_000)])
 def test_the_longer_lease_counts(leases_ms: tuple[int, int]) -> None:
     """Two configurations that differ cost time, and never make two transmit."""
@@ -409,7 +433,7 @@ def test_never_both_under_any_faults(seed: int) -> None:
                 pair.run(rng.randrange(10_000))
                 one.start()
             case 7 if not one.is_off:
-                rng.choice((one.reboot, one.stop))()
+                rng.choice((one.reboot, one.stop, lambda one=one: one.tenure.give_way(one.now())))()
             case 8:
                 one.tenure.set_well(rng.random() < 0.5)
             case 0 | 1:

@@ -64,8 +64,11 @@ class Policy:
     """Round trips missed in a row, with silence, until it is DOWN."""
     silence_down_serial_ms: int = 8_000
     silence_down_radio_ms: int = 420_000
-    restore_ms: int = 10_000
-    """A better link in PACE order is UP this long before traffic returns to it (hysteresis)."""
+    restore_ms: int = 3_000
+    """A better link in PACE order is UP this long before traffic returns to it (hysteresis).
+
+    With the beats that make it UP an adapter that is put in again is in use within 5 s.
+    """
     far_silent_serial_ms: int = 30_000
     """Silence of the far gateway on every link until the alarm, where a cable is there."""
     far_silent_radio_ms: int = 1_200_000

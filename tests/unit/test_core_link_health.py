@@ -173,9 +173,9 @@ def test_links_are_chosen_by_state_then_in_pace_order() -> None:
 
 
 def test_a_link_that_came_back_waits_behind_a_settled_one() -> None:
-    """10 s of hysteresis; but a fresh link is better than a degraded one."""
+    """3 s of hysteresis; but a fresh link is better than a degraded one."""
     first, second, third = links(LinkState.UP, LinkState.UP, LinkState.DEGRADED)
     first.health.up_since = Instant(5_000)
     candidates = [first, second, third]
-    assert names(best_links(candidates, POLICY, Instant(14_999))) == "l1 l0 l2"
-    assert names(best_links(candidates, POLICY, Instant(15_000))) == "l0 l1 l2"
+    assert names(best_links(candidates, POLICY, Instant(7_999))) == "l1 l0 l2"
+    assert names(best_links(candidates, POLICY, Instant(8_000))) == "l0 l1 l2"

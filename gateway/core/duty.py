@@ -19,6 +19,7 @@ from gateway.core.events import (
     QueueDown,
     QueueUp,
     Rights,
+    SpareTold,
 )
 from gateway.core.life import Record, log_station
 from gateway.core.records import Direction, DropOutlived, Durability
@@ -201,6 +202,23 @@ class Duty:
         )
         draft.observe(Level.ERROR, "lamps_down", reason=event.problem)
         self._log(draft, "lamps_down", ("reason", event.problem))
+
+    def spare_told(self, event: SpareTold, draft: Draft) -> None:
+        """The other gateway could not take over, or could again: nothing else would tell that."""
+        problem = event.problem
+        draft.status_changed = True
+        if not problem:
+            self._state.watch.clear_alarm(AlarmCode.NO_SPARE)
+            draft.observe(Level.INFO, "spare_back")
+            self._log(draft, "spare_back")
+            return
+        self._state.watch.raise_alarm(
+            AlarmCode.NO_SPARE,
+            f"the station's other gateway could not take over ({problem}): see to it; `hotline"
+            " doctor` on both says more",
+        )
+        draft.observe(Level.ERROR, "spare_away", reason=problem)
+        self._log(draft, "spare_away", ("reason", problem))
 
     def _log(self, draft: Draft, event: str, *fields: tuple[str, str]) -> None:
         if not self._state.is_refused:

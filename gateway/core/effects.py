@@ -143,6 +143,7 @@ class AlarmCode(Word):
     GENERATION = "no common secret"
     REVOKED = "card revoked"
     UNREPLICATED = "unreplicated"
+    NO_SPARE = "no usable spare"
 
 
 CLEARED_BY_HAND: Final = frozenset(

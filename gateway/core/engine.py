@@ -42,6 +42,7 @@ from gateway.core.events import (
     Outlived,
     QueueDown,
     QueueUp,
+    SpareTold,
     Started,
     Stopping,
     StoreHealed,
@@ -197,6 +198,8 @@ class Engine:
                 self._duty.queue_changed(event, draft)
             case CopyTold():
                 self._duty.copy_told(event, draft)
+            case SpareTold():
+                self._duty.spare_told(event, draft)
             case LampsTold():
                 self._duty.lamps_told(event, draft)
             case StoreHealed():

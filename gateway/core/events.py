@@ -261,6 +261,14 @@ class LampsTold:
 
 
 @dataclass(frozen=True, slots=True)
+class SpareTold:
+    """Whether the station's other gateway could take over. After each change."""
+
+    problem: str
+    """Why it could not; empty: it could."""
+
+
+@dataclass(frozen=True, slots=True)
 class StoreHealed:
     """The store can write again; leaves STORE REFUSED."""
 
@@ -308,6 +316,7 @@ Event = (
     | QueueUp
     | QueueDown
     | CopyTold
+    | SpareTold
     | LampsTold
     | StoreHealed
     | ClockStepped

@@ -97,7 +97,7 @@ def judge_role(spare: SpareSettings, document: Document | None) -> Iterator[Find
             "see that the other one and the cluster run (hotline doctor there too); if none is"
             " active, hotline promote on the one that was the last"
         )
-        yield look(TOPIC, text, remedy)
+        yield fault(TOPIC, text, remedy)
     else:
         yield ok(TOPIC, f"gateway {name} stands by, and its copy is whole")
 

@@ -86,8 +86,8 @@ class Beside:
     """Asked for each frame."""
     control: Spare
     tasks: Sequence[Coroutine[Any, Any, Any]]
-    watch: Callable[[Callable[[], bool]], None]
-    """Given the question whether the engine works."""
+    watch: Callable[[Callable[[], bool], Callable[[], int]], None]
+    """Given the questions whether the engine works, and for how many ms the store refuses."""
     is_behind: bool
     """It may lack what the other one has said."""
 
@@ -196,8 +196,6 @@ class Daemon:
             observe=self._log.observe,
             stuck=lambda: [name for name, one in supervisors.items() if one.is_stuck],
         )
-        if beside is not None:
-            beside.watch(pulse.is_well)
         indicators = self._make_indicators(inbox, pulse.is_turning)
         loop = EngineLoop(
             store=store,
@@ -219,6 +217,8 @@ class Daemon:
             version=__version__,
             configuration=settings_digest(self._settings),
         )
+        if beside is not None:
+            beside.watch(pulse.is_well, loop.refused_ms)
         async with asyncio.TaskGroup() as group:
             # The first commit of a start waits for the cluster already.
             for task in beside.tasks if beside else ():

@@ -10,6 +10,7 @@ import asyncio
 import os
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, NoReturn
 
@@ -17,6 +18,7 @@ import msgspec
 
 from gateway.core.claim import Copy, Hold, Memory, Obstacle, Put, Start, Takeover
 from gateway.core.effects import Level
+from gateway.core.partner import LOOK_MS, REPORT_MS, Partner, Report
 from gateway.core.tenure import Tenure
 from gateway.errors import DecodeError, QueueUnavailableError
 from gateway.model import Instant
@@ -35,8 +37,22 @@ AGAIN_S: Final = 0.5
 FIRST_S: Final = 3.0
 """A person who is faster than the first connection of a start waits for it this long."""
 RUN_SIZE: Final = 8
+REPORT_SIZE_MAX: Final = 300
+"""Letters of the problem that a report tells."""
 
 Observe = Callable[..., None]
+
+
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """That of the active one."""
+
+    is_well: Callable[[], bool]
+    """Asked before each renewal."""
+    refused_ms: Callable[[], int]
+    """For how long its store refuses; 0: it does not."""
+    told: Callable[[str], None]
+    """Gets why the other gateway could not take over, and an empty text when it could again."""
 
 
 class Keeper:
@@ -65,7 +81,12 @@ class Keeper:
         self._observe = observe
         self._saved = _remembered(folder, name)
         self._save_problem = ""
-        self._is_well: Callable[[], bool] = _is_well
+        self._engine: Engine | None = None
+        self._partner = Partner(name, instant())
+        self._partner_problem = ""
+        self._report = Report(name, Copy.UNSEEN)
+        self._is_news = asyncio.Event()
+        """Of the report."""
         self.tenure = Tenure(
             name=name,
             run=os.urandom(RUN_SIZE).hex(),
@@ -142,12 +163,18 @@ class Keeper:
 
     # What the daemon says.
 
-    def watch(self, is_well: Callable[[], bool] | None) -> None:
-        """Ask this before each renewal; None: there is no engine."""
-        self._is_well = is_well or _is_well
+    def watch(self, engine: Engine | None) -> None:
+        """The engine that serves from now on; None: there is none."""
+        self._engine = engine
+        self._partner = Partner(self.name, self._instant())
+        self._partner_problem = ""
 
-    def set_copy(self, copy: Copy) -> None:
-        """As `Tenure.set_copy`."""
+    def set_copy(self, copy: Copy, problem: str) -> None:
+        """As `Tenure.set_copy`; `problem` is what the other one is told."""
+        report = Report(self.name, copy, problem[:REPORT_SIZE_MAX])
+        if report.is_in_step != self._report.is_in_step:
+            self._is_news.set()
+        self._report = report
         deadline = self.tenure.next_deadline(self._instant())
         self.tenure.set_copy(copy, self._instant())
         if self.tenure.next_deadline(self._instant()) != deadline:
@@ -186,6 +213,7 @@ class Keeper:
     async def _keep_time(self) -> NoReturn:
         while True:
             self.tenure.pass_time(self._instant())
+            self._judge_partner()
             await self._settle()
             await asyncio.sleep(self._wait_s())
 
@@ -211,6 +239,7 @@ class Keeper:
                     group.create_task(connection.watch())
                     group.create_task(self._follow_orders(cluster))
                     group.create_task(self._tell_twin(cluster))
+                    group.create_task(self._keep_informed(cluster))
             except* (QueueUnavailableError, DecodeError) as group_of_outages:
                 outages += group_of_outages.exceptions
             finally:
@@ -229,10 +258,41 @@ class Keeper:
         except QueueUnavailableError as error:
             self._observe(Level.WARNING, "twin_not_told", problem=str(error))
 
+    async def _keep_informed(self, cluster: SpareCluster) -> NoReturn:
+        """Standing by, report; active, look for the other one's reports."""
+        self._partner.lost_sight()
+        while True:
+            wait_ms = LOOK_MS
+            if self._engine is None:
+                wait_ms = REPORT_MS
+                self._is_news.clear()
+                await cluster.put_report(self._report)
+            else:
+                self._partner.heard(*await cluster.report(), self._instant())
+            try:
+                async with asyncio.timeout(wait_ms / 1000):
+                    await self._is_news.wait()
+                await asyncio.sleep(AGAIN_S)
+            except TimeoutError:
+                pass
+
+    def _judge_partner(self) -> None:
+        engine, now = self._engine, self._instant()
+        if engine is None or self._access is None:
+            return
+        problem = self._partner.problem(now)
+        if problem != self._partner_problem:
+            self._partner_problem = problem
+            engine.told(problem)
+        if self.tenure.hold is Hold.LEASE and self._partner.gives_way(engine.refused_ms(), now):
+            self._observe(Level.ERROR, "gives_way", reason="the store refuses")
+            self.tenure.give_way(now)
+            self._poked.set()
+
     async def _follow_orders(self, cluster: SpareCluster) -> NoReturn:
         self.tenure.refused(self._instant())  # whatever was known is old: look first
         while True:
-            self.tenure.set_well(self._is_well())
+            self.tenure.set_well(self._engine is None or self._engine.is_well())
             order = self.tenure.order(self._instant())
             if order is None:
                 self._poked.clear()
@@ -289,10 +349,6 @@ class Keeper:
     def _tell_changed(self) -> None:
         self._changed.set()
         self._changed = asyncio.Event()
-
-
-def _is_well() -> bool:
-    return True
 
 
 def _remembered(folder: Path, name: str) -> Memory:

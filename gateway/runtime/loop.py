@@ -29,6 +29,7 @@ from gateway.core.effects import (
     Transmit,
 )
 from gateway.core.events import (
+    CopyTold,
     EntropyArrived,
     Event,
     FrameAcknowledged,
@@ -42,6 +43,7 @@ from gateway.core.events import (
     LogHeadCommitted,
     QueueDown,
     QueueUp,
+    SpareTold,
     Started,
     Stopping,
     StoreHealed,
@@ -122,12 +124,13 @@ class EngineLoop:
         self._links_down: dict[LinkName, str] = {}
         """Why a link has no device; the status tells it in place of the device's detail."""
         self._queues_down: dict[str, QueueDown] = {}
+        self._spare_told: dict[type, Event] = {}
         self._lamps_down: LampsTold | None = None
         self._stopping: Stopping | None = None
         self._transmission_base = 0
         """Added to the engine's numbers: a rebuilt engine counts from 1 again, reports do not."""
         self._transmission_last = 0
-        self._is_refused = False
+        self._refused_since: float | None = None
         self._probe_at = 0.0
         self._rebuilt_at = float("-inf")
 
@@ -136,14 +139,26 @@ class EngineLoop:
         recovered = await self._store.recover()
         self._engine = self._make_engine(recovered)
         # A start on a full disk asks again like any other refusal, else it would never end.
-        self._is_refused = recovered.store_refused
+        self._note_refusal(is_refused=recovered.store_refused)
         await self._turn([Entry(self._started())])
+
+    def refused_ms(self) -> int:
+        """For how long the store refuses by now; 0: it does not."""
+        if self._refused_since is None:
+            return 0
+        return round(1000 * (asyncio.get_running_loop().time() - self._refused_since))
+
+    def _note_refusal(self, *, is_refused: bool) -> None:
+        if not is_refused:
+            self._refused_since = None
+        elif self._refused_since is None:
+            self._refused_since = asyncio.get_running_loop().time()
 
     async def run(self) -> None:
         """Turn for ever; `start` came before. Raises `StoreFailedError`."""
         while True:
             await self._inbox.wait(self._wait_s())
-            if self._is_refused:
+            if self._refused_since is not None:
                 await self._probe()
             await self._turn(self._inbox.take(BATCH_COUNT_MAX))
 
@@ -157,7 +172,7 @@ class EngineLoop:
         deadline = self._engine.next_deadline()
         if deadline is not None:
             waits.append((deadline - self._clock.now().instant) / 1000)
-        if self._is_refused:
+        if self._refused_since is not None:
             waits.append(self._probe_at - asyncio.get_running_loop().time())
         return max(min(waits), 0.0) if waits else None
 
@@ -209,6 +224,10 @@ class EngineLoop:
                 self._queues_down[event.queue] = event
             case LampsTold():
                 self._lamps_down = event if event.problem else None
+            case CopyTold(problem):
+                self._spare_told[CopyTold] = CopyTold(problem)
+            case SpareTold():
+                self._spare_told[SpareTold] = event
             case Stopping():
                 self._stopping = event
             case FrameSent() | FrameAcknowledged() | FrameRelayed() | FrameRefused():
@@ -292,12 +311,13 @@ class EngineLoop:
         self._transmission_base = self._transmission_last
         news: list[Event] = [self._started(), *self._links_up.values()]
         news.extend(self._queues_down.values())
+        news.extend(self._spare_told.values())
         if self._lamps_down is not None:
             news.append(self._lamps_down)
         if self._stopping is not None:
             news.append(self._stopping)
         self._inbox.put_first(news)
-        self._is_refused = True
+        self._note_refusal(is_refused=True)
         self._rebuilt_at = time()
         self._probe_at = self._rebuilt_at + PROBE_INTERVAL_S
         for entry in entries:
@@ -309,5 +329,5 @@ class EngineLoop:
             return
         self._probe_at = time() + PROBE_INTERVAL_S
         if await self._store.probe():
-            self._is_refused = False
+            self._note_refusal(is_refused=False)
             self._inbox.put(StoreHealed())

@@ -15,12 +15,13 @@ from gateway.config.settings import Settings
 from gateway.core.claim import Copy, Hold
 from gateway.core.copying import Rebasing
 from gateway.core.effects import Level
-from gateway.core.events import CopyTold
+from gateway.core.events import CopyTold, SpareTold
 from gateway.core.records import Recovered
 from gateway.errors import StoreRefusedError
 from gateway.runtime.clock import Clock
 from gateway.runtime.daemon import Beside, StopRequestedError, cause_of
 from gateway.runtime.inbox import Inbox
+from gateway.runtime.keeper import Engine
 from gateway.runtime.spare_control import SpareControl, make_keeper
 from gateway.runtime.understudy import (
     PROBE_S,
@@ -152,7 +153,7 @@ class OneOfTwo:
         """This store cannot be written: the other one may have what this one holds by lease."""
         self._daemon.observe(Level.ERROR, "store_refused", reason=problem)
         await self._keeper.give_way()
-        self._keeper.set_copy(Copy.UNSEEN)
+        self._keeper.set_copy(Copy.UNSEEN, problem)
 
     def _beside(self, store: SqliteStore, turn: Turn, inbox: Inbox) -> Beside:
         keeper = self._keeper
@@ -172,7 +173,9 @@ class OneOfTwo:
                 leave_when_fenced(keeper, copied, turn.number),
                 serve_bases(keeper, self._folder, self._daemon.observe),
             ),
-            watch=keeper.watch,
+            watch=lambda is_well, refused_ms: keeper.watch(
+                Engine(is_well, refused_ms, lambda problem: inbox.put(SpareTold(problem)))
+            ),
             is_behind=turn.is_behind,
         )
 

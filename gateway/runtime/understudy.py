@@ -166,7 +166,7 @@ class Understudy:
             level = Level.WARNING if problem else Level.INFO
             self._observe(level, "standby", copy=copy.value, problem=problem)
         self._copy, self.problem = copy, problem
-        self._keeper.set_copy(copy)
+        self._keeper.set_copy(copy, problem)
 
     async def _look_for_base(self) -> None:
         cluster = self._keeper.cluster

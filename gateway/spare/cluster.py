@@ -14,6 +14,7 @@ import msgspec
 
 from gateway.core.claim import Claim, Hold
 from gateway.core.copying import Begun
+from gateway.core.partner import Report
 from gateway.errors import DecodeError, QueueUnavailableError
 from gateway.queues.nats_connection import (
     NatsConnection,
@@ -43,7 +44,8 @@ class SpareCluster:
         self.connection = connection
         self._claim_subject = f"$KV.HOTLINE_SPARE.{station}"
         self._twin_subject = f"{self._claim_subject}."
-        # No gateway has such a name, and the rights of the shipped server file suffice.
+        # No gateway has such names, and the rights of the shipped server file suffice.
+        self._report_subject = f"{self._claim_subject}._report"
         self._begun_subject = f"{self._claim_subject}._begun"
         self._commit_subject = f"hotline.v1.{station}.spare"
         self.base_subject = f"hotline.v1.{station}.spare-base"
@@ -89,6 +91,21 @@ class SpareCluster:
         payload = msgspec.json.encode(begun)
         place = await self.connection.append(CLAIMS, self._begun_subject, payload, after=revision)
         return place is not None
+
+    # What the one that stands by says.
+
+    async def report(self) -> tuple[Report | None, int]:
+        """The last one and its revision; 0: there was none."""
+        found = await self.connection.stored(CLAIMS, last_by_subj=self._report_subject)
+        if found is None:
+            return None, 0
+        with suppress(msgspec.MsgspecError):
+            return msgspec.json.decode(found[1], type=Report), found[0]
+        return None, found[0]
+
+    async def put_report(self, report: Report) -> None:
+        payload = msgspec.json.encode(report)
+        await self.connection.publish(CLAIMS, self._report_subject, payload, {})
 
     # What each says of itself.
 

@@ -25,6 +25,7 @@ from tests.integration.two_gateways import (
     spare_of,
     start,
     submit,
+    texts_at,
     two_gateways,
     until_in_step,
     until_role,
@@ -107,6 +108,34 @@ async def test_the_one_that_stands_by(tmp_path: Path, disk: Path) -> None:
         await until_in_step(scene.b)
         assert (await get(scene.b, "/v1/status"))["alarms"] == []
         assert (await promoted(scene.b))[0] == 202
+
+
+async def test_the_active_one_gives_way_to_the_other(tmp_path: Path, disk: Path) -> None:
+    """Which is in step, and accepts again; nothing that was accepted before is lost."""
+    async with (
+        nats_server(tmp_path) as server,
+        two_gateways(((server.url,),) * 2, takeover="lease", lease_s=40, replicas=1) as scene,
+    ):
+        put_on(scene.a, disk)
+        await start(scene.a)
+        await until_role(scene.a, "active")
+        await start(scene.b)
+        await until_in_step(scene.b)
+        fill(disk)
+        (disk / "state" / "ballast").unlink(missing_ok=True)
+        accepted: list[str] = []
+        with suppress(AssertionError):  # a refusal
+            while len(accepted) < 200:
+                fill(disk)
+                await submit(scene.a, f"n-{len(accepted)}")
+                accepted.append(f"n-{len(accepted)}")
+        await until_role(scene.b, "active", deadline_s=20)  # its lease alone takes 50 s
+        await until_refused(scene.a)
+        await submit(scene.b, "after")
+        assert await texts_at(scene.b, "outbox") == sorted(["after", *accepted])
+        (disk / "full").unlink()
+        await until_in_step(scene.a)
+        assert (await spare_of(scene.b))["role"] == "active"
 
 
 async def submit_until_refused(scene: Scene, disk: Path) -> None:

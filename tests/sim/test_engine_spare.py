@@ -7,7 +7,7 @@ from random import Random
 import pytest
 
 from gateway.core.effects import AlarmCode
-from gateway.core.events import CopyTold
+from gateway.core.events import CopyTold, SpareTold
 from gateway.core.records import Write
 from gateway.model import ActId, LinkName, Precedence, Station
 from gateway.sim.world import Post, Witness, World
@@ -108,3 +108,17 @@ def test_unreplicated_is_told_and_written_down() -> None:
     first = {one: live.history[one][0].evidence for one in (alone, copied)}
     assert first[alone].endswith("UNREPLICATED")
     assert "UNREPLICATED" not in first[copied]
+
+
+def test_a_spare_that_is_no_use_lights_the_alarm_until_it_is_back() -> None:
+    """And the log book has both."""
+    world = settled()
+    world.give(NORTH, SpareTold("gateway b is not heard of any more"))
+    assert AlarmCode.NO_SPARE in alarms(world, 1)
+    world.give(NORTH, SpareTold(""))
+    assert AlarmCode.NO_SPARE not in alarms(world, 1)
+    rows = world.posts[NORTH].store._live.log
+    assert [b"spare_away" in row.octets or b"spare_back" in row.octets for row in rows[-2:]] == [
+        True,
+        True,
+    ]

@@ -88,7 +88,7 @@ def test_rights() -> None:
     [
         (None, [(LOOK, "cannot be asked")]),
         ({"role": "standby", "problem": ""}, [(OK, "its copy is whole")]),
-        ({"role": "standby", "problem": "no cluster"}, [(LOOK, "not whole: no cluster")]),
+        ({"role": "standby", "problem": "no cluster"}, [(FAULT, "not whole: no cluster")]),
         ({"role": "active", "problem": ""}, [(OK, "active one"), (OK, "0 acts UNREPLICATED")]),
         (
             {"role": "active", "problem": "it is away", "unreplicated_count": 7},

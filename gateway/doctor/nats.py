@@ -24,10 +24,10 @@ from gateway.queues.streams import (
     REQUEST_NAMES,
     REQUESTS,
     STREAMS,
+    Config,
     Difference,
     consumer_differences,
     gateway_consumer,
-    stream_config,
     stream_differences,
 )
 from gateway.runtime.adapters import nats_access
@@ -52,11 +52,7 @@ async def examine_nats(nats: NatsSettings, station: str) -> list[Finding]:
         await connection.open()
         return [
             *judge_server(nats, connection.server, connection.version),
-            *[
-                it
-                for name in STREAMS
-                for it in await examine_stream(connection, name, nats.replicas)
-            ],
+            *[it for name in STREAMS for it in await examine_stream(connection, name)],
             *[it for name in REQUEST_NAMES for it in await _consumer(connection, station, name)],
         ]
     except QueueUnavailableError as error:
@@ -67,18 +63,21 @@ async def examine_nats(nats: NatsSettings, station: str) -> list[Finding]:
 
 
 async def examine_stream(
-    connection: NatsConnection, name: str, replicas: int, *, topic: str = TOPIC
+    connection: NatsConnection, name: str, *, topic: str = TOPIC
 ) -> list[Finding]:
     """One stream as the server has it. Raises `QueueUnavailableError`."""
-    subject = f"STREAM.INFO.{name}"
+    place = await connection.place(name)
+    file = f"{name}.json" if place == name else f"{name}_station.json, its {{station}} filled in"
+    subject = f"STREAM.INFO.{place}"
     try:
         answer = await connection.ask(subject)
     except APIError as error:
-        return [_missing(f"stream {name}", f"nats stream add --config {name}.json", error, topic)]
+        return [_missing(f"stream {place}", f"nats stream add --config {file}", error, topic)]
     except RightDeniedError:
         remedy = "allow it, as in gateway/queues/jetstream/nats-server.conf"
         return [fault(topic, f"our user may not publish $JS.API.{subject}", remedy)]
-    return list(judge_stream(name, answer, replicas, topic=topic))
+    wanted = connection.definition(place)
+    return list(judge_stream(place, answer, wanted, f"nats stream edit --config {file}", topic))
 
 
 async def _consumer(connection: NatsConnection, station: str, request: str) -> list[Finding]:
@@ -97,8 +96,9 @@ async def _consumer(connection: NatsConnection, station: str, request: str) -> l
 
 def judge_server(nats: NatsSettings, server: str, version: str) -> Iterator[Finding]:
     """Who answers, and what its version and address mean."""
-    yield ok(TOPIC, f"{server} accepts us, nats-server {version}")
     numbers = tuple(int(it) for it in version.split(".")[:2] if it.isdecimal())
+    told = "" if numbers < SYNC_VERSION else " (sync_interval always: only its own file tells)"
+    yield ok(TOPIC, f"{server} accepts us, nats-server {version}{told}")
     if numbers < SYNC_VERSION:
         text = f"nats-server {version} knows no sync_interval always: servers that lose power"
         remedy = "take 2.10 or newer with gateway/queues/jetstream/nats-server.conf"
@@ -113,12 +113,11 @@ def judge_server(nats: NatsSettings, server: str, version: str) -> Iterator[Find
 
 
 def judge_stream(
-    name: str, answer: Document, replicas: int, *, topic: str = TOPIC
+    name: str, answer: Document, wanted: Config, remedy: str, topic: str = TOPIC
 ) -> Iterator[Finding]:
     """A stream against its shipped definition, and where its copies are."""
-    differences = list(stream_differences(answer["config"], stream_config(name, replicas)))
+    differences = list(stream_differences(answer["config"], wanted))
     for difference in differences:
-        remedy = f"nats stream edit --config {name}.json"
         yield _difference(f"stream {name}", difference, remedy, topic)
     cluster = answer.get("cluster") or {}
     behind = [
@@ -131,6 +130,7 @@ def judge_stream(
         yield look(topic, text, "start that server; one more that fails stops the stream")
     if not differences and not behind:
         count = (answer.get("state") or {}).get("messages", 0)
+        replicas = wanted["num_replicas"]
         copies = "1 copy" if replicas == 1 else f"{replicas} copies"
         yield ok(topic, f"stream {name} is as shipped, {copies}, {count} messages")
 

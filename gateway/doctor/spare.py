@@ -49,8 +49,8 @@ async def examine_spare(settings: Settings, socket: Path) -> list[Finding]:
     try:
         await connection.open()
         for stream in STREAMS:
-            findings += await examine_stream(connection, stream, nats.replicas, topic=TOPIC)
-        denied = [subject async for subject in cluster.denied()]
+            findings += await examine_stream(connection, stream, topic=TOPIC)
+        denied = [await _placed(connection, subject) async for subject in cluster.denied()]
         findings += judge_rights(denied)
         if not any("MSG.GET" in it for it in denied):
             claim, _ = await cluster.claim()
@@ -61,6 +61,12 @@ async def examine_spare(settings: Settings, socket: Path) -> list[Finding]:
     finally:
         await connection.close()
     return findings
+
+
+async def _placed(connection: NatsConnection, subject: str) -> str:
+    """A subject of JetStream with the name under which the stream is there for us."""
+    head, dot, name = subject.rpartition(".")
+    return head + dot + await connection.place(name)
 
 
 async def _asked(socket: Path) -> Document | None:
@@ -140,7 +146,8 @@ def judge_twins(own: Twin, twins: list[Twin]) -> Iterator[Finding]:
         yield look(TOPIC, text, "restart it; or two boxes have this name in [spare]: rename one")
     if len(others) > 1:
         names = ", ".join(twin.name for twin in others)
-        remedy = f"one that is gone: nats kv del HOTLINE_SPARE <station>.<name> (not {own.name})"
+        place = "$KV.HOTLINE_SPARE.<station>.<name>"
+        remedy = f"one that is gone: nats pub '{place}' '' (not {own.name})"
         yield look(TOPIC, f"a station has two gateways; the cluster knows also {names}", remedy)
     for other in others:
         found = list(differences(own, other))

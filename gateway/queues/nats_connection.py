@@ -21,7 +21,16 @@ from nats.js.errors import APIError
 from gateway.errors import QueueUnavailableError
 from gateway.queues.mqtt_socket import Tls, reason_of
 from gateway.queues.mqtt_tls import tls_context
-from gateway.queues.streams import REQUESTS, gateway_consumer, stream_config, stream_differences
+from gateway.queues.streams import (
+    REQUESTS,
+    SPARE_STREAMS,
+    Config,
+    gateway_consumer,
+    own_stream,
+    own_stream_config,
+    stream_config,
+    stream_differences,
+)
 from gateway.security.nkey import Nkey
 
 CONNECT_S: Final = 4.0
@@ -32,6 +41,7 @@ PING_S: Final = 5
 PING_COUNT: Final = 2
 """A server that leaves two pings unanswered is gone."""
 NOT_FOUND: Final = 404
+STREAM_NOT_FOUND: Final = 10059
 WRONG_LAST_SEQUENCE: Final = 10071
 
 _NOT_US: Final = "refuses who we are; check user, password_file and nkey_file"
@@ -57,6 +67,11 @@ class Access:
     @property
     def is_tls(self) -> bool:
         return self.servers[0].startswith("tls:")
+
+    @property
+    def inbox(self) -> str:
+        """What answers to us begin with: whoever may listen to all inboxes hears everything."""
+        return f"_INBOX_{self.station}"
 
 
 class RightDeniedError(QueueUnavailableError):
@@ -114,6 +129,8 @@ class NatsConnection:
         self._reasons: list[str] = []
         self._asked: dict[str, asyncio.Future[str]] = {}
         """By subject, what is on its way: resolved when the server denies it."""
+        self._places: dict[str, str] = {}
+        """Under which name a spare's stream is there."""
         self.server = access.servers[0]
         """Where we are, or tried last."""
 
@@ -152,6 +169,7 @@ class NatsConnection:
             "max_outstanding_pings": PING_COUNT,
             "error_cb": self._on_error,
             "closed_cb": self._on_closed,
+            "inbox_prefix": access.inbox,
             "user": access.user,
             "password": access.password,
         }
@@ -196,44 +214,48 @@ class NatsConnection:
 
         Raises `QueueUnavailableError` for a refusal too.
         """
+        stream = await self.place(stream)
         answer = await self._request(subject, payload, headers | {"Nats-Expected-Stream": stream})
-        if isinstance(problem := answer.get("error"), dict):
-            raise self._unavailable(
-                f"refuses {subject}: {str(problem.get('description'))[:120]}; look at stream "
-                f"{stream} (hotline doctor)"
-            )
-        if answer.get("stream") != stream:
-            raise self._unavailable(f"has {subject} in another stream; it belongs to {stream}")
+        self._check_stored(answer, stream, subject)
 
     async def append(self, stream: str, subject: str, payload: bytes, *, after: int) -> int | None:
         """Publish where `after` is the last sequence of `subject` (0: none); gives the new one.
 
         None: something else was published there first. Raises `QueueUnavailableError`.
         """
+        stream = await self.place(stream)
         headers = {
             "Nats-Expected-Stream": stream,
             "Nats-Expected-Last-Subject-Sequence": str(after),
         }
         answer = await self._request(subject, payload, headers)
+        problem = answer.get("error")
+        if isinstance(problem, dict) and problem.get("err_code") == WRONG_LAST_SEQUENCE:
+            return None
+        self._check_stored(answer, stream, subject)
+        return int(answer["seq"])
+
+    def _check_stored(self, answer: Document, stream: str, subject: str) -> None:
         if isinstance(problem := answer.get("error"), dict):
-            if problem.get("err_code") == WRONG_LAST_SEQUENCE:
-                return None
+            self._places.clear()  # an administrator may have made a station's own meanwhile
             raise self._unavailable(
                 f"refuses {subject}: {str(problem.get('description'))[:120]}; look at stream "
                 f"{stream} (hotline doctor)"
             )
         if answer.get("stream") != stream:
             raise self._unavailable(f"has {subject} in another stream; it belongs to {stream}")
-        return int(answer["seq"])
 
     async def stored(self, stream: str, **wanted: object) -> tuple[int, bytes] | None:
         """A message by `seq`, `next_by_subj` or `last_by_subj`, of the stream's leader: its
         sequence and payload. None: there is none. Raises `QueueUnavailableError`.
         """
+        stream = await self.place(stream)
         try:
             answer = await self.ask(f"STREAM.MSG.GET.{stream}", wanted)
         except APIError as error:
             if error.code == NOT_FOUND:
+                if error.err_code == STREAM_NOT_FOUND:
+                    self._places.clear()
                 return None
             raise self._refused(f"message of {stream}", error) from error
         message = answer["message"]
@@ -247,9 +269,49 @@ class NatsConnection:
         except (Error, OSError, ValueError) as error:
             raise self._unavailable(f"takes nothing on {subject} ({_text(error)})") from error
 
+    async def place(self, name: str) -> str:
+        """The name under which a stream is there for us.
+
+        A spare's is the station's own where there is one: a right to read a stream is a right to
+        read all of it. The server lets no two streams have one subject. Raises
+        `QueueUnavailableError`.
+        """
+        if name not in SPARE_STREAMS:
+            return name
+        if name not in self._places:
+            own = own_stream(name, self._access.station)
+            is_own = await self._is_there(own)
+            is_shared = False if is_own else await self._is_there(name)
+            if is_own is False and is_shared is None:
+                raise self._unavailable(
+                    f"has no stream {own}; make it there from {name}_station.json"
+                )
+            self._places[name] = own if is_own or is_shared is None else name
+        return self._places[name]
+
+    async def _is_there(self, name: str) -> bool | None:
+        """Whether there is a stream; None: our user may not ask."""
+        try:
+            await self.ask(f"STREAM.INFO.{name}")
+        except RightDeniedError:
+            return None
+        except APIError as error:
+            if error.code != NOT_FOUND:
+                raise self._refused(f"stream {name}", error) from error
+            return False
+        return True
+
+    def definition(self, name: str) -> Config:
+        """What a stream must be, by its name for all or its `place`."""
+        for shared in SPARE_STREAMS:
+            if name == own_stream(shared, self._access.station):
+                return own_stream_config(shared, self._access.station, self._access.replicas)
+        return stream_config(name, self._access.replicas)
+
     async def prepare_stream(self, name: str) -> None:
         """Make the stream if it is missing. Raises `QueueUnavailableError` if it is unsafe."""
-        wanted = stream_config(name, self._access.replicas)
+        name = await self.place(name)
+        wanted = self.definition(name)
         try:
             answer = await self.ask(f"STREAM.INFO.{name}")
         except APIError as error:
@@ -267,7 +329,9 @@ class NatsConnection:
         config = gateway_consumer(self._access.station, request)
         durable = str(config["durable_name"])
         document = {"stream_name": REQUESTS, "config": config}
-        await self._create(f"CONSUMER.DURABLE.CREATE.{REQUESTS}.{durable}", document, durable)
+        # The filter is in the subject: else this right would be one to any station's requests.
+        subject = f"CONSUMER.CREATE.{REQUESTS}.{durable}.{config['filter_subject']}"
+        await self._create(subject, document, durable)
         return durable
 
     async def _create(self, subject: str, document: object, what: str) -> Document:
@@ -334,9 +398,12 @@ class NatsConnection:
         if isinstance(error, AuthorizationError) or "authorization" in str(error).lower():
             self._reasons.append(_NOT_US)
         elif isinstance(error, Error) and "permissions violation" in str(error).lower():
-            self._reasons.append(f"denies us a right ({_text(error)})")
+            said = str(error).lower()
+            is_deaf = f'subscription to "{self._access.inbox.lower()}.' in said
+            hint = f'; allow it to subscribe to "{self._access.inbox}.>"' if is_deaf else ""
+            self._reasons.append(f"denies us a right ({_text(error)}){hint}")
             for subject, denied in self._asked.items():
-                if f'"{subject.lower()}"' in str(error).lower() and not denied.done():
+                if (is_deaf or f'"{subject.lower()}"' in said) and not denied.done():
                     denied.set_result(self._reasons[-1])
         elif isinstance(error, ssl.SSLError):
             self._reasons.append(f"refuses TLS ({error.reason}); check ca_file, cert_file and host")

@@ -19,6 +19,8 @@ LINES: Final = "HOTLINE_LINE"
 REQUESTS: Final = "HOTLINE_REQUEST"
 STREAMS: Final = (NOTICES, STATES, LINES, REQUESTS)
 REQUEST_NAMES: Final = ("submit", "answer")
+SPARE_STREAMS: Final = ("KV_HOTLINE_SPARE", "HOTLINE_SPARE", "HOTLINE_SPARE_BASE")
+"""What the two gateways of a station tell each other: one for all stations, or a station's own."""
 
 Config = dict[str, Any]
 
@@ -53,13 +55,21 @@ def stream_config(name: str, replicas: int) -> Config:
     return _read(f"{name}.json") | {"num_replicas": replicas}
 
 
+def own_stream(name: str, station: str) -> str:
+    """The name of a spare's stream that holds nothing of another station."""
+    return f"{name}_{station}"
+
+
+def own_stream_config(name: str, station: str, replicas: int) -> Config:
+    """The definition of such a stream; `name` is that of the one for all."""
+    made = _filled_all(_read(f"{name}_station.json"), {"{station}": station})
+    return made | {"num_replicas": replicas}
+
+
 def gateway_consumer(station: str, request: str) -> Config:
     """The durable consumer by which the gateway of `station` takes `submit` or `answer`."""
     names = {"{station}": station, "{request}": request}
-    return {
-        key: _filled(value, names) if isinstance(value, str) else value
-        for key, value in _read("consumer-gateway.json").items()
-    }
+    return _filled_all(_read("consumer-gateway.json"), names)
 
 
 def program_consumer() -> Config:
@@ -102,10 +112,17 @@ def _is_enough(key: str, value: Any, wanted: int) -> bool:  # noqa: ANN401 (from
     return wanted > 0 and value >= wanted
 
 
-def _filled(text: str, names: Mapping[str, str]) -> str:
-    for placeholder, name in names.items():
-        text = text.replace(placeholder, name)
-    return text
+def _filled_all(config: Config, names: Mapping[str, str]) -> Config:
+    return {key: _filled(value, names) for key, value in config.items()}
+
+
+def _filled(value: Any, names: Mapping[str, str]) -> Any:  # noqa: ANN401 (from a file's JSON)
+    if isinstance(value, list):
+        return [_filled(it, names) for it in value]
+    if isinstance(value, str):
+        for placeholder, name in names.items():
+            value = value.replace(placeholder, name)
+    return value
 
 
 def _shown(value: object) -> str:

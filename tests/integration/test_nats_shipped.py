@@ -6,6 +6,7 @@ import asyncio
 import json
 import re
 import ssl
+from asyncio.subprocess import PIPE, STDOUT
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib import resources
@@ -23,6 +24,7 @@ from tests.integration.adapter_running import until
 from tests.integration.certificates import Authority
 from tests.integration.desk_double import MemoryDesk
 from tests.integration.nats_cluster import (
+    PROGRAM,
     Cluster,
     NatsServer,
     free_ports,
@@ -58,15 +60,16 @@ class ShippedServer(NatsServer):
             ("/etc/nats/server.key", str(key)),
             ("/etc/nats/ca.pem", str(authority.ca_file)),
             ("<bcrypt of nats server passwd>", "secret"),
+            ("<bcrypt of another>", "secret"),
             ("# or { nkey: <U...>", f"{{ user: admin, password: admin }}, {{ nkey: {nkey.public}"),
         ):
             assert before in text
             text = text.replace(before, after)
-        assert "sync_interval: always" in text
-        if server_version() < (2, 10):  # Debian 12: the option is not known there
-            text = text.replace("sync_interval: always", "")
+        assert "\n  # sync_interval: always\n" in text
+        if server_version() >= (2, 10):  # as its comment asks; Debian 12 does not start with it
+            text = text.replace("  # sync_interval: always", "  sync_interval: always")
         assert not re.search(r"<\w", text)
-        self._config = text
+        self.config = self._config = text
 
 
 @asynccontextmanager
@@ -139,6 +142,21 @@ async def test_the_shipped_files_make_a_cluster(tmp_path: Path) -> None:
             options: dict[str, Any] = {"tls": trust, **north, **changes}
             async with running(*urls, desk=MemoryDesk(), **options) as adapter:
                 assert sentence in str(await adapter.end())
+
+
+async def test_the_shipped_file_starts_as_it_is(tmp_path: Path) -> None:
+    """With its blanks filled in and nothing else, whatever version of the server is here."""
+    authority = Authority(tmp_path)
+    shipped = ShippedServer(tmp_path, 0, free_ports(6), authority, parse_nkey(SEED))
+    path = tmp_path / "as-it-is.conf"
+    path.write_text(re.sub(r"\n *sync_interval", "\n  # sync_interval", shipped.config))
+    assert PROGRAM is not None
+    process = await asyncio.create_subprocess_exec(
+        PROGRAM, "-t", "-c", str(path), stdout=PIPE, stderr=STDOUT
+    )
+    said, _ = await process.communicate()
+    assert process.returncode == 0, said
+    assert b"is valid" in said
 
 
 async def test_tls_is_not_dropped_for_a_server_without_it(tmp_path: Path) -> None:

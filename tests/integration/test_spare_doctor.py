@@ -8,7 +8,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from gateway.queues.streams import STREAMS, stream_config
+from gateway.queues.streams import SPARE_STREAMS, STREAMS, own_stream_config, stream_config
 from gateway.security.cards import secret_text
 from gateway.spare import cluster
 from tests.integration.live_line import get, until
@@ -50,9 +50,12 @@ def users(*without: str) -> str:
 async def make_streams(url: str) -> None:
     """As the administrator does, since the gateways may not."""
     async with program(url, user="admin", password="admin") as admin:
-        for name in (*STREAMS, *cluster.STREAMS):
-            payload = json.dumps(stream_config(name, 1)).encode()
-            answer = await admin.request(f"$JS.API.STREAM.CREATE.{name}", payload, timeout=10)
+        for config in (
+            *(stream_config(name, 1) for name in STREAMS),
+            *(own_stream_config(name, "NORTH", 1) for name in SPARE_STREAMS),
+        ):
+            subject = f"$JS.API.STREAM.CREATE.{config['name']}"
+            answer = await admin.request(subject, json.dumps(config).encode(), timeout=10)
             assert "error" not in json.loads(answer.data), answer.data
 
 
@@ -135,14 +138,16 @@ async def test_the_shipped_rights_suffice_and_each_is_missed(tmp_path: Path) -> 
             await start(scene.b)
             await until_in_step(scene.b)
             found = await doctor(scene)
+            for stream in cluster.STREAMS:
+                found.has("ok", f"stream {stream}_NORTH is as shipped, 1 copy")
             found.has("ok", "our user has every right that a spare needs")
             found.has("ok", "gateway b has the same station key")
             found.has("ok", "gateway a holds the claim by lease")
             missing = (
                 "$KV.HOTLINE_SPARE.NORTH",
                 "hotline.v1.NORTH.spare",
-                "$JS.API.STREAM.MSG.GET.HOTLINE_SPARE_BASE",
-                "$JS.API.STREAM.INFO.HOTLINE_SPARE",
+                "$JS.API.STREAM.MSG.GET.HOTLINE_SPARE_BASE_NORTH",
+                "$JS.API.STREAM.INFO.HOTLINE_SPARE_NORTH",
             )
             await server.kill()
             server.reconfigure(users(*missing))

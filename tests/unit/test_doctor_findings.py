@@ -551,7 +551,7 @@ def test_nats_findings() -> None:
     answer = {"config": plain, "cluster": {"replicas": replicas}, "state": {"messages": 7}}
 
     def judge(**changes: Any) -> list[Finding]:
-        return list(nats.judge_stream("HOTLINE_NOTICE", answer | changes, 3))
+        return list(nats.judge_stream("HOTLINE_NOTICE", answer | changes, plain, "edit it"))
 
     assert [it.mark for it in judge()] == [OK]
     check(judge(), OK, "3 copies, 7 messages")

@@ -34,7 +34,9 @@ def take(database: sqlite3.Connection, subject: str, text: str) -> None:
 async def main(servers: str, file: str) -> None:
     database = sqlite3.connect(file)
     database.executescript(TABLES)
-    client = await nats.connect(servers.split(","), max_reconnect_attempts=-1, ping_interval=5)
+    client = await nats.connect(
+        servers.split(","), max_reconnect_attempts=-1, ping_interval=5, inbox_prefix="_INBOX_HQ"
+    )
     pull = await client.jetstream().pull_subscribe_bind("headquarters", "HOTLINE_NOTICE")
     while True:
         try:

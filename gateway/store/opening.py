@@ -52,6 +52,7 @@ class Opening:
         self._station = station
         self._notes = notes
         self._was_damaged = False
+        self._is_new = not path.exists()
         self._mended: list[str] = []
         self.book_problem = ""
         """How the log book contradicts what vouches for it, a sentence."""
@@ -128,8 +129,9 @@ class Opening:
         behind: list[Record] = []
         if records and records[-1].number > number:
             behind = [record for record in self.segments.records() if record.number > number]
-            if head is not None:
-                behind = _following(behind, head)
+            if head is not None or not (self._was_damaged or self._is_new):
+                # Without the database a book with a hole is better than none.
+                behind = _following(behind, head or LogHead(0, GENESIS))
                 if not behind and tail is _Tail.SAME:
                     tail = _Tail.OTHER
         if tail is _Tail.OTHER:

@@ -407,6 +407,26 @@ async def test_torn_first_record(zeros: slice, tmp_path: Path) -> None:
     await store.close()
 
 
+async def test_torn_first_record_before_a_whole_one(tmp_path: Path) -> None:
+    """A cut took the entries from the database, and the first of them from the file too: the book
+    begins with number 1, not with the second.
+    """
+    await filled(tmp_path, [PutEpoch(PEER, 0x3F2A)])
+    await filled(tmp_path / "later", [station_entry()], [station_entry()])
+    (segment,) = (tmp_path / "later" / "logbook").glob("*")
+    octets = bytearray(segment.read_bytes())
+    octets[:40] = bytes(40)
+    (tmp_path / "logbook").mkdir(exist_ok=True)
+    (tmp_path / "logbook" / segment.name).write_bytes(octets)
+    store, recovered = await opened(tmp_path)
+    assert (recovered.was_rebuilt, recovered.book_problem) == (False, "")
+    await store.commit([station_entry("after")])
+    entries = await store.log_entries(0)
+    await store.close()
+    assert [entry.number for entry in entries] == [1]
+    assert verify(entries) is None
+
+
 def test_of_files_set_aside_the_newest_three_stay(tmp_path: Path) -> None:
     """Numbers go on, and nothing else is touched."""
     (tmp_path / "logbook.other-old").mkdir()

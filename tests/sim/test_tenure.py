@@ -383,6 +383,25 @@ def test_every_takeover(hold: Hold, copy: Copy, waited_ms: int) -> None:
     assert tenure.hold is (Hold.NONE if expected.start is Start.LEAVE else hold)
 
 
+def test_a_lease_counts_from_when_it_was_asked_for() -> None:
+    """Taken and renewed, however late the answer: the other counts from what the cluster has."""
+    late_ms = LEASE_MS // 5
+    tenure = Tenure(name="a", run="1", memory=Memory(), now=NOW, by_lease=True)
+    tenure.read(None, 0, NOW)
+    tenure.set_copy(Copy.WHOLE, NOW)
+    asked_at = NOW
+    for revision in range(1, 4):
+        order = tenure.order(asked_at)
+        assert isinstance(order, Put)
+        answered_at = Instant(asked_at + late_ms)
+        tenure.put(order, revision, asked_at=asked_at, now=answered_at)
+        ends_at = Instant(asked_at + LEASE_MS)
+        assert tenure.may_transmit(answered_at)
+        assert tenure.may_transmit(Instant(ends_at - 1))
+        assert not tenure.may_transmit(ends_at)
+        asked_at = Instant(answered_at + LEASE_MS // 4)
+
+
 def test_alone_after_a_restart_it_has_all_that_it_said() -> None:
     """Who was promoted by hand before needs no alarm that it may lack something."""
     tenure = Tenure(name="a", run="2", memory=Memory(by_hand=True, term=1), now=NOW, by_lease=True)

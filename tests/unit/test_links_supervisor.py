@@ -104,6 +104,43 @@ def tolds(events: list[LinkEvent]) -> list[LinkTold]:
     return [event for event in events if isinstance(event, LinkTold)]
 
 
+async def test_a_gateway_that_is_fenced_hands_no_frame_to_a_driver() -> None:
+    """Asked when the driver takes it, not when the engine gave it: what waited is dropped."""
+    taken: list[int] = []
+    may_transmit = False
+    is_up, has_taken = asyncio.Event(), asyncio.Event()
+
+    async def take_all(emit: Emit, outbox: Outbox) -> None:
+        emit(LinkUp(CABLE, TRAITS))
+        is_up.set()
+        while True:
+            taken.append((await outbox.get()).transmission)
+            has_taken.set()
+
+    supervisor = Supervisor(
+        CABLE,
+        lambda: ScriptedDriver(take_all),
+        lambda _: None,
+        rng=Random(1),
+        may_transmit=lambda: may_transmit,
+    )
+    task = asyncio.create_task(supervisor.run())
+    async with asyncio.timeout(10):
+        await is_up.wait()
+    for number in (1, 2):
+        supervisor.submit(transmit(number))
+    for _ in range(20):
+        await asyncio.sleep(0)
+    assert taken == []
+    may_transmit = True
+    supervisor.submit(transmit(3))
+    async with asyncio.timeout(10):
+        await has_taken.wait()
+    assert taken == [3]
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
 async def test_outbox_gives_the_fastest_first_and_keeps_order_within_a_precedence() -> None:
     """FLASH overtakes; equals stay first in, first out."""
     outbox = PriorityOutbox()

@@ -113,6 +113,11 @@ async def test_the_active_one_adds_a_commit_and_the_other_goes_on(tmp_path: Path
             assert pair.follower.place.number == 6
             await pair.ask("DELETE")
             await pair.ask("CREATE", stream_config(COMMITS, 1))
+
+            async def has_commit() -> bool:
+                return await pair.cluster.last() is not None
+
+            await until(has_commit, deadline_s=20)  # the follower has not looked meanwhile
             await pair.becomes(Copy.WHOLE)
             await pair.active.commit(received(6, 6))
             assert await pair.follower.catch_up(pair.cluster) is Copy.WHOLE

@@ -36,6 +36,8 @@ from gateway.store.sqlite import SqliteStore
 FOLLOW_S: Final = 0.25
 """Between two looks for new commits: what a takeover has to catch up is at most of this long."""
 BASE_S: Final = 2.0
+BASE_AGAIN_S: Final = 30.0
+"""After one that could not be sent: each costs a copy of the database on the disk."""
 PROBE_S: Final = 2.0
 """How often a store that refused is asked whether it can write again."""
 DRAIN_S: Final = 0.5
@@ -291,8 +293,10 @@ async def serve_bases(keeper: Keeper, folder: Path, observe: Observe) -> NoRetur
                 if asked is not None and await base.send(cluster, folder, after=asked):
                     observe(Level.INFO, "base_sent")
                 problem = ""
-            except (QueueUnavailableError, DecodeError, OSError, sqlite3.Error) as error:
+            except (GatewayError, OSError, sqlite3.Error) as error:
                 if str(error) != problem:
                     problem = str(error)
                     observe(Level.WARNING, "base_not_sent", problem=problem)
+                if not isinstance(error, QueueUnavailableError):
+                    await asyncio.sleep(BASE_AGAIN_S)
         await asyncio.sleep(BASE_S)

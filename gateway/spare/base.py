@@ -14,13 +14,18 @@ from typing import Any, Final
 
 import msgspec
 
-from gateway.errors import DecodeError
+from gateway.errors import DecodeError, GatewayError
 from gateway.spare.cluster import BASES, SpareCluster
 from gateway.store.backup import copy_database
+from gateway.store.database import FILE_NAME
 
 PART_SIZE: Final = 256 * 1024
 SIZE_MAX: Final = 512 * 1024 * 1024
 """Octets of a database that is sent; a larger one is not, and the spare stays out of step."""
+
+
+class BaseTooLargeError(GatewayError):
+    """The database is not sent: the spare stays out of step."""
 
 
 async def ask(cluster: SpareCluster) -> int:
@@ -42,11 +47,15 @@ async def is_asked(cluster: SpareCluster) -> int | None:
 async def send(cluster: SpareCluster, folder: Path, *, after: int) -> bool:
     """Send the database of a state folder as it is now; False: another was faster.
 
-    Raises `QueueUnavailableError`, `OSError` or `sqlite3.Error`.
+    Raises `QueueUnavailableError`, `OSError`, `sqlite3.Error` or `BaseTooLargeError`.
     """
+    size = await asyncio.to_thread(lambda: (folder / FILE_NAME).stat().st_size)
+    if size > SIZE_MAX:
+        raise BaseTooLargeError(
+            f"the database in {folder} has {size} octets, more than the {SIZE_MAX} that are sent to"
+            " the other gateway; make it smaller (hotline vacuum, or fewer [store] keep_days)"
+        )
     octets = await asyncio.to_thread(_copied, folder)
-    if len(octets) > SIZE_MAX:
-        return False
     digest = hashlib.sha256(octets).digest()
     count = max(1, -(-len(octets) // PART_SIZE))
     for index in range(count):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import signal
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
@@ -181,6 +183,31 @@ async def test_a_holder_cut_from_the_cluster_is_silent_before_the_other_begins(
             await until_texts(scene.a, names_of(NOTICE_COUNT), box="outbox")
             await until_in_step(scene.a)
             assert max(scene.sent_s("a")) == last_of_a
+
+
+@pytest.mark.soak
+async def test_a_holder_frozen_beyond_its_lease_puts_no_frame_on_its_cable(tmp_path: Path) -> None:
+    """Stopped with much to say, since nobody answers it; thawed after the other began."""
+    async with (
+        nats_server(tmp_path) as server,
+        two_gateways(((server.url,),) * 2, takeover="lease", replicas=1) as scene,
+    ):
+        await start(scene.a)
+        await until_role(scene.a, "active", deadline_s=30)
+        await start(scene.b)
+        await until_in_step(scene.b)
+        for name in names_of(20):
+            await submit(scene.a, name)
+        await until_in_step(scene.b)
+        assert scene.a.process_id is not None
+        os.kill(scene.a.process_id, signal.SIGSTOP)
+        await until_role(scene.b, "active", deadline_s=60)
+        before = len(scene.sent_s("a"))
+        os.kill(scene.a.process_id, signal.SIGCONT)
+        await until_in_step(scene.a)
+        assert len(scene.sent_s("a")) == before
+        await start(scene.south)
+        await until_texts(scene.south, names_of(20))
 
 
 @asynccontextmanager

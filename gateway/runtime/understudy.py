@@ -42,6 +42,10 @@ PROBE_S: Final = 2.0
 """How often a store that refused is asked whether it can write again."""
 DRAIN_S: Final = 0.5
 MARK_SIZE: Final = 6
+CANNOT_WRITE: Final = (
+    "the disk of the state folder was full or read-only when it was opened; free some room, or"
+    " check the card"
+)
 BASE_NAME: Final = "spare-base.received"
 EMPTIED: Final = (
     "the cluster has no commits of this station any more; the active gateway adds one within"
@@ -105,7 +109,7 @@ class Understudy:
         self._copy = Copy.UNSEEN
         self._asked_at: int | None = None
         """Where in the stream our request for a base is."""
-        self._refusal = "the disk of the state folder is full; free some room" if is_refused else ""
+        self._refusal = CANNOT_WRITE if is_refused else ""
         """Why the store cannot be written; empty: it can."""
         self._probe_at = 0.0
         self._show: Callable[[str], None]

@@ -41,18 +41,19 @@ VM_TESTS_amd64 := tests/hardware
 # An emulated arm64 is slower still: what may differ there, and nothing that is timed.
 VM_TESTS_arm64 := $(addprefix tests/hardware/test_vm_,userland.py memory.py lamps.py \
 	package.py::test_the_installation_says_what_comes_next)
+VM_SUITE := $(or $(SUITE),bookworm)
 ifeq ($(VM_ARCH),arm64)
 VM_PACKAGES += qemu-system-arm qemu-user-static gcc-aarch64-linux-gnu device-tree-compiler
-test-vm: export VM_FOLDER := $(CURDIR)/.vm/arm64
+test-vm: export VM_FOLDER := $(CURDIR)/.vm/arm64$(VM_SUITE:bookworm=)
 endif
 
-test-vm: $(READY) brokers ## the package in a virtual machine: installation to purge, lamps, unplugging; needs root (ARCH=arm64: memory there)
+test-vm: $(READY) brokers ## the package in a virtual machine: installation to purge, lamps, unplugging; needs root (ARCH=arm64; with SUITE=trixie: Debian 13)
 	@[ "$$(id -u)" = 0 ] || { echo "make test-vm needs root: it makes a root file system" >&2; exit 1; }; \
 	dpkg-query -W $(VM_PACKAGES) >/dev/null 2>&1 || { echo "installing QEMU and mmdebstrap from Debian" >&2; \
 		install="env DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends $(VM_PACKAGES)"; \
 		$$install >/dev/null 2>&1 || { apt-get update -qq && $$install >/dev/null; }; }; \
 	$(MAKE) deb ARCH=$(VM_ARCH); \
-	tests/hardware/machine/build $(or $(VM_FOLDER),.vm) $(VM_ARCH); \
+	tests/hardware/machine/build $(or $(VM_FOLDER),.vm) $(VM_ARCH) $(VM_SUITE); \
 	$(BIN)/python -m pytest -q -m hardware -rP --durations=0 --durations-min=1 $(VM_TESTS_$(VM_ARCH)) $(ARGS); \
 	echo "make test-vm took $$((SECONDS / 60)) min $$((SECONDS % 60)) s in all"
 

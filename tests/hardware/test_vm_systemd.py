@@ -21,7 +21,8 @@ pytestmark = [pytest.mark.hardware, pytest.mark.timeout(900)]
 PINS = PinSettings()
 DROP_INS = f"/etc/systemd/system/{UNIT}.service.d"
 EXPOSURE_MAX = {"": 1.1, "unix-broker.conf": 0.4}
-BLOCKER = "/opt/hotline-gateway/lib/python3.11/site-packages/blocker.pth"
+PYTHON = "python3 -I -c 'import sys; print(\"python%d.%d\" % sys.version_info[:2])'"
+"""The folder of Debian's own in the environment."""
 LAMP = f"/run/gpio/sim_gpio{PINS.alive}/value"
 BLOCK_WHEN_LIT = (
     "import pathlib, signal, time; "
@@ -118,7 +119,8 @@ async def test_a_blocked_loop_is_killed_and_started_again(
     """
     async with line_with(installed, tmp_path, (CABLE,)) as line:
         machine = line.machine
-        await machine.write(BLOCKER, BLOCK_WHEN_LIT + "\n")
+        folder = f"/opt/hotline-gateway/lib/{(await machine.must(PYTHON)).strip()}/site-packages"
+        await machine.write(f"{folder}/blocker.pth", BLOCK_WHEN_LIT + "\n")
         await machine.must(f"systemctl start {UNIT}")
         await line.until_up()
         before = await machine.must(f"systemctl show -P MainPID {UNIT}")

@@ -35,7 +35,7 @@ PATHS = (
 ERRORS = ("EIO", "ENOSPC", "EROFS")
 ERROR_COUNT = 2
 """Notices each way in a life in which a call fails."""
-KILL_COUNT = 10
+KILL_COUNT = 11
 """The same for kills: more than 1000 calls."""
 QUICK_COUNT = 9
 SHARE_COUNT = 10

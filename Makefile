@@ -43,7 +43,7 @@ VM_TESTS_arm64 := $(addprefix tests/hardware/test_vm_,userland.py memory.py lamp
 	package.py::test_the_installation_says_what_comes_next)
 VM_SUITE := $(or $(SUITE),bookworm)
 ifeq ($(VM_ARCH),arm64)
-VM_PACKAGES += qemu-system-arm qemu-user-static gcc-aarch64-linux-gnu device-tree-compiler
+VM_PACKAGES += arch-test qemu-system-arm qemu-user-static gcc-aarch64-linux-gnu device-tree-compiler
 test-vm: export VM_FOLDER := $(CURDIR)/.vm/arm64$(VM_SUITE:bookworm=)
 endif
 

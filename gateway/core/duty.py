@@ -171,54 +171,55 @@ class Duty:
         for act_id in event.alone:
             if (record := ledger.get(act_id)) is not None and not self._state.is_refused:
                 ledger.note(record, draft, evidence="UNREPLICATED")
-        draft.status_changed = True
         self._state.watch.is_unreplicated = bool(problem)
-        if not problem:
-            self._state.watch.clear_alarm(AlarmCode.UNREPLICATED)
-            draft.observe(Level.INFO, "replicated")
-            self._log(draft, "replicated")
-            return
-        self._state.watch.raise_alarm(
-            AlarmCode.UNREPLICATED,
+        text = (
             f"the station's other gateway does not have what is accepted here now ({problem}); if"
-            " this one is lost, that is lost with it: see to the cluster",
+            " this one is lost, that is lost with it: see to the cluster"
         )
-        draft.observe(Level.ERROR, "unreplicated", reason=problem)
-        self._log(draft, "unreplicated", ("reason", problem))
+        names = ("replicated", "unreplicated")
+        self._part_told(AlarmCode.UNREPLICATED, problem, text, names, draft)
 
     def lamps_told(self, event: LampsTold, draft: Draft) -> None:
         """Lamps and button failed or work again: the line goes on, and people must know."""
-        draft.status_changed = True
-        if not event.problem:
-            self._state.watch.clear_alarm(AlarmCode.DEVICE, part=_LAMPS)
-            draft.observe(Level.INFO, "lamps_up")
-            self._log(draft, "lamps_up")
-            return
-        self._state.watch.raise_alarm(
-            AlarmCode.DEVICE,
+        text = (
             f"lamps and button do not work ({event.problem}); the line goes on without them and"
-            " they are tried again: see `hotline doctor`",
-            part=_LAMPS,
+            " they are tried again: see `hotline doctor`"
         )
-        draft.observe(Level.ERROR, "lamps_down", reason=event.problem)
-        self._log(draft, "lamps_down", ("reason", event.problem))
+        names = ("lamps_up", "lamps_down")
+        self._part_told(AlarmCode.DEVICE, event.problem, text, names, draft, part=_LAMPS)
 
     def spare_told(self, event: SpareTold, draft: Draft) -> None:
         """The other gateway could not take over, or could again: nothing else would tell that."""
-        problem = event.problem
-        draft.status_changed = True
-        if not problem:
-            self._state.watch.clear_alarm(AlarmCode.NO_SPARE)
-            draft.observe(Level.INFO, "spare_back")
-            self._log(draft, "spare_back")
-            return
-        self._state.watch.raise_alarm(
-            AlarmCode.NO_SPARE,
-            f"the station's other gateway could not take over ({problem}): see to it; `hotline"
-            " doctor` on both says more",
+        text = (
+            f"the station's other gateway could not take over ({event.problem}): see to it;"
+            " `hotline doctor` on both says more"
         )
-        draft.observe(Level.ERROR, "spare_away", reason=problem)
-        self._log(draft, "spare_away", ("reason", problem))
+        names = ("spare_back", "spare_away")
+        self._part_told(AlarmCode.NO_SPARE, event.problem, text, names, draft)
+
+    def _part_told(
+        self,
+        code: AlarmCode,
+        problem: str,
+        text: str,
+        names: tuple[str, str],
+        draft: Draft,
+        *,
+        part: str = "",
+    ) -> None:
+        """A part of the station fails (`problem`) or works again: alarm, log and log book, with
+        the names of its coming back and its failing.
+        """
+        draft.status_changed = True
+        works, fails = names
+        if not problem:
+            self._state.watch.clear_alarm(code, part=part)
+            draft.observe(Level.INFO, works)
+            self._log(draft, works)
+            return
+        self._state.watch.raise_alarm(code, text, part=part)
+        draft.observe(Level.ERROR, fails, reason=problem)
+        self._log(draft, fails, ("reason", problem))
 
     def _log(self, draft: Draft, event: str, *fields: tuple[str, str]) -> None:
         if not self._state.is_refused:

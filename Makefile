@@ -35,7 +35,7 @@ soak: $(READY) brokers ## the tests that take long
 	@$(PYTEST) -m "soak and not hardware" --timeout 3600 $(ARGS)
 
 # Root, Debian 12 on amd64. The machine is built once, from Debian packages, into .vm; the rest of a run is emulation.
-VM_PACKAGES := qemu-system-x86 seabios ipxe-qemu mmdebstrap e2fsprogs kmod binutils cpio xz-utils gcc libelf1
+VM_PACKAGES := busybox qemu-system-x86 seabios ipxe-qemu mmdebstrap e2fsprogs kmod binutils cpio xz-utils gcc libelf1
 VM_ARCH := $(or $(ARCH),amd64)
 VM_TESTS_amd64 := tests/hardware
 # An emulated arm64 is slower still: what may differ there, and nothing that is timed.

@@ -49,7 +49,7 @@ endif
 
 test-vm: $(READY) brokers ## the package in a virtual machine: installation to purge, lamps, unplugging; needs root (ARCH=arm64; with SUITE=trixie: Debian 13)
 	@[ "$$(id -u)" = 0 ] || { echo "make test-vm needs root: it makes a root file system" >&2; exit 1; }; \
-	dpkg-query -W $(VM_PACKAGES) >/dev/null 2>&1 || { echo "installing QEMU and mmdebstrap from Debian" >&2; \
+	dpkg --status $(VM_PACKAGES) >/dev/null 2>&1 || { echo "installing QEMU and mmdebstrap from Debian" >&2; \
 		install="env DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends $(VM_PACKAGES)"; \
 		$$install >/dev/null 2>&1 || { apt-get update -qq && $$install >/dev/null; }; }; \
 	$(MAKE) deb ARCH=$(VM_ARCH); \

@@ -51,6 +51,7 @@ async def test_the_other_link_takes_a_notice_when_its_adapter_is_pulled_out(
         await line.until_up()
         process = await machine.must("systemctl show -P MainPID hotline-gateway")
         await machine.must(TRACE)
+        await until_in_use(line, "first")
         before = await slowness(machine)
         fallbacks = [await pull(line, number) for number in range(3)]
         slower = min(before, await slowness(machine), SLOWNESS_MAX)
@@ -125,18 +126,28 @@ async def pull(line: Line, number: int) -> tuple[float, float]:
     await line.plug(CABLE)
     await line.until_up(CABLE)
     back_s = time.monotonic()
-    again: list[str] = []
+    await until_in_use(line, f"back-{number}")
+    return fallback_s, back_s - plugged_s
+
+
+async def until_in_use(line: Line, name: str) -> None:
+    """Notices go by the cable first: the other one has them `restore_ms` long after it is UP."""
+    sent: list[str] = []
 
     async def is_in_use() -> bool:
-        """The first notice may go by the other one still: `restore_ms` after it came back."""
-        made = await line.north("POST", "/v1/notices", notice(f"back-{number}-{len(again)}"))
-        again.append(made["id"])
-        return any(line.first_on(CABLE, sent) is not None for sent in again)
+        made = await line.north("POST", "/v1/notices", notice(f"{name}-{len(sent)}"))
+        sent.append(made["id"])
+        return any(is_primary(line, one) for one in sent)
 
     await until(is_in_use, deadline_s=60, interval_s=1)
-    for sent in again:
-        await until(lambda sent=sent: is_receipted(line, sent))
-    return fallback_s, back_s - plugged_s
+    for one in sent:
+        await until(lambda one=one: is_receipted(line, one))
+
+
+def is_primary(line: Line, notice_id: str) -> bool:
+    """Whether it was on the cable first."""
+    cable, spare = (line.first_on(link, notice_id) for link in (CABLE, SPARE))
+    return cable is not None and (spare is None or cable < spare)
 
 
 def first_after_it_was_gone(trace: str) -> float:

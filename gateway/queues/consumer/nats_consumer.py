@@ -11,11 +11,17 @@ import json
 import sqlite3
 import sys
 from contextlib import suppress
+from typing import Any
 
 import nats
 from nats.errors import Error
 from nats.js.errors import NotFoundError
 
+OPTIONS: dict[str, Any] = {
+    "max_reconnect_attempts": -1,
+    "ping_interval": 5,
+    "inbox_prefix": "_INBOX_HQ",  # of this user alone: there its answers come
+}
 TABLES = """PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;
 CREATE TABLE IF NOT EXISTS ledger (station TEXT, id TEXT, PRIMARY KEY (station, id));
 CREATE TABLE IF NOT EXISTS work (station TEXT, notice TEXT);"""
@@ -34,9 +40,7 @@ def take(database: sqlite3.Connection, subject: str, text: str) -> None:
 async def main(servers: str, file: str) -> None:
     database = sqlite3.connect(file)
     database.executescript(TABLES)
-    client = await nats.connect(
-        servers.split(","), max_reconnect_attempts=-1, ping_interval=5, inbox_prefix="_INBOX_HQ"
-    )
+    client = await nats.connect(servers.split(","), **OPTIONS)
     pull = await client.jetstream().pull_subscribe_bind("headquarters", "HOTLINE_NOTICE")
     while True:
         try:

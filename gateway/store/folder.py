@@ -134,7 +134,7 @@ def folder_error(
 
 def set_aside(database: Path, tag: str) -> Path:
     """Rename a database with its WAL to the number of this tag after the last; keeps all of it."""
-    numbers = _numbers(database, tag)
+    numbers = numbers_of(database, tag)
     target = database.with_name(f"{database.name}.{tag}-{numbers[-1] + 1 if numbers else 1}")
     for suffix in ("-wal", ""):
         source = database.with_name(database.name + suffix)
@@ -149,7 +149,7 @@ def set_aside(database: Path, tag: str) -> Path:
 def keep_newest(database: Path, tag: str, count: int) -> list[Path]:
     """Delete what was set aside under this tag, but for the newest `count`; what was deleted."""
     dropped: list[Path] = []
-    for number in _numbers(database, tag)[:-count]:
+    for number in numbers_of(database, tag)[:-count]:
         old = database.with_name(f"{database.name}.{tag}-{number}")
         for path in (old.with_name(f"{old.name}-wal"), old):
             path.unlink(missing_ok=True)
@@ -157,10 +157,10 @@ def keep_newest(database: Path, tag: str, count: int) -> list[Path]:
     return dropped
 
 
-def _numbers(database: Path, tag: str) -> list[int]:
-    """Under which numbers databases of a tag lie, lowest first."""
-    start = f"{database.name}.{tag}-"
-    ends = (path.name[len(start) :] for path in database.parent.glob(f"{start}*"))
+def numbers_of(path: Path, tag: str) -> list[int]:
+    """Under which numbers of a tag something of this name was set aside, lowest first."""
+    start = f"{path.name}.{tag}-"
+    ends = (found.name[len(start) :] for found in path.parent.glob(f"{start}*"))
     return sorted(int(end) for end in ends if end.isascii() and end.isdigit())
 
 

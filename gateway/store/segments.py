@@ -13,11 +13,12 @@ from typing import Final
 
 from gateway.logbook.head import HEAD_FILE, HEAD_SIZE_MAX, SEGMENT_SUFFIX
 from gateway.logbook.segment import Found, Record, encode_record, read_items, read_records
-from gateway.store.folder import sync_folder
+from gateway.store.folder import numbers_of, sync_folder
 
 SEGMENT_SIZE_MAX: Final = 1024 * 1024
 OTHER_COUNT_MAX: Final = 3
-"""Folders of files set aside that stay: each whole store from the other gateway makes one."""
+"""Folders of files set aside that stay, the first and the newest: each whole store from the other
+gateway makes one, and no number of foreign ones drives out the book that was here before."""
 
 
 class Segments:
@@ -100,7 +101,7 @@ class Segments:
         target = self._free_name("other")
         self._folder.rename(target)
         self._folder.mkdir(mode=0o750)
-        for number in self._numbers("other")[:-OTHER_COUNT_MAX]:
+        for number in numbers_of(self._folder, "other")[1 : 1 - OTHER_COUNT_MAX]:
             shutil.rmtree(self._named("other", number), ignore_errors=True)
         sync_folder(self._folder.parent)
         return target
@@ -118,17 +119,11 @@ class Segments:
         return target / path.name
 
     def _free_name(self, tag: str) -> Path:
-        numbers = self._numbers(tag)
+        numbers = numbers_of(self._folder, tag)
         return self._named(tag, numbers[-1] + 1 if numbers else 1)
 
     def _named(self, tag: str, number: int) -> Path:
         return self._folder.with_name(f"{self._folder.name}.{tag}-{number}")
-
-    def _numbers(self, tag: str) -> list[int]:
-        """Under which numbers of a tag something lies, lowest first."""
-        start = f"{self._folder.name}.{tag}-"
-        ends = (path.name[len(start) :] for path in self._folder.parent.glob(f"{start}*"))
-        return sorted(int(end) for end in ends if end.isascii() and end.isdigit())
 
     def close(self) -> None:
         if self._descriptor is not None:

@@ -124,8 +124,8 @@ class EngineLoop:
         self._links_down: dict[LinkName, str] = {}
         """Why a link has no device; the status tells it in place of the device's detail."""
         self._queues_down: dict[str, QueueDown] = {}
-        self._spare_told: dict[type, Event] = {}
-        self._lamps_down: LampsTold | None = None
+        self._parts_down: dict[type, Event] = {}
+        """Lamps, the spare, the copy at the cluster: what was told last of each that fails."""
         self._stopping: Stopping | None = None
         self._transmission_base = 0
         """Added to the engine's numbers: a rebuilt engine counts from 1 again, reports do not."""
@@ -222,12 +222,10 @@ class EngineLoop:
                 self._queues_down.pop(event.queue, None)
             case QueueDown():
                 self._queues_down[event.queue] = event
-            case LampsTold():
-                self._lamps_down = event if event.problem else None
-            case CopyTold(problem):
-                self._spare_told[CopyTold] = CopyTold(problem)
-            case SpareTold():
-                self._spare_told[SpareTold] = event
+            case CopyTold(problem=problem) | LampsTold(problem) | SpareTold(problem):
+                self._parts_down.pop(type(event), None)
+                if problem:
+                    self._parts_down[type(event)] = type(event)(problem)
             case Stopping():
                 self._stopping = event
             case FrameSent() | FrameAcknowledged() | FrameRelayed() | FrameRefused():
@@ -311,9 +309,7 @@ class EngineLoop:
         self._transmission_base = self._transmission_last
         news: list[Event] = [self._started(), *self._links_up.values()]
         news.extend(self._queues_down.values())
-        news.extend(self._spare_told.values())
-        if self._lamps_down is not None:
-            news.append(self._lamps_down)
+        news.extend(self._parts_down.values())
         if self._stopping is not None:
             news.append(self._stopping)
         self._inbox.put_first(news)

@@ -54,9 +54,6 @@ COMMANDS: Final = {
 """name: (module under `gateway.cli`, its line in the overview). The test compares them."""
 
 
-_HELP_OPTIONS: Final = ("-h", "--help")
-
-
 class _ReaderGoneError(Exception):
     """The reader of our output went away (`hotline log | head`)."""
 
@@ -70,12 +67,6 @@ class LazyGroup(click.Group):
         except BrokenPipeError as error:
             # click would end the process with 1 for it.
             raise _ReaderGoneError from error
-
-    def get_help_option_names(self, ctx: click.Context) -> list[str]:
-        # A context that was made without our settings, as for the manual page, has them too, and
-        # so have those of the commands below it.
-        ctx.help_option_names = list(_HELP_OPTIONS)
-        return super().get_help_option_names(ctx)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(COMMANDS)
@@ -105,7 +96,7 @@ def _show_version(ctx: click.Context, _parameter: click.Parameter, value: bool) 
 
 @click.group(
     cls=LazyGroup,
-    context_settings={"help_option_names": list(_HELP_OPTIONS), "max_content_width": 100},
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog="\b\nExit codes:\n" + exit_code_help(),
 )
 @click.option(

@@ -20,7 +20,7 @@ PROGRAM = "hotline"
 def page() -> str:
     """The whole page."""
     date = datetime.fromtimestamp(int(os.environ["SOURCE_DATE_EPOCH"]), UTC).date()
-    top = click.Context(hotline, info_name=PROGRAM)
+    top = click.Context(hotline, info_name=PROGRAM, **hotline.context_settings)
     lines = [
         f'.TH HOTLINE 1 "{date}" "hotline-gateway {__version__}" "Hotline gateway"',
         ".SH NAME",

@@ -94,34 +94,6 @@ async def test_power_cuts_in_the_middle_of_traffic(installed: Installed, tmp_pat
         await is_sound(line)
 
 
-async def test_a_read_only_root(installed: Installed, tmp_path: Path) -> None:
-    """With state on a disk of its own the rest may be read-only: the packaged service starts, a
-    notice arrives, and nothing was written elsewhere; after a power cut its state is still there.
-    """
-    async with line_with(
-        installed, tmp_path, (CABLE,), disks={"state": state_disk(tmp_path)}
-    ) as line:
-        machine = line.machine
-        await machine.must(
-            f"mkdir {STATE} && journalctl --relinquish-var && sync && mount -o remount,ro /"
-        )
-        assert "Read-only" in (await machine.run("touch /etc/written")).output
-        await start(line)
-        await line.until_up()
-        notice_id = (await line.north("POST", "/v1/notices", notice("read-only-1")))["id"]
-        await until(lambda: is_receipted(line, notice_id))
-        await machine.kill()
-        await line.resume()
-        await start(line)
-        await line.until_up()
-        assert await is_receipted(line, notice_id)
-
-
-async def is_receipted(line: Line, notice_id: str) -> bool:
-    document = await line.north("GET", f"/v1/notices/{notice_id}")
-    return bool(document["state"] in ("MACHINE RECEIPT", "DISPLAYED"))
-
-
 async def start(line: Line) -> None:
     """Mount what the last power cut left, and start the service without waiting for it."""
     await mount_state(line.machine)

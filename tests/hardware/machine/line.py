@@ -169,7 +169,7 @@ def device(link: str) -> str:
 
 @asynccontextmanager
 async def line_with(
-    installed: Installed,
+    installed: Installed | None,
     tmp_path: Path,
     links: tuple[str, ...],
     *,
@@ -178,7 +178,10 @@ async def line_with(
     preset: str = "SHORT_TURBO",
     **machine_options: Any,
 ) -> AsyncIterator[Line]:
-    """SOUTH runs, NORTH is furnished, its devices are plugged in; its service is to be started."""
+    """SOUTH runs, NORTH is furnished, its devices are plugged in; its service is to be started.
+
+    Without `installed` the machine boots from the `card` among its options, which has the package.
+    """
     folder = Path(tempfile.mkdtemp(prefix="vm-line-"))
     options = LineOptions(
         baud=BAUD,
@@ -206,7 +209,8 @@ async def line_with(
         async with media, spare, asyncio.TaskGroup() as group:
             taps = group.create_task(run_taps(media, spare, tap))
             try:
-                machine = Machine(tmp_path, saved=installed.saved, serial=serial, **machine_options)
+                saved = None if installed is None else installed.saved
+                machine = Machine(tmp_path, saved=saved, serial=serial, **machine_options)
                 async with machine:
                     await south.launch()
                     line = Line(machine, folder, files, south, media, spare, ledger, links, sent)

@@ -18,6 +18,7 @@ import tempfile
 import time
 from asyncio.subprocess import DEVNULL, Process
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Self
@@ -65,6 +66,8 @@ class Ended:
 class Machine:
     """`async with Machine(folder)`: booted, or resumed from what `save` left, until the block ends.
 
+    `card` is a root file system that remembers, and brings a hardware watchdog with it; without one
+    the root is what `build` left, and forgets.
     `serial` are devices that `plug` puts in: names and the host's ends, paths of ttys.
     `disks` are raw images of the host, there from the start as /dev/disk/by-id/virtio-NAME.
     `broker_port` of the host's loopback is what the machine reaches as 10.0.2.100:1883; there is no
@@ -76,12 +79,14 @@ class Machine:
         folder: Path,
         *,
         saved: Path | None = None,
+        card: Path | None = None,
         serial: Mapping[str, str] | None = None,
         disks: Mapping[str, Path] | None = None,
         broker_port: int | None = None,
     ) -> None:
         self.console = folder / "console.log"
         self._saved = saved
+        self._card = card
         self._serial = dict(serial or {})
         self._disks = dict(disks or {})
         self._broker_port = broker_port
@@ -115,12 +120,11 @@ class Machine:
                 if self._saved is not None:
                     while (await self._control.order("query-status"))["status"] != "paused":
                         await asyncio.sleep(0.02)
-                for name in self._disks:
-                    await self._control.order(
-                        "device_add", driver="virtio-blk-pci", drive=f"disk-{name}",
-                        id=f"blk-{name}", serial=name,
-                    )  # fmt: skip
-                if self._saved is not None:
+                    for name in self._disks:
+                        await self._control.order(
+                            "device_add", driver="virtio-blk-pci", drive=f"disk-{name}",
+                            id=f"blk-{name}", serial=name,
+                        )  # fmt: skip
                     await self._control.order("cont")
                 self._agent = _Agent(await self._connect("agent"))
                 await self.must(f"date -u -s @{time.time():.3f}")
@@ -137,6 +141,15 @@ class Machine:
         if process is not None and process.returncode is None:
             os.killpg(process.pid, signal.SIGKILL)
             await process.wait()
+
+    async def run_until_off(self, command: str, *, timeout_s: float) -> None:
+        """A command with which it goes off by itself; a reboot ends it too, and so its watchdog."""
+        assert self._process is not None, "the machine does not run"
+        with suppress(MachineError):  # it may be gone before it has answered
+            await self.run(command)
+        async with asyncio.timeout(timeout_s):
+            await self._process.wait()
+        await self.kill()
 
     async def save(self, path: Path) -> None:
         """Keep the machine as it is now, with nothing plugged in; it stands still afterwards."""
@@ -231,14 +244,19 @@ class Machine:
             # for it and gone for ever once it has ended.
             to = f"busybox nc 127.0.0.1 {self._broker_port}"
             network += f",guestfwd=tcp:10.0.2.100:1883-cmd:{to}"
+        board = BOARD[architecture()]
+        root = f"file={IMAGES}/root.img,readonly=on,file.locking=off"
+        if self._card is not None:
+            board = (*board[:-1], f"{board[-1]} hotline.card", "-device", "i6300esb")
+            root = f"file={self._card},cache=writeback"
         words = [
-            *BOARD[architecture()], "-accel", "tcg,thread=multi,tb-size=256",
+            *board, "-accel", "tcg,thread=multi,tb-size=256",
             "-smp", "2", "-m", str(MEMORY_MIB),
             "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
             "-kernel", f"{IMAGES}/vmlinuz", "-initrd", f"{IMAGES}/initrd.gz",
             "-serial", f"file:{self.console}",
             "-qmp", f"unix:{sockets}/control,server=on,wait=off",
-            "-drive", f"file={IMAGES}/root.img,if=virtio,format=raw,readonly=on,file.locking=off",
+            "-drive", f"if=none,id=root,format=raw,{root}", "-device", "virtio-blk-pci,drive=root",
             "-device", "virtio-rng-pci",
             "-device", "virtio-serial-pci",
             "-chardev", f"socket,id=agent,path={sockets}/agent,server=on,wait=off",
@@ -251,6 +269,9 @@ class Machine:
         for name, disk in self._disks.items():
             # What the guest has not sent to the disk is lost with QEMU's process.
             words += ["-drive", f"if=none,id=disk-{name},format=raw,file={disk},cache=writeback"]
+            if self._saved is None:
+                device = f"virtio-blk-pci,drive=disk-{name},id=blk-{name},serial={name}"
+                words += ["-device", device]
         if self._saved is not None:
             words += ["-S", "-incoming", f"exec:cat '{self._saved}'"]
         return words

@@ -14,12 +14,14 @@ _DISK_SIZE: Final = 160 << 20
 
 
 def state_disk(folder: Path, *, content: Path | None = None) -> Path:
-    """An image with a file system, which has what is in `content`. Overwrites one that is there."""
+    """An image with a file system, which has what is in `content`, labelled as the README has it.
+    Overwrites one that is there.
+    """
     disk = folder / "state.img"
     with disk.open("ab") as file:
         file.truncate(_DISK_SIZE)
     filled = [] if content is None else ["-d", str(content)]
-    subprocess.run(["mkfs.ext4", "-q", "-F", *filled, str(disk)], check=True)
+    subprocess.run(["mkfs.ext4", "-q", "-F", "-L", "hotline", *filled, str(disk)], check=True)
     return disk
 
 

@@ -11,6 +11,8 @@ from stock import Channel, channels, read
 COLOURS = {"green": "#3a8f2c", "red": "#c02626", "amber": "#d08a00", "blue": "#2456c8"}
 SPACING = 2.2
 """Between the channels of a driver, in units of the drawing."""
+LEFT, RIGHT, RAIL = 6.0, 9.4, 18.0
+"""The two sides of a driver and the rail of 5 V."""
 
 
 def draw(targets: list[Path]) -> None:
@@ -30,73 +32,84 @@ def _driver(drawing: schemdraw.Drawing, chip: int, mine: list[Channel], top: flo
     name = read("parts.toml")["driver"]["name"]
     count = len(mine)
     height = (count + 0.9) * SPACING
-    left, right = 6.0, 9.4
-    corners = ((left, top - height), (right, top + SPACING * 0.6))
+    corners = ((LEFT, top - height), (RIGHT, top + SPACING * 0.6))
     drawing += elm.Rect(corner1=corners[0], corner2=corners[1]).at((0, 0)).theta(0)
     title = f"U{chip}  {name}"
-    drawing += elm.Label().at(((left + right) / 2, top + SPACING * 0.15)).label(title, fontsize=13)
-    rail = 18.0
+    drawing += elm.Label().at(((LEFT + RIGHT) / 2, top + SPACING * 0.15)).label(title, fontsize=13)
     for row, channel in enumerate(mine):
         y = top - (row + 0.6) * SPACING
         text = f"GPIO{channel.bcm}  (header pin {channel.header})"
-        drawing += elm.Line().at((3.6, y)).to((left, y))
+        drawing += elm.Line().at((3.6, y)).to((LEFT, y))
         drawing += elm.Dot(open=True).at((3.6, y)).label(text, loc="left", fontsize=11)
-        _number(drawing, (left + 0.35, y), str(channel.channel))
-        _number(drawing, (right - 0.45, y), str(19 - channel.channel))
+        _number(drawing, (LEFT + 0.35, y), str(channel.channel))
+        _number(drawing, (RIGHT - 0.45, y), str(19 - channel.channel))
         if channel.colour == "buzzer":
-            drawing += elm.Line().at((right, y)).to((rail - 2.6, y))
-            drawing += elm.Speaker().at((rail - 2.6, y)).theta(0).anchor("in1").scale(0.7)
-            drawing += elm.Label().at((rail - 4.4, y + 0.2)).label("BZ1  buzzer (-)", fontsize=11)
-            drawing += elm.Line().at((rail - 2.6, y - 0.35)).to((rail - 2.6, y - 0.9))
-            drawing += elm.Line().at((rail - 2.6, y - 0.9)).to((rail, y - 0.9))
-            continue
-        number = (chip - 1) * 8 + row + 1
-        drawing += (
-            elm.Resistor()
-            .at((right, y))
-            .to((right + 3.0, y))
-            .label(f"R{number}  {read('parts.toml')['resistor']['ohms']} Ω", fontsize=10)
-        )
-        colour = COLOURS[channel.colour]
-        drawing += (
-            elm.LED()
-            .at((rail - 2.2, y))
-            .to((right + 3.0, y))
-            .color(colour)
-            .label(f"{channel.label} ({channel.colour})", loc="top", fontsize=10, color=colour)
-        )
-        drawing += elm.Line().at((rail - 2.2, y)).to((rail, y))
+            _buzzer(drawing, y)
+        else:
+            _lamp(drawing, channel, (chip - 1) * 8 + row + 1, y)
     bottom = top - (count + 0.5) * SPACING
-    drawing += elm.Line().at((rail, top + SPACING * 0.3)).to((rail, bottom))
+    _supply(drawing, chip, top, bottom)
+    unused = ", ".join(str(n) for n in range(count + 1, 9))
+    if unused:
+        text = f"inputs {unused} of U{chip} stay open"
+        drawing += elm.Label().at((LEFT + 1.7, bottom - 1.35)).label(text, fontsize=10)
+
+
+def _buzzer(drawing: schemdraw.Drawing, y: float) -> None:
+    drawing += elm.Line().at((RIGHT, y)).to((RAIL - 2.6, y))
+    drawing += elm.Speaker().at((RAIL - 2.6, y)).theta(0).anchor("in1").scale(0.7)
+    drawing += elm.Label().at((RAIL - 4.4, y + 0.2)).label("BZ1  buzzer (-)", fontsize=11)
+    drawing += elm.Line().at((RAIL - 2.6, y - 0.35)).to((RAIL - 2.6, y - 0.9))
+    drawing += elm.Line().at((RAIL - 2.6, y - 0.9)).to((RAIL, y - 0.9))
+
+
+def _lamp(drawing: schemdraw.Drawing, channel: Channel, number: int, y: float) -> None:
+    """With its resistor, which has this number."""
+    drawing += (
+        elm.Resistor()
+        .at((RIGHT, y))
+        .to((RIGHT + 3.0, y))
+        .label(f"R{number}  {read('parts.toml')['resistor']['ohms']} Ω", fontsize=10)
+    )
+    colour = COLOURS[channel.colour]
+    drawing += (
+        elm.LED()
+        .at((RAIL - 2.2, y))
+        .to((RIGHT + 3.0, y))
+        .color(colour)
+        .label(f"{channel.label} ({channel.colour})", loc="top", fontsize=10, color=colour)
+    )
+    drawing += elm.Line().at((RAIL - 2.2, y)).to((RAIL, y))
+
+
+def _supply(drawing: schemdraw.Drawing, chip: int, top: float, bottom: float) -> None:
+    """The rail of 5 V and ground of one driver; the capacitor stands at the first."""
+    drawing += elm.Line().at((RAIL, top + SPACING * 0.3)).to((RAIL, bottom))
     drawing += (
         elm.Vdd()
-        .at((rail, top + SPACING * 0.3))
+        .at((RAIL, top + SPACING * 0.3))
         .label(
             "+5 V  (header pin 2 through F1, 500 mA)" if chip == 1 else "+5 V (behind F1)",
             fontsize=11,
         )
     )
-    drawing += elm.Line().at((right, bottom)).to((rail, bottom))
-    _number(drawing, (right - 0.7, bottom), "COM 10")
-    drawing += elm.Line().at((left, bottom)).to((5.0, bottom))
+    drawing += elm.Line().at((RIGHT, bottom)).to((RAIL, bottom))
+    _number(drawing, (RIGHT - 0.7, bottom), "COM 10")
+    drawing += elm.Line().at((LEFT, bottom)).to((5.0, bottom))
     drawing += (
         elm.Ground().at((5.0, bottom)).label("ground (header pin 6)", loc="left", fontsize=11)
     )
-    _number(drawing, (left + 0.7, bottom), "9 GND")
+    _number(drawing, (LEFT + 0.7, bottom), "9 GND")
     if chip == 1:
-        drawing += elm.Line().at((rail, bottom + 0.6)).to((rail + 1.6, bottom + 0.6))
+        drawing += elm.Line().at((RAIL, bottom + 0.6)).to((RAIL + 1.6, bottom + 0.6))
         drawing += (
             elm.Capacitor()
-            .at((rail + 1.6, bottom + 0.6))
+            .at((RAIL + 1.6, bottom + 0.6))
             .down()
             .length(1.8)
             .label("C2  100 µF", loc="bottom", fontsize=10)
         )
         drawing += elm.Ground()
-    unused = ", ".join(str(n) for n in range(count + 1, 9))
-    if unused:
-        text = f"inputs {unused} of U{chip} stay open"
-        drawing += elm.Label().at((left + 1.7, bottom - 1.35)).label(text, fontsize=10)
 
 
 def _button(drawing: schemdraw.Drawing, top: float) -> None:

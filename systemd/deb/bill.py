@@ -55,8 +55,7 @@ def write_bill(path: Path, package: Package, wheels: list[Wheels]) -> None:
 def _component(wheel: Path, pythons: list[str]) -> Component:
     metadata = _metadata(wheel)
     name, version = metadata["Name"].lower(), metadata["Version"]
-    stated = metadata["License-Expression"] or metadata["License"] or ""
-    word = stated.strip().splitlines()[0] if stated.strip() else ""
+    word = _licence(metadata)
     return Component(
         type=ComponentType.LIBRARY,
         name=name,
@@ -68,6 +67,15 @@ def _component(wheel: Path, pythons: list[str]) -> Component:
         purl=PackageURL("pypi", None, name.replace("_", "-"), version, {"file_name": wheel.name}),
         properties=[Property(name="python", value=python) for python in pythons],
     )
+
+
+def _licence(metadata: email.message.Message) -> str:
+    """As the wheel states it: a field, or, in older ones, only the last part of a classifier."""
+    stated = metadata["License-Expression"] or metadata["License"] or ""
+    if stated.strip():
+        return str(stated).strip().splitlines()[0]
+    words = (line for line in metadata.get_all("Classifier", ()) if line.startswith("License ::"))
+    return next((line.rpartition(" :: ")[2] for line in words), "")
 
 
 def _metadata(wheel: Path) -> email.message.Message:

@@ -357,7 +357,7 @@ async def test_a_driver_that_leaves_a_frame_is_stuck(monkeypatch: pytest.MonkeyP
     loop = asyncio.get_running_loop()
     async with stage.running() as supervisor:
         await stage.until(bool)
-        begun = loop.time() + 10 * STUCK_S
+        begun = float(round(loop.time()) + 10 * STUCK_S)  # what is added to a fraction is rounded
         now = begun
         with monkeypatch.context() as patched:
             patched.setattr(loop, "time", lambda: now)

@@ -25,6 +25,7 @@ from gateway.cli.init_wish import (
     NONE,
     Wish,
     accept_command,
+    as_typed,
     check_wish,
     chosen_pins,
     command_text,
@@ -101,7 +102,7 @@ def command(
     By options alone, for programs:
       hotline init --station 1 --name NORTH --party "Party A" --yes
     """  # noqa: D301 (click reads the backspace)
-    wish = Wish(**options)
+    wish = as_typed(Wish(**options))
     config = common.config_path.absolute()
     _check_folder(config, wish)
     if config.exists():

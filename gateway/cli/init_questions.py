@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import click
 
-from gateway.cli.init_wish import BIT_RATE, NONE, Wish, chosen_pins, pin_words, reasons
+from gateway.cli.init_wish import BIT_RATE, NONE, Wish, as_typed, chosen_pins, pin_words, reasons
 from gateway.cli.number_type import IntegerRange
 from gateway.cli.output import print_fields, say, warn
 from gateway.cli.ports_found import FoundPort
@@ -93,7 +93,7 @@ class Questions:
         """The wish with an answer that is not refused."""
         while True:
             answer = click.prompt(question, err=True, **options)
-            trial = replace(wish, **{field: _value(field, answer)})
+            trial = as_typed(replace(wish, **{field: _value(field, answer)}))
             try:
                 self.check(trial)
             except (ConfigError, FieldError, click.UsageError) as error:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import shlex
-import tomllib
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
@@ -12,7 +11,8 @@ from typing import Final
 import click
 
 from gateway.cli.keyfiles import KEY_FILE_DEFAULT
-from gateway.cli.stanza import quoted, stanza_text
+from gateway.cli.port_type import node_text, port_text
+from gateway.cli.stanza import Links, check_config, quoted, stanza_text
 from gateway.errors import ConfigError, FieldError
 
 NONE: Final = "none"
@@ -60,6 +60,16 @@ class Wish:
 
         hosts = [remote_host(it) for it in (self.mqtt, self.radio) if it is not None]
         return [host for host in dict.fromkeys(hosts) if host is not None]
+
+
+def as_typed(wish: Wish) -> Wish:
+    """The wish with ports and the far radio's number as the configuration has them."""
+    return replace(
+        wish,
+        radio=wish.radio and port_text(wish.radio),
+        cable=wish.cable and port_text(wish.cable),
+        far_node=wish.far_node and node_text(wish.far_node),
+    )
 
 
 def chosen_pins(words: tuple[str, ...]) -> dict[str, tuple[int, ...]]:
@@ -173,7 +183,6 @@ def check_wish(wish: Wish, key_file: Path, config: Path) -> None:
 
     Raises `ConfigError`, `FieldError` and `UsageError`.
     """
-    from gateway.config.load import check_document
     from gateway.model import Station
     from gateway.security.cards import make_card, new_station_keys
 
@@ -189,14 +198,9 @@ def check_wish(wish: Wish, key_file: Path, config: Path) -> None:
         radio = (radio[0], _FAR_NODE_ANY)
     cable = wish.cable_link if radio or wish.cable_link else ("/dev/none", str(BIT_RATE))
     folder = config.parent
-    stanza = stanza_text(folder / "FAR.card", folder / "FAR.secret", radio=radio, cable=cable)
-    try:
-        document = tomllib.loads(f"{config_text(wish, key_file, config)}\n{stanza}")
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(
-            [f"a value has a character that the file cannot hold ({error}); leave it out"]
-        ) from error
-    check_document(document)
+    links = Links(radio, cable)
+    stanza = stanza_text(folder / "FAR.card", folder / "FAR.secret", links)
+    check_config(f"{config_text(wish, key_file, config)}\n{stanza}", links)
     # Party and language stand on the card alone. The keys of this trial are thrown away.
     keys = new_station_keys(bytes(64), station=Station(wish.station or 1))
     make_card(keys, name=wish.name or "", party=wish.party or "", language=wish.language)

@@ -34,7 +34,7 @@ from gateway.cli.number_type import IntegerRange
 from gateway.cli.options import Common, file_options
 from gateway.cli.output import print_json, say, warn
 from gateway.cli.renewal import take_renewal
-from gateway.cli.stanza import append, stanza_text
+from gateway.cli.stanza import Links, append, line_stanza, link_options, typed_links
 
 if TYPE_CHECKING:
     from gateway.security.cards import Card, StationKeys
@@ -116,9 +116,8 @@ class _Wish:
     words: str | None
     yes: bool
     replace: bool
-    radio: tuple[str, str] | None
-    cable: tuple[str, str] | None
     add: bool
+    links: Links
 
 
 @command.command("accept")
@@ -127,11 +126,15 @@ class _Wish:
 @click.option("--words", help="The 8 words that the far side read to you: compared here.")
 @click.option("-y", "--yes", is_flag=True, help="The words were compared already: do not ask.")
 @click.option("--replace", is_flag=True, help="The far station is known here: replace its keys.")
-@click.option("--radio", nargs=2, metavar="PORT NODE", help="A Meshtastic link, for the stanza.")
-@click.option("--cable", nargs=2, metavar="PORT RATE", help="A serial link, for the stanza.")
-@click.option("--add", is_flag=True, help="Append the stanza to the configuration file.")
+@link_options
 @file_options
-def accept(common: Common, **options: Any) -> None:  # noqa: ANN401 (click's options)
+def accept(
+    common: Common,
+    *,
+    radio: tuple[str, str] | None,
+    cable: tuple[str, str] | None,
+    **options: Any,  # noqa: ANN401 (click's options)
+) -> None:
     """Take what the far station made: an invitation, the reply to ours, or a renewal of secrets.
 
     Without FILE it is pasted or scanned at the prompt; it is never given as an argument, which
@@ -140,11 +143,10 @@ def accept(common: Common, **options: Any) -> None:  # noqa: ANN401 (click's opt
     """
     from gateway.security.paper import prefix_of
 
-    wish = _Wish(**options)
-    if wish.add and not (wish.radio or wish.cable):
-        raise click.UsageError("--add needs a link: --radio PORT NODE, --cable PORT RATE, or both")
-    text = take_in(wish.source, kinds=("invite", "reply", "renew"))
+    add_to = common.config_path if options["add"] else None
+    wish = _Wish(**options, links=typed_links(radio, cable, add_to=add_to))
     keys, own = load_keys(configured_key_file(common))
+    text = take_in(wish.source, kinds=("invite", "reply", "renew"))
     if text.startswith(prefix_of("renew")):
         take_renewal(common, text, own)
     elif text.startswith(prefix_of("reply")):
@@ -175,16 +177,15 @@ def _take_invitation(common: Common, text: str, keys: StationKeys, own: Card, wi
         )
     invitation.term.check("invitation", utc_now())
     way = choose_way(common, file=wish.file, png=wish.png)
-    _check_trust(common, own, card, known, wish)
+    stanza = _check_trust(common, own, card, known, wish)
     reply = reply_text(invitation, own, keys)
     # The reply first: it holds no secret, and after a power cut it could not be made again.
     write_new(reply_path, reply + "\n", mode=PUBLIC_MODE, replace=True)
+    hand_over(reply, way)
     revoked = () if known is None else known.revoked
     secrets = LineSecrets(invitation.secret, {1: invitation.secret}, revoked)
-    stanza = _keep(
-        common, card, invitation.card_proof, secrets.remembering(invitation.token.hex()), wish
-    )
-    hand_over(reply, way)
+    secrets = secrets.remembering(invitation.token.hex())
+    _keep(common, card, invitation.card_proof, secrets, wish, stanza)
     if common.json:
         _print_taken(card, stanza, wish, {"reply": way.name or str(reply_path)})
         return
@@ -221,10 +222,11 @@ def _take_reply(common: Common, text: str, own: Card, wish: _Wish) -> None:
     invitation = parse_invitation(read_text_file(pending, private=True))
     _check_reply(reply, invitation, own)
     invitation.term.check("invitation", utc_now())
-    _check_trust(common, own, card, known, wish)
+    stanza = _check_trust(common, own, card, known, wish)
     revoked = () if known is None else known.revoked
     secrets = LineSecrets(invitation.secret, {1: invitation.secret}, revoked)
-    stanza = _keep(common, card, reply.card_proof, secrets.remembering(reply.token.hex()), wish)
+    secrets = secrets.remembering(reply.token.hex())
+    _keep(common, card, reply.card_proof, secrets, wish, stanza)
     pending.unlink(missing_ok=True)
     if common.json:
         _print_taken(card, stanza, wish, {})
@@ -257,8 +259,8 @@ def _check_reply(reply: Reply, invitation: Invitation, own: Card) -> None:
 
 def _check_trust(
     common: Common, own: Card, card: Card, known: LineSecrets | None, wish: _Wish
-) -> None:
-    """Everything that must hold before a card is kept, the compared words last."""
+) -> str:
+    """Everything that must hold before a card is kept, the compared words last; the stanza."""
     refuse_ourselves(own, card)
     refuse_collision(card, _folder(common))
     if known is not None and card.sign_public in known.revoked:
@@ -273,21 +275,35 @@ def _check_trust(
             f"{card.name} is known here and the line has its secrets; ask {card.name} by voice why"
             " they join again, then use --replace",
         )
+    card_path, secret_path = _files_of(common, card)
+    add_to = common.config_path if wish.add else None
+    stanza = line_stanza(card_path, secret_path, wish.links, add_to=add_to)
     compare(common, own, card, words=wish.words, yes=wish.yes)
+    return stanza
 
 
-def _keep(common: Common, card: Card, card_proof: bytes, secrets: LineSecrets, wish: _Wish) -> str:
-    """Secrets, then the card, then the configuration; gives the stanza."""
+def _keep(
+    common: Common,
+    card: Card,
+    card_proof: bytes,
+    secrets: LineSecrets,
+    wish: _Wish,
+    stanza: str,
+) -> None:
+    """Secrets, then the card, then the configuration."""
     from gateway.security.paper import write_paper
 
-    folder = _folder(common)
-    card_path, secret_path = folder / f"{card.name}.card", folder / f"{card.name}.secret"
-    stanza = stanza_text(card_path, secret_path, radio=wish.radio, cable=wish.cable)
+    card_path, secret_path = _files_of(common, card)
     write_secrets(secret_path, secrets)
     write_new(card_path, write_paper("card", card_proof) + "\n", mode=PUBLIC_MODE, replace=True)
     if wish.add:
         append(common.config_path, stanza, card_path)
-    return stanza
+
+
+def _files_of(common: Common, card: Card) -> tuple[Path, Path]:
+    """Where the far station's card and the line's secret are kept."""
+    folder = _folder(common)
+    return folder / f"{card.name}.card", folder / f"{card.name}.secret"
 
 
 def _known(common: Common, card: Card) -> LineSecrets | None:

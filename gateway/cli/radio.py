@@ -10,7 +10,7 @@ import click
 from gateway.cli.exits import CommandError, ExitCode
 from gateway.cli.options import Common, plain_options
 from gateway.cli.output import print_fields, print_json, print_table, say
-from gateway.cli.port_type import PortType
+from gateway.cli.port_type import PortType, node_text
 from gateway.cli.radio_session import new_rng, run_session
 from gateway.cli.radio_set_up import set_up
 from gateway.cli.radio_simulate import simulate
@@ -71,6 +71,7 @@ def forget(common: Common, node: str, port: str) -> None:
     A radio keeps the first key that it hears of another, and drops what shows a second one. The
     next NodeInfo brings the new key; the gateway asks for it when it starts.
     """
+    node = node_text(node)
     number = _number(node)
     run_session(port, lambda: _forget(port, node, number))
     sentence = f"the radio at {port} forgot {node}; start the gateway, which asks for its new key"

@@ -23,7 +23,7 @@ from gateway.cli.keyfiles import (
 from gateway.cli.number_type import IntegerRange
 from gateway.cli.options import Common, file_options
 from gateway.cli.output import print_json, say, warn
-from gateway.cli.stanza import append, stanza_text
+from gateway.cli.stanza import append, line_stanza, link_options, typed_links
 
 if TYPE_CHECKING:
     from gateway.security.cards import Card
@@ -44,8 +44,6 @@ class _Wish:
     yes: bool
     replace: bool
     generation: int
-    radio: tuple[str, str] | None
-    cable: tuple[str, str] | None
     add: bool
 
     def check(self) -> None:
@@ -57,10 +55,6 @@ class _Wish:
             )
         if self.carry and not self.new_secret:
             raise click.UsageError("--carry belongs to --new-secret")
-        if self.add and not (self.radio or self.cable):
-            raise click.UsageError(
-                "--add needs a link: --radio PORT NODE, --cable PORT RATE, or both"
-            )
 
 
 @click.command("trust")
@@ -77,11 +71,15 @@ class _Wish:
 @click.option("-y", "--yes", is_flag=True, help="The words were compared already: do not ask.")
 @click.option("--replace", is_flag=True, help="Replace a card and a secret of the same name.")
 @click.option("--generation", type=IntegerRange(1, 255), default=1, show_default=True)
-@click.option("--radio", nargs=2, metavar="PORT NODE", help="A Meshtastic link, for the stanza.")
-@click.option("--cable", nargs=2, metavar="PORT RATE", help="A serial link, for the stanza.")
-@click.option("--add", is_flag=True, help="Append the stanza to the configuration file.")
+@link_options
 @file_options
-def trust(common: Common, **options: Any) -> None:  # noqa: ANN401 (click's options)
+def trust(
+    common: Common,
+    *,
+    radio: tuple[str, str] | None,
+    cable: tuple[str, str] | None,
+    **options: Any,  # noqa: ANN401 (click's options)
+) -> None:
     """Trust the far station whose CARD is given: a file, the card's text itself, or -.
 
     Both stations need the same secret. The first side makes it with --new-secret and writes a copy
@@ -99,18 +97,18 @@ def trust(common: Common, **options: Any) -> None:  # noqa: ANN401 (click's opti
 
     wish = _Wish(**options)
     wish.check()
+    add_to = common.config_path if wish.add else None
+    links = typed_links(radio, cable, add_to=add_to)
     card_line = read_argument(wish.card_argument, prefix=CARD_PREFIX)
     card = parse_card(card_line)
     folder = (wish.folder or common.config_path.parent).absolute()
     own = own_card(common, folder, wish.card_argument)
     refuse_ourselves(own, card)
-    compare(common, own, card, words=wish.words, yes=wish.yes)
     card_path, secret_path = folder / f"{card.name}.card", folder / f"{card.name}.secret"
-    stanza = stanza_text(
-        card_path, secret_path, radio=wish.radio, cable=wish.cable, generation=wish.generation
-    )
     refuse_collision(card, folder)
     _check_known(card, card_path, secret_path, replace=wish.replace)
+    stanza = line_stanza(card_path, secret_path, links, generation=wish.generation, add_to=add_to)
+    compare(common, own, card, words=wish.words, yes=wish.yes)
     _write_secret(secret_path, wish)
     text = "".join(card_line.split()).upper() + "\n"
     write_new(card_path, text, mode=PUBLIC_MODE, replace=True)

@@ -122,6 +122,20 @@ def test_what_does_not_fit_is_said_before_anything_is_written(
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_name_and_a_number_may_be_typed_short(
+    init: Init, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A name of /dev/hotline without its folder, a radio's number without the shell's `!`."""
+    (tmp_path / "radio-77").touch()
+    monkeypatch.setattr("gateway.cli.port_type.LASTING_FOLDER", tmp_path)
+    ended = init(*WHO, "--radio", "radio-77", "--far-node", "4D4C00B2", "--yes")
+    assert ended.code == 0, ended.err
+    assert f"line accept --add --radio {tmp_path}/radio-77 '!4d4c00b2'" in ended.out
+    wrong = init(*WHO, "--cable", "cable-9", "--yes", "--config", str(tmp_path / "b.toml"))
+    assert (wrong.code, f"{tmp_path} has: " in wrong.err) == (78, True)
+    assert "radio-77" in wrong.err
+
+
 def test_a_trial_writes_nothing_and_programs_can_read_it(init: Init, tmp_path: Path) -> None:
     """The same document before and after the writing, but for the card."""
     trial = json.loads(init(*WHO, "--dry-run", "--json").out)

@@ -347,3 +347,113 @@ def test_programs_get_json(run: Run, sides: tuple[Side, Side], stick: Path) -> N
     assert (document["name"], document["reply"]) == ("NORTH", str(stick / "r"))
     for text in (made.out, answered.out):
         assert not any(secret in text for secret in secrets_in(south))
+
+
+WRONG_LINKS = [
+    (("--cable", "cable-A1", "9600"), 78, "'cable-A1' does not fit; write its device"),
+    (("--cable", "/dev/null", "7"), 78, "bit_rate"),
+    (("--cable", "/dev/null", "9600bps"), 2, "'9600bps' is no bit rate"),
+    (("--cable", "/dev/null", "9" * 5000), 2, "is no bit rate"),
+    (("--cable", "/dev/\udcff", "9600"), 78, "cannot hold"),
+    (("--radio", "radio-X", "!4d4c00b2"), 78, "/dev/hotline has: cable-B7, radio-77"),
+    (("--radio", "/dev/null", "4d4c00b"), 78, "write the number of the far station's radio"),
+    (("--radio", "/dev/null", "!ffffffff"), 78, "every radio in reach"),
+    (("--radio", "tcp://", "!4d4c00b2"), 78, "tcp://host:4403"),
+    (("--radio", "/dev/null", "!4d4c00b2", "--cable", "/dev/null", "9600"), 78, "already the port"),
+    ((), 2, "--add needs a link"),
+]
+
+
+@pytest.fixture
+def plugged_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """What udev would have named."""
+    folder = tmp_path / "dev/hotline"
+    folder.mkdir(parents=True)
+    for name in ("cable-B7", "radio-77"):
+        (folder / name).touch()
+    monkeypatch.setattr("gateway.cli.port_type.LASTING_FOLDER", folder)
+    return folder
+
+
+@pytest.mark.parametrize(("links", "code", "said"), WRONG_LINKS)
+@pytest.mark.parametrize("add", [("--add",), ()])
+def test_wrong_links_are_said_before_anything_is_read_or_taken(
+    links: tuple[str, ...], code: int, said: str, add: tuple[str, ...], run: Run,
+    sides: tuple[Side, Side], stick: Path, plugged_in: Path,
+) -> None:  # fmt: skip
+    """Also where the stanza is only printed; the invitation is good for another try."""
+    if not links and not add:
+        return
+    north, south = sides
+    invitation = invited(run, north, stick)
+    before = {path: path.read_bytes() for path in south.folder.iterdir()}
+    said = said.replace("/dev/hotline", str(plugged_in))
+    for command in (
+        ("line", "accept", "--file", stick / "reply", "no-such-file"),
+        ("line", "accept", "--file", stick / "reply", invitation),
+        ("key", "trust", north.card, "--new-secret", "--carry", stick / "carry"),
+    ):
+        ended = run(*command, "--yes", "--config", south.config, *links, *add)
+        assert (ended.code, said in ended.err) == (code, True), ended.err
+        assert "words" not in ended.out
+    assert {path: path.read_bytes() for path in south.folder.iterdir()} == before
+    assert list(stick.iterdir()) == [invitation]
+    good = ("--cable", "/dev/null", "9600", "--add", "--yes", "--file", stick / "reply")
+    assert line(run, south, "accept", invitation, *good).code == 0
+
+
+def test_a_name_and_a_number_may_be_typed_short(
+    run: Run, sides: tuple[Side, Side], stick: Path, plugged_in: Path
+) -> None:
+    """A name of /dev/hotline without its folder, a radio's number without the shell's `!`."""
+    north, south = sides
+    invitation = invited(run, north, stick)
+    ended = line(
+        run, south, "accept", invitation, "--yes", "--file", stick / "reply", "--add",
+        "--radio", "radio-77", "4D4C00B2", "--cable", "cable-B7", "9600",
+    )  # fmt: skip
+    assert ended.code == 0, ended.err
+    radio, cable = load_settings(south.config).links
+    assert (radio.port, cable.port) == (f"{plugged_in}/radio-77", f"{plugged_in}/cable-B7")
+    assert 'node = "!4d4c00b2"' in south.config.read_text()
+
+
+@pytest.mark.parametrize("way", ["line", "key"])
+def test_what_the_configuration_would_refuse_is_said_before_anything_is_taken(
+    way: str, run: Run, joined: tuple[Side, Side], stick: Path, tmp_path: Path
+) -> None:
+    """A port that another line has; a second line to the same station. A free one goes in."""
+    north, _ = joined
+    west = make_side(run, tmp_path / "west", 4, "WEST")
+    before = {path: path.read_bytes() for path in north.folder.iterdir()}
+    first: tuple[object, ...] = ("key", "trust", west.card, "--new-secret")
+    if way == "line":
+        first = ("line", "accept", invited(run, west, stick), "--file", stick / "west-reply")
+    command = (*first, "--yes", "--config", north.config, "--add")
+    ended = run(*command, "--cable", "/dev/null", "9600")
+    assert (ended.code, "already the port of [[line]] 1" in ended.err) == (78, True), ended.err
+    assert str(north.config) in ended.err
+    assert {path: path.read_bytes() for path in north.folder.iterdir()} == before
+    ended = run(*command, "--cable", "/dev/zero", "9600")
+    assert ended.code == 0, ended.err
+    assert run("config", "check", "--config", north.config).code == 0
+    assert [link.name for link in load_settings(north.config).links] == ["cable", "cable-2"]
+
+
+def test_a_line_that_is_there_is_not_added_again(
+    run: Run, joined: tuple[Side, Side], stick: Path
+) -> None:
+    """Nor are its keys replaced first; without a configuration nothing is taken either."""
+    north, south = joined
+    fresh = invited(run, north, stick)
+    before = {path: path.read_bytes() for path in south.folder.iterdir()}
+    again = ("accept", fresh, "--yes", "--replace", "--file", stick / "again")
+    ended = line(run, south, *again, "--cable", "/dev/zero", "9600", "--add")
+    assert (ended.code, "leave --add out" in ended.err) == (7, True), ended.err
+    assert {path: path.read_bytes() for path in south.folder.iterdir()} == before
+    assert line(run, south, *again).code == 0
+    ended = run(
+        "line", "accept", fresh, "--yes", "--file", stick / "r3", "--add",
+        "--cable", "/dev/zero", "9600", "--config", south.folder / "none.toml",
+    )  # fmt: skip
+    assert (ended.code, "none.toml cannot be read" in ended.err) == (5, True)

@@ -112,7 +112,8 @@ async def test_a_radio_forgets_another_that_was_reset() -> None:
         for node, code, words in (
             ("!4d4c00c3", 5, "knows no other radio !4d4c00c3"),
             ("!4d4c00a1", 5, "knows no other radio"),
-            ("4d4c00b2", 2, "is no node"),
+            ("4d4c00c3", 5, "knows no other radio !4d4c00c3"),
+            ("4d4c00b", 2, "is no node"),
         ):
             refused = await hotline("radio", "forget", node, "--port", port)
             assert (refused.code, words in refused.err) == (code, True), refused

@@ -190,6 +190,9 @@ class Indicators:
             # A chip that fails is the loop's to tell, once it turns again.
             with contextlib.suppress(OSError):
                 board.set("alive", is_lit=False)
+            # The next turn sets it again, if it is to be lit.
+            self._shown.pop("alive", None)
+            self._driven = None
 
     def _close_guard(self) -> None:
         if self._guard is not None:
@@ -265,8 +268,10 @@ class Indicators:
         if panel is not self._panel:  # The engine does not turn.
             changes.append(Instant(now + STUCK_CHECK_MS))
         changes += [next_change(rhythm, now) for _, rhythm in self._blinking]
-        wait_ms = min((change - now for change in changes if change is not None), default=None)
-        return panel, wait_ms
+        due = min((change for change in changes if change is not None), default=None)
+        if self._guard is not None:
+            self._guard.expect(due if self._shown.get("alive") else None)
+        return panel, None if due is None else due - now
 
     def _set_all(self, levels: Iterable[tuple[str, bool]]) -> None:
         """Set the pins whose level is another than it was."""
@@ -276,9 +281,6 @@ class Indicators:
             if self._shown.get(name) != is_lit:
                 self._board.set(name, is_lit=is_lit)
                 self._shown[name] = is_lit
-                if name == "alive" and self._guard is not None and self._driven is not None:
-                    # In a lamp test it is lit for longer.
-                    self._guard.note(is_lit=is_lit and self._driven.alive is Rhythm.ALIVE)
 
     def _draw(self, panel: Panel) -> None:
         from gateway.indicators.console import panel_views, render_plain

@@ -10,12 +10,12 @@ from gateway.model import Instant
 
 CHECK_S: Final = 2.0
 """How often the thread looks: each look wakes an idle processor."""
-LIT_MAX_MS: Final = 1_000
-"""Longer than the lamp is ever lit by a loop that turns."""
+LATE_MAX_MS: Final = 1_000
+"""A loop that turns comes no later to what it had planned."""
 
 
 class AliveGuard:
-    """A thread of its own; dark within `CHECK_S` + `LIT_MAX_MS` of the block.
+    """A thread of its own; dark within `CHECK_S` + `LATE_MAX_MS` of the turn that did not come.
 
     What holds the interpreter's lock holds this too: then the watchdog's restart is what helps.
     `put_out` is called in that thread.
@@ -24,14 +24,14 @@ class AliveGuard:
     def __init__(self, put_out: Callable[[], None], *, clock: Callable[[], Instant]) -> None:
         self._put_out = put_out
         self._clock = clock
-        self._lit_at: Instant | None = None
+        self._due: Instant | None = None
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="alive-guard", daemon=True)
         self._thread.start()
 
-    def note(self, *, is_lit: bool) -> None:
-        """The loop has set the lamp."""
-        self._lit_at = self._clock() if is_lit else None
+    def expect(self, due: Instant | None) -> None:
+        """The loop left the lamp lit and will look at it again at `due`; None: it is dark."""
+        self._due = due
 
     def close(self) -> None:
         self._over.set()
@@ -39,6 +39,6 @@ class AliveGuard:
 
     def _watch(self) -> None:
         while not self._over.wait(CHECK_S):
-            lit_at = self._lit_at
-            if lit_at is not None and self._clock() - lit_at > LIT_MAX_MS:
+            due = self._due
+            if due is not None and self._clock() - due > LATE_MAX_MS:
                 self._put_out()

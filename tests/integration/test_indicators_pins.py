@@ -58,8 +58,9 @@ def clock() -> Instant:
 class Panel:
     """A running panel with a client of its pins socket."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, own_clock: Callable[[], Instant] = clock) -> None:
         self.folder = folder
+        self.clock = own_clock
         self.events: asyncio.Queue[PanelEvent] = asyncio.Queue()
         self.is_turning = True
         self.indicators = self.make("mock")
@@ -70,7 +71,7 @@ class Panel:
             pins=PinSettings(),
             links=[LinkName("radio"), LinkName("cable")],
             runtime_folder=self.folder,
-            clock=clock,
+            clock=self.clock,
             emit=self.events.put_nowait,
             is_turning=lambda: self.is_turning,
             console=True,
@@ -104,8 +105,10 @@ async def panel(tmp_path: Path) -> AsyncIterator[Panel]:
 
 
 @contextlib.asynccontextmanager
-async def running_panel(tmp_path: Path) -> AsyncIterator[Panel]:
-    panel = Panel(tmp_path)
+async def running_panel(
+    tmp_path: Path, own_clock: Callable[[], Instant] = clock
+) -> AsyncIterator[Panel]:
+    panel = Panel(tmp_path, own_clock)
     task = asyncio.create_task(panel.indicators.run())
     async with asyncio.timeout(DEADLINE_S):
         while not (tmp_path / "pins.sock").exists():
@@ -155,25 +158,64 @@ async def test_life_is_shown_only_while_the_engine_turns(panel: Panel) -> None:
     await panel.until(lambda lamps: lamps["alive"] == 1)
 
 
+@pytest.mark.parametrize("is_lamp_test", [False, True])
 async def test_a_blocked_loop_leaves_no_lamp_that_says_it_lives(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_lamp_test: bool
 ) -> None:
     """Whoever stopped the loop while the lamp was lit; it comes back with the loop."""
     monkeypatch.setattr("gateway.indicators.guard.CHECK_S", 0.02)
-    monkeypatch.setattr("gateway.indicators.guard.LIT_MAX_MS", 150)
+    monkeypatch.setattr("gateway.indicators.guard.LATE_MAX_MS", 150)
     async with running_panel(tmp_path) as panel:
-        panel.indicators.show(QUIET)
+        panel.indicators.show(LATER if is_lamp_test else QUIET)
+        await until_alive_is_lit(panel)
         board = panel.indicators._board
         assert board is not None
         limit = time.monotonic() + DEADLINE_S
-        while not board.levels()["alive"]:
-            await asyncio.sleep(0.005)
-            assert time.monotonic() < limit
         while board.levels()["alive"]:  # the loop is blocked from here on
             time.sleep(0.01)
             assert time.monotonic() < limit
         await panel.until(lambda lamps: lamps["alive"] == 1)
     assert not [one for one in threading.enumerate() if one.name == "alive-guard"]
+
+
+async def test_a_lamp_test_lights_alive_to_its_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also one that begins while alive is lit by its heartbeat: a dark one would be taken for
+    dead. On a clock of its own, so that no busy machine makes the loop late.
+    """
+    monkeypatch.setattr("gateway.indicators.guard.CHECK_S", 0.001)
+    now = Instant(3_000)
+    look_count = 0
+
+    def own_clock() -> Instant:
+        nonlocal look_count
+        look_count += threading.current_thread().name == "alive-guard"
+        return now
+
+    async with running_panel(tmp_path, own_clock) as panel:
+        panel.indicators.show(QUIET)
+        await until_alive_is_lit(panel)
+        until = Instant(now + 3_000)
+        panel.indicators.show(dataclasses.replace(QUIET, lamp_test_until=until))
+        board = panel.indicators._board
+        assert board is not None
+        while now < until - 100:
+            now = Instant(now + 100)
+            panel.indicators._turn()
+            async with asyncio.timeout(DEADLINE_S):
+                looked_count = look_count
+                while look_count < looked_count + 2:
+                    await asyncio.sleep(0.001)
+            assert board.levels()["alive"], f"dark after {now - 3_000} ms"
+
+
+async def until_alive_is_lit(panel: Panel) -> None:
+    board = panel.indicators._board
+    assert board is not None
+    async with asyncio.timeout(DEADLINE_S):
+        while not board.levels()["alive"]:
+            await asyncio.sleep(0.005)
 
 
 async def test_a_status_that_changes_no_lamp_wakes_nobody(tmp_path: Path) -> None:

@@ -143,6 +143,22 @@ def test_a_refused_press_says_why(wait_ms: int, held_ms: int, reason: str) -> No
     assert world.state_of(after, 2) == "ROGER"
 
 
+def test_a_press_answers_no_notice_that_took_the_lamp_just_now() -> None:
+    """A graver one takes the lamp from one that had it long: the finger may have meant that one."""
+    world, before = arrived()
+    world.run(61 * SECOND)
+    graver = send(world, draft("graver", precedence=Precedence.IMMEDIATE))
+    reaches(world, graver, RECEIPT, 2 * SECOND)
+    world.give(HERE, NoticeDisplayed(graver))
+    press(world)  # silences
+    press(world)
+    assert refusal(world).startswith("the lamp had shown the notice for less than two seconds")
+    assert [world.state_of(one, 2) for one in (before, graver)] == ["DISPLAYED"] * 2
+    world.run(2 * SECOND)
+    press(world)
+    assert [world.state_of(one, 2) for one in (before, graver)] == ["DISPLAYED", "ROGER"]
+
+
 def test_a_press_that_the_dialogue_refuses_says_why() -> None:
     """A REQUEST that has its ROGER still waits for an answer, which no button gives."""
     world, notice = arrived(kind=Kind.REQUEST)

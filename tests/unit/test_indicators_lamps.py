@@ -261,6 +261,26 @@ def test_the_lamp_test_lights_everything_until_its_end() -> None:
     assert next_pattern_change(status, NOW) == NOW + 10
 
 
+@pytest.mark.parametrize(
+    "status",
+    [
+        with_in(pending(operation=Operation.EXERCISE, since=NOW)),
+        with_in(pending(Precedence.FLASH, since=NOW), pending(is_check=True, since=NOW + 100)),
+        dataclasses.replace(QUIET, button_refused_at=NOW, lamp_test_until=Instant(NOW + 300)),
+        dataclasses.replace(with_in(pending()), buzzer_until=Instant(NOW + 900)),
+    ],
+)
+def test_next_pattern_change_names_every_change(status: Status) -> None:
+    """Between now and the named instant the panel stays; so the loop may keep what it drew."""
+    at = NOW
+    while (change := next_pattern_change(status, at)) is not None:
+        assert at < change < NOW + 10_000
+        assert all(pattern(status, Instant(t)) == pattern(status, at) for t in range(at, change))
+        at = change
+    late = (pattern(status, Instant(t)) for t in range(at, NOW + 10_000, 50))
+    assert all(panel == pattern(status, at) for panel in late)
+
+
 def test_a_stopping_station_goes_dark() -> None:
     """No lamp of a stopped station may say that all is well."""
     status = dataclasses.replace(with_in(pending(Precedence.FLASH)), stopping=True)

@@ -26,6 +26,7 @@ CHIP_LABELS: Final = ("pinctrl-rp1", "pinctrl-bcm2711", "pinctrl-bcm2835")
 BOUNCE_S: Final = 0.05
 """With it a press is one press; without it every 2 ms bounce is an event (measured)."""
 _CHIP_COUNT_MAX: Final = 32
+_DEVICES: Final = Path("/dev")
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +133,7 @@ def _find_chip(lgpio: Any) -> int:  # noqa: ANN401  lgpio has no types
     """Find the number of the header's chip by its label."""
     found: list[str] = []
     for number in range(_CHIP_COUNT_MAX):
-        if not Path(f"/dev/gpiochip{number}").exists():
+        if not (_DEVICES / f"gpiochip{number}").exists():
             continue
         try:
             handle = lgpio.gpiochip_open(number)

@@ -8,10 +8,13 @@ import dataclasses
 import json
 import os
 import stat
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -20,9 +23,10 @@ from gateway.config.settings import PinSettings
 from gateway.core.effects import PendingNotice
 from gateway.core.events import ButtonPressed, ButtonReleased, LampsTold
 from gateway.errors import ConfigError, IndicatorsFailedError
-from gateway.indicators import driver, mock
+from gateway.indicators import driver, gpio, mock
 from gateway.indicators.driver import Factory, Indicators, PanelEvent
 from gateway.indicators.gpio import OpenFactory
+from gateway.indicators.pins import lamp_pins
 from gateway.model import (
     ActId,
     DeliveryState,
@@ -37,6 +41,7 @@ from gateway.model import (
 from gateway.runtime.status_line import nothing_to_show
 
 DEADLINE_S = 20
+ROOT = Path(__file__).parents[2]
 QUIET = nothing_to_show(Station(1))
 LATER = dataclasses.replace(QUIET, lamp_test_until=Instant(2**60))
 """Every lamp steady: a status whose levels do not depend on the instant."""
@@ -307,6 +312,63 @@ async def test_no_other_factory_is_tried(tmp_path: Path) -> None:
         os.chdir(folder)  # lgpio moves the process into LG_WD
     assert isinstance(told, LampsTold)
     assert "no chip has the label of a Pi's header" in told.problem
+
+
+@pytest.mark.parametrize(
+    ("labels", "number"),
+    [
+        ({0: "raspberrypi-exp-gpio", 1: "pinctrl-bcm2711"}, 1),
+        ({0: "pinctrl-bcm2835", 1: "raspberrypi-exp-gpio"}, 0),
+        ({0: "gpio-brcmstb@107d508500", 4: "pinctrl-rp1", 10: "gpio-brcmstb@107d517c00"}, 4),
+        ({0: "gpio-brcmstb@107d508500", 1: "raspberrypi-exp-gpio"}, None),
+    ],
+)
+def test_the_headers_chip_is_found_by_its_label(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, labels: dict[int, str], number: int | None
+) -> None:
+    """On a Pi 4, an older one, and a Pi 5 with an old kernel; where none has it, no other is taken.
+
+    With chips that only have names; `make test-vm` finds the kernel's.
+    """
+    monkeypatch.setattr(gpio, "_DEVICES", tmp_path)
+    for chip in labels:
+        (tmp_path / f"gpiochip{chip}").touch()
+    lgpio = SimpleNamespace(
+        error=OSError,
+        gpiochip_open=lambda chip: chip,
+        gpiochip_close=lambda _: None,
+        gpio_get_chip_info=lambda chip: (0, 54, f"gpiochip{chip}", labels[chip]),
+    )
+    if number is not None:
+        assert gpio._find_chip(lgpio) == number
+        return
+    with pytest.raises(IndicatorsFailedError) as refused:
+        gpio._find_chip(lgpio)
+    assert "gpiochip1 (raspberrypi-exp-gpio)" in str(refused.value)
+
+
+def test_lgpio_writes_into_the_runtime_folder_alone(tmp_path: Path) -> None:
+    """It makes a pipe when it is imported, in the working folder: a sandboxed one is read-only."""
+    runtime, working = tmp_path / "run", tmp_path / "working"
+    runtime.mkdir()
+    working.mkdir()
+    script = (
+        "import sys; from pathlib import Path; from gateway.indicators import gpio\n"
+        "gpio._DEVICES = Path('/nowhere')\n"
+        "try: gpio.open_lgpio(Path(sys.argv[1]))\n"
+        "except gpio.IndicatorsFailedError: import lgpio"
+    )
+    command = [sys.executable, "-c", script, str(runtime)]
+    subprocess.run(command, cwd=working, check=True, env={**os.environ, "PYTHONPATH": str(ROOT)})
+    assert [one.name[:4] for one in runtime.iterdir()] == [".lgd"]
+    assert not list(working.iterdir())
+
+
+def test_links_have_the_lamps_in_their_order() -> None:
+    """The first link of the configuration has the first link lamp of the panel, as drawn."""
+    links = [LinkName("radio"), LinkName("cable")]
+    found = lamp_pins(PinSettings(), links)
+    assert [found[f"link.{name}"] for name in links] == list(PinSettings().link[:2])
 
 
 async def test_a_chip_that_fails_is_told_and_tried_again(

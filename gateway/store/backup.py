@@ -7,6 +7,7 @@ SHA-256 in the form of `sha256sum`. Keys and secrets are not in it: they lie in 
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import sqlite3
@@ -63,6 +64,8 @@ def make_backup(folder: Path, target: Path) -> Backup:
 
     Raises `FileExistsError`, `OSError` or `StoreFailedError`; then no part of it stays.
     """
+    if "\n" in target.name:
+        raise OSError(errno.EINVAL, "a name has no line break", str(target))
     source = folder / FILE_NAME
     with source.open("rb"):
         pass  # tells a missing file from one that this user may not read
@@ -75,8 +78,8 @@ def make_backup(folder: Path, target: Path) -> Backup:
         digest = _digest(target)
         backup = _describe(target, digest)
         descriptor = os.open(checksum, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, _MODE)
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(f"{digest}  {target.name}\n")
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(f"{digest}  ".encode() + os.fsencode(target.name) + b"\n")
             file.flush()
             os.fsync(descriptor)
         sync_folder(target.parent)
@@ -97,7 +100,7 @@ def examine(path: Path) -> Backup:
     digest = _digest(path)
     checksum = _checksum_of(path)
     try:
-        said = checksum.read_text(encoding="utf-8").split()[:1]
+        said = checksum.read_text(encoding="utf-8", errors="replace").split()[:1]
     except (FileNotFoundError, UnicodeDecodeError) as error:
         raise BackupError(
             f"{checksum} is missing or no text, so nothing proves that {path} is whole; copy both "
@@ -322,6 +325,7 @@ def _checksum_of(path: Path) -> Path:
 
 
 def _forget(target: Path) -> None:
-    for path in (target, target.with_name(f"{target.name}-journal"), _checksum_of(target)):
+    besides = (target.with_name(f"{target.name}-{end}") for end in ("journal", "wal", "shm"))
+    for path in (target, *besides, _checksum_of(target)):
         with suppress(OSError):
             path.unlink(missing_ok=True)

@@ -139,6 +139,14 @@ class CutDisk:
         self._cached: list[tuple[str, str, _File | None]] = []
         """Changes of names that no flush of their folder made durable: (old, new, file)."""
 
+    def had(self, folder: Path) -> None:
+        """All of it was there before, for good."""
+        for path in sorted(folder.rglob("*")):
+            octets = None if path.is_dir() else path.read_bytes()
+            name = f"{self._folder}/{path.relative_to(folder)}"
+            file = None if octets is None else _File(bytearray(octets), len(octets))
+            self._durable[name] = self._live[name] = file
+
     def take(self, call: Call) -> None:
         match call.name:
             case "create":

@@ -5,24 +5,37 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+import os
 import shutil
 import sqlite3
 import stat
+import subprocess
+import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing
 from pathlib import Path
+from random import Random
 
 import pytest
 
 from gateway.logbook.entry import decode_entry
 from gateway.model import Station
 from gateway.sim.bench.process import GatewayProcess
-from gateway.store.backup import BackupError, examine, go_back, make_backup, restore
+from gateway.store.backup import (
+    BackupError,
+    copy_database,
+    examine,
+    go_back,
+    install_copy,
+    make_backup,
+    restore,
+)
 from gateway.store.connection import SCHEMA_VERSION, backup_path
 from gateway.store.database import FILE_NAME
 from gateway.store.folder import StoreLockedError
 from gateway.store.sqlite import SqliteStore
+from tests.integration import cut_disk
 from tests.integration.live_line import get, post, state_of, until
 from tests.integration.store_records import OWN, act_id, received, sent
 from tests.integration.test_wrong_input import (
@@ -120,6 +133,133 @@ async def test_changed_or_foreign_backup_is_refused(tmp_path: Path) -> None:
     with pytest.raises(BackupError, match="is missing"):
         restore(copy, tmp_path / "state", station=OWN)
     assert (tmp_path / "state" / FILE_NAME).read_bytes() == before
+
+
+def test_a_backup_that_finds_no_room_leaves_nothing(tmp_path: Path) -> None:
+    """Neither the file nor what SQLite puts beside it."""
+    asyncio.run(closed_after_filling(tmp_path / "state"))
+    (tmp_path / "to").mkdir()
+    script = (
+        "import resource, sys; from pathlib import Path; from gateway.store import backup\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (16384, 16384))\n"
+        "backup.make_backup(*map(Path, sys.argv[1:]))"
+    )
+    ended = run_python(script, tmp_path / "state", tmp_path / "to/copy")
+    assert ended.returncode == 1
+    assert "StoreFailedError: the database" in ended.stderr
+    assert list((tmp_path / "to").iterdir()) == []
+
+
+async def test_any_name_of_a_file_has_its_checksum(tmp_path: Path) -> None:
+    """As `sha256sum --check` reads it; a line break it cannot read, so such a name is refused."""
+    await closed_after_filling(tmp_path / "state")
+    name = os.fsdecode(b"copy \xff")
+    make_backup(tmp_path / "state", tmp_path / name)
+    check = ["sha256sum", "--check", f"{name}.sha256"]
+    subprocess.run(check, cwd=tmp_path, check=True, capture_output=True)
+    assert examine(tmp_path / name).act_count == 2
+    with pytest.raises(OSError, match="a name has no line break"):
+        make_backup(tmp_path / "state", tmp_path / "two\nlines")
+    assert len(list(tmp_path.glob("two*"))) == 0
+
+
+def test_a_power_cut_in_a_restore(tmp_path: Path) -> None:
+    """At each call of it, with what its disk may keep, drop or tear: the old database is there
+    whole, in its place or beside it, or the new one; after its end the new one.
+    """
+    state, trial = tmp_path / "state", tmp_path / "trial"
+    asyncio.run(closed_after_filling(state))
+    make_backup(state, tmp_path / "copy")
+    asyncio.run(one_more(state))
+    before = tmp_path / "before"
+    shutil.copytree(state, before)
+    script = (
+        "import sys; from pathlib import Path; from gateway.model import Station\n"
+        "from gateway.store.backup import restore\n"
+        "restore(*map(Path, sys.argv[1:]), station=Station(1))"
+    )
+    trace = tmp_path / "trace"
+    strace = (*cut_disk.COMMAND, "-o", str(trace))
+    assert run_python(script, tmp_path / "copy", state, under=strace).returncode == 0
+    disk, rng = cut_disk.CutDisk(state), Random(20261127)
+    disk.had(before)
+    with trace.open() as lines:
+        calls = [call for call in cut_disk.read_calls(lines, folder=state) if is_kept(call.path)]
+    assert len(calls) > 5
+    old, new = count_of(before / FILE_NAME), count_of(tmp_path / "copy")
+    for call in calls:
+        disk.take(call)
+        for _ in range(20):
+            found = counts_left(trial, disk.after_cut(rng))
+            assert found.get(FILE_NAME) in (old, new, None), call
+            kept = f"{FILE_NAME}.before-restore-1"
+            assert old in (found.get(FILE_NAME), found.get(kept)), call
+    assert all(counts_left(trial, disk.after_cut(rng))[FILE_NAME] == new for _ in range(20))
+
+
+async def closed_after_filling(state: Path) -> None:
+    await (await filled(state)).close()
+
+
+async def one_more(state: Path) -> None:
+    store = SqliteStore(state, station=OWN)
+    await store.recover()
+    await store.commit(sent(2, 3))
+    await store.close()
+
+
+def run_python(
+    script: str, *arguments: Path, under: Iterable[str] = ()
+) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*under, sys.executable, "-c", script, *map(str, arguments)],
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+
+
+def is_kept(path: str) -> bool:
+    """What a cut has to do with."""
+    return not path.endswith(("/lock", "/trial", "/ballast", "-shm"))
+
+
+def counts_left(trial: Path, files: dict[str, bytes | None]) -> dict[str, int]:
+    """How many acts each database has that a cut left; one that is not whole raises."""
+    shutil.rmtree(trial, ignore_errors=True)
+    trial.mkdir()
+    for name, octets in files.items():
+        if octets is None:
+            (trial / name).mkdir()
+        else:
+            (trial / name).write_bytes(octets)
+    names = [name for name in files if name.startswith(FILE_NAME) and not name.endswith("-wal")]
+    return {name: count_of(trial / name) for name in names if not name.endswith(".restoring")}
+
+
+def count_of(database: Path) -> int:
+    with closing(sqlite3.connect(database)) as connection:
+        assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+        found: tuple[int] = connection.execute("SELECT count(*) FROM act").fetchone()
+        return found[0]
+
+
+async def test_a_copy_in_place_sets_the_log_books_files_aside(tmp_path: Path) -> None:
+    """They may tell what the copy does not hold: the next start would believe them."""
+    await closed_after_filling(tmp_path / "state")
+    copy_database(tmp_path / "state", tmp_path / "copy")
+    await one_more(tmp_path / "state")
+    files = sorted(path.name for path in (tmp_path / "state/logbook").iterdir())
+    install_copy(tmp_path / "copy", tmp_path / "state")
+    assert list((tmp_path / "state/logbook").iterdir()) == []
+    aside = tmp_path / "state/logbook.other-1"
+    assert sorted(path.name for path in aside.iterdir()) == files
+    store = SqliteStore(tmp_path / "state", station=OWN)
+    recovered = await store.recover()
+    assert len(recovered.acts) == 2
+    assert store.notes == []
+    await store.close()
 
 
 @pytest.mark.parametrize("version", [1, 2, 3, 4])

@@ -181,6 +181,19 @@ async def test_what_is_removed_leaves_its_traces(kind: str, tmp_path: Path) -> N
     await store.close()
 
 
+@pytest.mark.parametrize("kind", ["sqlite", "memory"])
+async def test_the_feeds_floor_never_sinks(kind: str, tmp_path: Path) -> None:
+    """A late removal further down takes no hole back that a reader was told of."""
+    store: Store = MemoryStore() if kind == "memory" else SqliteStore(tmp_path, station=OWN)
+    await store.recover()
+    for number in (1, 2, 3):
+        await store.commit([*sent(number, number), *closed(number)])
+    await store.commit([DropOutlived((), (3,))])
+    await store.commit([DropOutlived((), (1,))])
+    assert await store.feed_floor() == 3
+    await store.close()
+
+
 def seen_pair(serial: int) -> tuple[ActId, bytes]:
     write = seen(act(serial, IN))
     return write.id, write.sha256

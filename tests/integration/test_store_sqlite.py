@@ -906,6 +906,39 @@ async def test_synchronous_follows_the_group(tmp_path: Path) -> None:
     await store.close()
 
 
+async def test_a_flush_that_fails_between_commits_ends_the_store(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the kernel still holds is unknown then: the next commit says so, and promises nothing;
+    a disk without room is no such failure.
+    """
+    store, _ = await opened(tmp_path)
+    database = store._database
+    assert database is not None
+    monkeypatch.setattr(type(database), "needs_tending", property(lambda _: True))
+    errors: list[Exception] = [StoreRefusedError("no room"), StoreFailedError("fsync failed")]
+
+    def tend() -> None:
+        if errors:
+            raise errors.pop(0)
+
+    monkeypatch.setattr(database, "tend", tend)
+    await store.commit(sent(1, 1))
+    await until_idle(store)
+    assert len(errors) == 1
+    await store.commit(sent(2, 2))
+    await until_idle(store)
+    with pytest.raises(StoreFailedError, match="fsync failed"):
+        await store.commit(sent(3, 3))
+    await store.close()
+
+
+async def until_idle(store: SqliteStore) -> None:
+    """Until the writer's jobs of before are done, and what waits for them in the loop."""
+    await store._in_writer(lambda: None)
+    await asyncio.sleep(0)
+
+
 async def test_log_book_files_are_flushed_in_time(tmp_path: Path) -> None:
     """After a commit with entries a flush of the files is due within a minute."""
     store, _ = await opened(tmp_path)

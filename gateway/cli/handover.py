@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -55,19 +56,44 @@ def choose_way(common: Common, *, file: Path | None, png: Path | None) -> Way:
             "no terminal to show a QR code on; write it with --file FILE or --png FILE"
         )
     for path in (file, png):
-        if path is not None and path.exists():
-            raise CommandError(
-                ExitCode.CONFLICT, f"{path} exists and is not overwritten; name another file"
-            )
+        if path is not None:
+            _check_place(path)
     return Way(file, png, file is None and png is None)
 
 
-def hand_over(text: str, way: Way) -> None:
-    """Let it out. Files have mode 0600."""
-    if way.file is not None:
-        write_new(way.file, text + "\n", mode=PRIVATE_MODE)
-    else:
-        _draw(text, way.png)
+def _check_place(path: Path) -> None:
+    if path.exists():
+        raise CommandError(
+            ExitCode.CONFLICT, f"{path} exists and is not overwritten; name another file"
+        )
+    folder = path.absolute().parent
+    if not folder.is_dir():
+        raise CommandError(
+            ExitCode.NOT_FOUND,
+            f"{path} cannot be written: {folder} is no folder; mount the stick, or name another",
+        )
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise CommandError(
+            ExitCode.FORBIDDEN,
+            f"{path} cannot be written: this user may not write into {folder}, or it is read-only;"
+            " name another, or use sudo",
+        )
+
+
+def hand_over(text: str, way: Way, *, undo: Callable[[], object] | None = None) -> None:
+    """Let it out. Files have mode 0600.
+
+    `undo` puts back what was kept of it before, where it did not get out: nobody will have it.
+    """
+    try:
+        if way.file is not None:
+            write_new(way.file, text + "\n", mode=PRIVATE_MODE)
+        else:
+            _draw(text, way.png)
+    except CommandError:
+        if undo is not None:
+            undo()
+        raise
 
 
 def _draw(text: str, png: Path | None) -> None:
@@ -83,6 +109,7 @@ def _draw(text: str, png: Path | None) -> None:
         with png.open("wb") as picture:
             code.save(picture, kind="png", scale=_PNG_SCALE, border=4)
     except OSError as error:
+        png.unlink(missing_ok=True)
         raise cannot("written", png, error) from error
 
 

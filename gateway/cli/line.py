@@ -94,8 +94,9 @@ def invite(common: Common, file: Path | None, png: Path | None, valid: int, agai
             )
     term = Term(now, UtcTime(now + valid * 3600))
     text = invitation_text(card, keys, entropy=os.urandom(40), term=term)
+    before = pending.read_bytes() if pending.exists() else None
     write_new(pending, text + "\n", mode=PRIVATE_MODE, replace=True)
-    hand_over(text, way)
+    hand_over(text, way, undo=lambda: _put_back(pending, before))
     if common.json:
         until = time_words(term.expires)
         print_json({**card_document(card), "invitation": way.name, "expires": until})
@@ -104,6 +105,14 @@ def invite(common: Common, file: Path | None, png: Path | None, valid: int, agai
     say(f"It may be taken until {time_words(term.expires)}. This station's words, to read aloud:")
     print_words(card)
     say("Next: `hotline line accept` here, with the reply of the other side.")
+
+
+def _put_back(pending: Path, before: bytes | None) -> None:
+    """Of an invitation that got no further than this: what was open before it, if anything."""
+    if before is None:
+        pending.unlink(missing_ok=True)
+    else:
+        write_new(pending, before, mode=PRIVATE_MODE, replace=True)
 
 
 @dataclass(frozen=True, slots=True)

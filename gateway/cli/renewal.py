@@ -100,7 +100,7 @@ def rotate(
     secret = parse_renewal(text)[0].secret
     # Kept first: what the other side takes must be here. A power cut now costs an --again.
     write_secrets(line.secret_path, secrets.rotated(number, secret, base=base))
-    hand_over(text, way)
+    hand_over(text, way, undo=lambda: write_secrets(line.secret_path, secrets))
     if common.json:
         document = {"station": line.card.name, "generation": number, "former": base}
         print_json({**document, "renewal": way.name, "expires": time_words(term.expires)})

@@ -457,3 +457,29 @@ def test_a_line_that_is_there_is_not_added_again(
         "--cable", "/dev/zero", "9600", "--config", south.folder / "none.toml",
     )  # fmt: skip
     assert (ended.code, "none.toml cannot be read" in ended.err) == (5, True)
+
+
+@pytest.mark.parametrize("way", ["--file", "--png"])
+def test_what_could_not_be_handed_over_is_not_kept(
+    way: str, run: Run, joined: tuple[Side, Side], stick: Path, tmp_path: Path
+) -> None:
+    """No folder, or a file that cannot be made: the next try needs no --again."""
+    north, south = joined
+    broken = stick / "broken"  # found out only when it is opened
+    broken.symlink_to("/nowhere/at/all")
+    west = make_side(run, tmp_path / "west", 4, "WEST")
+    for place, code in ((stick / "none/file", 5), (broken, 7)):
+        before = {path: path.read_bytes() for path in north.folder.iterdir()}
+        assert line(run, north, "invite", way, place).code == code
+        assert key(run, north, "rotate", "SOUTH", way, place).code == code
+        assert {path: path.read_bytes() for path in north.folder.iterdir()} == before
+    invitation = invited(run, north, stick)
+    open_ = (north.folder / PENDING_NAME).read_bytes()
+    assert line(run, north, "invite", "--again", way, broken).code == 7
+    assert (north.folder / PENDING_NAME).read_bytes() == open_, "what is open stays open"
+    assert mode(north.folder / PENDING_NAME) == 0o600
+    for place in (stick / "none/file", broken):
+        assert line(run, west, "accept", invitation, "--yes", way, place).code in (5, 7)
+        assert not list(west.folder.glob("NORTH.[cs]*"))
+    assert line(run, west, "accept", invitation, "--yes", way, stick / "west-reply").code == 0
+    assert key(run, south, "rotate", "NORTH", way, stick / "two").code == 0

@@ -232,21 +232,17 @@ class Understudy:
         return Turn(number, place, mark, place.number + 1, is_behind=takeover.is_behind)
 
     async def _append(self, number: int, mark: int, *, is_behind: bool) -> Turn | None:
-        """Write a commit without content at the end of the stream: who has not seen it can append
-        nothing more.
+        """Write a commit without content where the follower saw the stream end: what came there
+        since is taken over first, and who has not seen this commit can append nothing more.
         """
-        cluster, place = self._keeper.cluster, self._follower.place
+        cluster, follower = self._keeper.cluster, self._follower
         if cluster is None:
             return None
-        last = await cluster.last()
-        end = 0 if last is None else last[0]
-        if end != self._follower.end:
-            return None
+        place = follower.place
         _, revision = await cluster.begun()
-        newest = 0 if last is None else last[1].batches[-1].number
-        commit = max(place.number, newest) + 1
+        commit = max(place.number, follower.newest) + 1
         batch = Batch(commit, place.number, place.mark, ())
-        here = await cluster.append(Parcel(mark, (batch,)), after=end)
+        here = await cluster.append(Parcel(mark, (batch,)), after=follower.end)
         if here is None:
             return None
         place = Place(commit, mark, here)

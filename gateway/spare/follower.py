@@ -26,7 +26,9 @@ class Follower:
         self._scanned = place.place
         """Up to where in the stream parcels were looked at."""
         self.end = 0
-        """Where the stream ended when last looked at."""
+        """Where the stream ended when last looked at, out of step too."""
+        self.newest = 0
+        """The number of the commit there; 0: there is none."""
         self.problem = ""
         """Why this store cannot go on with the active one's commits; empty: it can."""
 
@@ -41,23 +43,22 @@ class Follower:
                 break
             place, parcel = found
             await self._take(place, parcel)
-            self._scanned = self.end = place
+            self._scanned = place
         last = await cluster.last()
+        self.end, self.newest = (0, 0) if last is None else (last[0], last[1].batches[-1].number)
         if self.problem:
             return Copy.OTHER
         own = Stand(self.place.number, self.place.mark)
         if last is None:
-            self.end = self._scanned = 0
+            self._scanned = 0
             begun, _ = await cluster.begun()
             return compare(own, None, begun, self._name)
-        self.end, parcel = last
         if self.end < self._scanned:
             self._scanned = 0  # a stream begun anew counts from 1
             return Copy.BEHIND
         if self.end > self._scanned:
             return Copy.BEHIND  # more has come meanwhile
-        newest = Stand(parcel.batches[-1].number, parcel.mark)
-        copy = compare(own, newest, None, self._name)
+        copy = compare(own, Stand(self.newest, last[1].mark), None, self._name)
         if copy is Copy.OTHER:
             self.problem = "this store holds commits that the cluster does not have"
         return copy

@@ -36,6 +36,7 @@ TOPIC: Final = "nats"
 VISIT_S: Final = 40.0
 SYNC_VERSION: Final = (2, 10)
 """The first that knows `sync_interval: always`."""
+_MAKES_IT: Final = "the gateway makes it: within 15 s where it runs, else when it starts"
 _LOCAL: Final = ("//localhost:", "//127.0.0.1:", "//[::1]:")
 
 Document = Mapping[str, Any]
@@ -86,9 +87,9 @@ async def _consumer(connection: NatsConnection, station: str, request: str) -> l
     try:
         answer = await connection.ask(f"CONSUMER.INFO.{REQUESTS}.{name}")
     except APIError as error:
-        return [_missing(f"consumer {name}", "start the gateway, which makes it", error)]
+        return [_missing(f"consumer {name}", _MAKES_IT, error)]
     differences = list(consumer_differences(answer["config"], wanted))
-    remedy = f"nats consumer rm {REQUESTS} {name}; the gateway makes it anew"
+    remedy = f"nats consumer rm {REQUESTS} {name}; the gateway makes it anew within 15 s"
     return [_difference(f"consumer {name}", it, remedy) for it in differences] or [
         ok(TOPIC, f"consumer {name} is as shipped, {answer.get('num_pending', 0)} wait for us")
     ]

@@ -25,6 +25,7 @@ from gateway.queues.base import Desk, EmitQueue, first_error
 from gateway.queues.line_documents import steady_lines
 from gateway.queues.messages import Message, Outgoing
 from gateway.queues.nats_connection import Access, Headers, NatsConnection, ServerRing
+from gateway.queues.nats_standing import LOOK_S, Standing
 from gateway.queues.requests import JSON, Requests
 from gateway.queues.streams import (
     LINES,
@@ -57,6 +58,8 @@ class NatsOptions:
     access: Access
     principal: Principal
     availability_s: float = AVAILABILITY_S
+    look_s: float = LOOK_S
+    """Between two looks whether the streams and consumers are still there."""
 
 
 class NatsAdapter:
@@ -84,10 +87,13 @@ class NatsAdapter:
                 for stream in STREAMS:
                     await connection.prepare_stream(stream)
                 durables = [await connection.prepare_consumer(it) for it in REQUEST_NAMES]
+                standing = Standing(connection, self._options.look_s)
+                await standing.find(STREAMS, durables)
                 await self._say_availability(connection, is_available=True)
                 emit(QueueUp(QUEUE))
                 for durable in durables:
                     group.create_task(self._serve_requests(connection, durable))
+                group.create_task(standing.watch())
                 group.create_task(self._publish_feed(connection))
                 group.create_task(self._publish_lines(connection))
                 group.create_task(self._repeat_availability(connection))

@@ -33,11 +33,11 @@ def options_of(
 
 @asynccontextmanager
 async def running(
-    *urls: str, desk: MemoryDesk, availability_s: float = 30.0, **access: Any
+    *urls: str, desk: MemoryDesk, availability_s: float = 30.0, look_s: float = 10.0, **access: Any
 ) -> AsyncIterator[Adapter]:
     """An adapter that is connected; stopped as the daemon stops it, if it still runs."""
     plain = options_of(*urls, **access)
-    options = NatsOptions(plain.access, plain.principal, availability_s)
+    options = NatsOptions(plain.access, plain.principal, availability_s, look_s)
     adapter = NatsAdapter(options, ServerRing(options.access), desk, desk.store)
     async with connected(adapter) as running_adapter:
         yield running_adapter

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from gateway.errors import QueueUnavailableError
 from gateway.model import DeliveryState, Operation, Precedence, Role
 from gateway.queues.nats import NatsAdapter
 from gateway.queues.nats_connection import Access, NatsConnection, ServerRing
+from gateway.queues.nats_standing import Standing
 from tests.integration.adapter_running import until
 from tests.integration.desk_double import MemoryDesk, status
 from tests.integration.nats_cluster import NatsServer, nats_server, needs_nats, program
@@ -388,6 +390,82 @@ async def test_what_is_no_nats_is_an_outage() -> None:
         with pytest.raises(QueueUnavailableError, match="INFO"):
             await connection.open()
     assert bytes(heard) == b""
+
+
+async def remove_consumer(client: Client) -> None:
+    await client.jetstream().delete_consumer("HOTLINE_REQUEST", "gateway-NORTH-submit")
+
+
+async def remove_requests(client: Client) -> None:
+    await client.jetstream().delete_stream("HOTLINE_REQUEST")
+
+
+async def remake_requests(client: Client) -> None:
+    info = await client.jetstream().stream_info("HOTLINE_REQUEST")
+    await client.jetstream().delete_stream("HOTLINE_REQUEST")
+    await client.jetstream().add_stream(info.config)
+
+
+async def remove_notices(client: Client) -> None:
+    await client.jetstream().delete_stream("HOTLINE_NOTICE")
+
+
+async def remake_lines(client: Client) -> None:
+    info = await client.jetstream().stream_info("HOTLINE_LINE")
+    await client.jetstream().delete_stream("HOTLINE_LINE")
+    await client.jetstream().add_stream(info.config)
+
+
+@pytest.mark.parametrize(
+    ("break_it", "what"),
+    [
+        (remove_consumer, "has no consumer gateway-NORTH-submit any more"),
+        # A look may be between a stream and its consumers, or two steps of ours.
+        (remove_requests, "has no (stream HOTLINE_REQUEST|consumer gateway-NORTH-submit) any more"),
+        (remake_requests, "(stream HOTLINE_REQUEST|consumer gateway-NORTH-submit)"),
+        (remove_notices, "has no stream HOTLINE_NOTICE any more"),
+        (remake_lines, "(another|no) stream HOTLINE_LINE"),
+    ],
+    ids=lambda it: it.__name__ if callable(it) else "",
+)
+async def test_what_is_removed_on_a_live_server_is_an_outage(
+    server: NatsServer, break_it: Callable[[Client], Awaitable[None]], what: str
+) -> None:
+    """Else submissions would wait for ever; the next connection makes it anew, and takes them."""
+    desk = MemoryDesk()
+    desk.show(status())
+    async with program(server.url) as client:
+        async with running(server.url, desk=desk, look_s=0.1) as adapter:
+            await submit(client, NOTICE | {"request_id": "before"})
+            await until(lambda: len(desk.accepted) == 1)
+            await break_it(client)
+            assert re.search(what, str(await adapter.end()))
+        async with running(server.url, desk=desk, look_s=0.1):
+            await submit(client, NOTICE | {"request_id": "after"})
+            await until(lambda: len(desk.accepted) == 2)
+            desk.arrive()
+            for stream, kind in (("HOTLINE_NOTICE", "notice.>"), ("HOTLINE_LINE", "line.*")):
+                listener = await Listener.stored(client, stream, f"{SUBJECT}.{kind}")
+                await listener.until(kind[:-2])
+
+
+async def test_an_election_between_two_looks_is_no_outage() -> None:
+    """One question without an answer says nothing; the second one in a row is told."""
+    looks = iter([b"made", b"", b"made", b"", b""])
+
+    class Cluster:
+        server = "nats://hq"
+
+        async def ask(self, _subject: str) -> dict[str, object]:
+            if answer := next(looks):
+                return {"created": answer, "config": {}}
+            raise QueueUnavailableError("no leader")
+
+    standing = Standing(Cluster(), look_s=0.0)  # type: ignore[arg-type]
+    await standing.find(["HOTLINE_NOTICE"], [])
+    with pytest.raises(QueueUnavailableError, match="no leader"):
+        await standing.watch()
+    assert list(looks) == []
 
 
 class LateFetch:

@@ -1,4 +1,4 @@
-"""What the README tells people to write is what the gateway reads."""
+"""What the README and the sheets of hw/ tell people to write is what the gateway reads."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import shlex
 from pathlib import Path
 
 import click
+import pytest
 
 from gateway.cli.main import hotline
 from gateway.cli.options import Common
@@ -16,6 +17,7 @@ from gateway.model import Kind, Operation, Precedence, Station
 from gateway.wire.document import draft_from_document
 
 ROOT = Path(__file__).parents[2]
+SHEETS = sorted(path for path in (ROOT / "hw").glob("*.md") if "hotline " in path.read_text())
 
 
 def block(language: str) -> str:
@@ -58,9 +60,9 @@ STANDS_FOR = {
 """What a reader replaces, where an option does not read it as it stands."""
 
 
-def commands() -> list[list[str]]:
-    """Each command of ours that the README has in a block of the shell or between backticks."""
-    text = (ROOT / "README.md").read_text()
+def commands(path: Path) -> list[list[str]]:
+    """Each command of ours that a text has in a block of the shell or between backticks."""
+    text = path.read_text()
     blocks = re.findall(r"```(?:sh|text)\n(.*?)```", text, re.DOTALL)
     told = [line for block in blocks for line in block.splitlines()]
     told += re.findall(r"`([^`]+)`", re.sub(r"```.*?```", "", text, flags=re.DOTALL))
@@ -71,20 +73,30 @@ def commands() -> list[list[str]]:
     return [shlex.split(line, comments=True) for line in lines]
 
 
-def test_every_command_of_the_readme_is_understood() -> None:
-    """Its options and their values are read; nothing is done."""
-    told = [words for words in commands() if not {"COMMAND", "--help"} & set(words)]
-    assert len(told) > 30
+def check_commands(path: Path) -> int:
+    """Read the options of each and their values, without doing anything; gives their count."""
+    told = [words for words in commands(path) if not {"COMMAND", "--help"} & set(words)]
     for words in told:
-        context = hotline.make_context("hotline", list(words), obj=Common())
-        name, command, rest = hotline.resolve_command(context, list(words))
-        while isinstance(command, click.Group) and rest:
-            name, command, rest = command.resolve_command(context, rest)
-        assert command is not None
-        if not rest:
-            continue  # named in a sentence
         try:
-            command.make_context(name, list(rest), parent=context)
+            context = hotline.make_context("hotline", list(words), obj=Common())
+            name, command, rest = hotline.resolve_command(context, list(words))
+            while isinstance(command, click.Group) and rest:
+                name, command, rest = command.resolve_command(context, rest)
+            assert command is not None
+            if rest:  # else it is named in a sentence
+                command.make_context(name, list(rest), parent=context)
         except click.UsageError as error:
             what = error.format_message()
             raise AssertionError(f"hotline {shlex.join(words)}: {what}") from error
+    return len(told)
+
+
+def test_every_command_of_the_readme_is_understood() -> None:
+    """Its options and their values are read."""
+    assert check_commands(ROOT / "README.md") > 30
+
+
+@pytest.mark.parametrize("path", SHEETS, ids=lambda path: path.stem)
+def test_every_command_of_the_hardware_sheets_is_understood(path: Path) -> None:
+    """A technician beside an open box types nothing that is gone."""
+    assert check_commands(path) > 0

@@ -8,7 +8,7 @@ import pwd
 import stat
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -21,13 +21,23 @@ _DEVICE_NAMES: Final = ("ttyUSB", "ttyACM", "ttyAMA")
 _OWN: Final = "/dev/hotline"
 """Links of our udev rules: radio-SERIAL and cable-SERIAL."""
 _BY_ID: Final = "/dev/serial/by-id"
+_BY_PATH: Final = "/dev/serial/by-path"
 _RADIO_VENDORS: Final = {
     "303a": "Espressif ESP32-S3 or C3",
     "10c4": "Silicon Labs CP210x",
     "1a86": "WCH CH340 or CH9102",
     "239a": "Adafruit nRF52",
     "2886": "Seeed nRF52",
+    "2e8a": "Raspberry Pi RP2040",
 }
+NUMBERS_OF_ALL: Final = frozenset(
+    {
+        *("0", "1", "0000", "0001", "00000000", "00000001"),
+        *("12345678", "123456789", "0123456789", "1234567890"),
+        *("0123456789ABCDEF", "0123456789abcdef"),
+    }
+)
+"""Serial numbers that a maker left in every device of a kind (CP2102); the same in the rules."""
 _DEPTH_MAX: Final = 6
 """From a tty up to its USB device in /sys."""
 
@@ -38,7 +48,7 @@ class SerialDevice:
 
     path: str
     lasting: str | None
-    """A name that stays: ours before by-id; None where it has neither."""
+    """A name that stays: ours first, then by-id, by-path where its number is none of its own."""
     vendor: str = ""
     product: str = ""
     name: str = ""
@@ -58,32 +68,45 @@ class SerialDevice:
 
 def serial_devices(machine: Machine) -> list[SerialDevice]:
     """Every USB serial adapter and board, and the header's UART."""
-    lasting = {}
-    for folder in (_BY_ID, _OWN):
-        for name in machine.names(folder):
-            with suppress(OSError):
-                lasting[machine.path(f"{folder}/{name}").readlink().name] = f"{folder}/{name}"
-    return [
-        _device(machine, name, lasting.get(name))
-        for name in machine.names("/sys/class/tty")
-        if name.startswith(_DEVICE_NAMES)
-    ]
+    own, by_id, by_path = (_links(machine, folder) for folder in (_OWN, _BY_ID, _BY_PATH))
+    devices = []
+    for name in machine.names("/sys/class/tty"):
+        if not name.startswith(_DEVICE_NAMES):
+            continue
+        device, number = _device(machine, name)
+        # Two devices of one number have one name by it, and the last of them has that.
+        socket_first = number in NUMBERS_OF_ALL or not number
+        order = (own, by_path, by_id) if socket_first else (own, by_id, by_path)
+        lasting = next((links[name] for links in order if name in links), None)
+        devices.append(replace(device, lasting=lasting))
+    return devices
 
 
-def _device(machine: Machine, name: str, lasting: str | None) -> SerialDevice:
+def _links(machine: Machine, folder: str) -> dict[str, str]:
+    """The links of a folder by the device that each leads to."""
+    links = {}
+    for name in machine.names(folder):
+        with suppress(OSError):
+            links[machine.path(f"{folder}/{name}").readlink().name] = f"{folder}/{name}"
+    return links
+
+
+def _device(machine: Machine, name: str) -> tuple[SerialDevice, str]:
+    """A device as the kernel shows it, and its serial number."""
     folder = f"/sys/class/tty/{name}/device"
     for _ in range(_DEPTH_MAX):
         vendor = machine.text(f"{folder}/idVendor")
         if vendor is not None:
-            return SerialDevice(
+            device = SerialDevice(
                 f"/dev/{name}",
-                lasting,
+                None,
                 vendor,
                 machine.text(f"{folder}/idProduct") or "",
                 machine.text(f"{folder}/product") or "",
             )
+            return device, machine.text(f"{folder}/serial") or ""
         folder += "/.."
-    return SerialDevice(f"/dev/{name}", lasting)
+    return SerialDevice(f"/dev/{name}", None), ""
 
 
 def examine_ports(machine: Machine, configured: tuple[str, ...]) -> Iterator[Finding]:

@@ -324,6 +324,27 @@ def test_a_name_that_changes_has_the_lasting_one_in_its_remedy(tmp_path: Path) -
     assert remedies() == [own, f"{correct}/dev/hotline"]
 
 
+def test_a_number_that_all_have_is_no_name(tmp_path: Path) -> None:
+    """Two CP2102 share one link of by-id, which leads to the last: each is told by its socket."""
+    it = Pretend(tmp_path)
+    for name in ("ttyUSB0", "ttyUSB1"):
+        usb = f"/sys/devices/usb1/{name}"
+        it.file(f"{usb}/idVendor", "10c4\n").file(f"{usb}/serial", "0001\n").file(f"{usb}/tty/x")
+        it.link(f"/sys/class/tty/{name}/device", it.root / f"{usb}/tty".lstrip("/"))
+        it.link(f"/dev/serial/by-path/socket-{name}", f"../../{name}")
+    it.link("/dev/serial/by-id/usb-CP2102_0001", "../../ttyUSB1")
+
+    def names() -> list[str | None]:
+        return [device.lasting for device in ports.serial_devices(it.machine)]
+
+    sockets = [f"/dev/serial/by-path/socket-ttyUSB{number}" for number in range(2)]
+    assert names() == sockets
+    it.file("/sys/devices/usb1/ttyUSB1/serial", "4D4C00A1\n")
+    assert names() == [sockets[0], "/dev/serial/by-id/usb-CP2102_0001"]
+    it.link("/dev/hotline/radio-at-1", "../ttyUSB0")
+    assert names() == ["/dev/hotline/radio-at-1", "/dev/serial/by-id/usb-CP2102_0001"]
+
+
 def test_private_files(tmp_path: Path) -> None:
     """Mode and owner of a key; one that is missing."""
     path = tmp_path / "station.key"

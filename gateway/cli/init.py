@@ -31,12 +31,13 @@ from gateway.cli.init_wish import (
     command_text,
     config_text,
 )
-from gateway.cli.key import make_station
-from gateway.cli.keyfiles import KEY_FILE_DEFAULT, PUBLIC_MODE, write_new
+from gateway.cli.key import make_station, refuse_file, write_card
+from gateway.cli.keyfiles import KEY_FILE_DEFAULT, PUBLIC_MODE, read_text_file, write_new
 from gateway.cli.line import accept, invite
 from gateway.cli.options import Common, file_options
 from gateway.cli.output import can_ask, print_block, print_fields, print_json, say, warn
 from gateway.cli.ports_found import FoundPort, found_ports, has_header
+from gateway.errors import GatewayError
 
 if TYPE_CHECKING:
     from gateway.security.cards import Card
@@ -119,6 +120,7 @@ def command(
 
     def check(wish: Wish) -> None:
         check_wish(wish, key_file, config)
+        _check_card(_card_path(config, wish), old)
 
     check(wish)
     lamps = "lgpio" if has_header() else NONE
@@ -137,22 +139,36 @@ def command(
         raise click.UsageError("no terminal to ask on; give --yes to write, or --dry-run")
     if asks and not click.confirm("Write these files?", default=True, err=True):
         raise CommandError(ExitCode.INTERRUPTED, "nothing was written")
-    card = old or make_station(
-        key_file,
-        config.with_name(f"{wish.name}.card"),
-        station=wish.station or 0,
-        name=wish.name or "",
-        party=wish.party or "",
-        language=wish.language,
-    )
+    card, made = _station(key_file, _card_path(config, wish), wish, old)
     # The configuration last: until it is there, this command can be run again.
     write_new(config, text, mode=PUBLIC_MODE)
     if common.json:
         print_json(_document(wish, ports, text, config, key_file, card))
         return
-    say(f"written: {config}" + ("" if old else f", {key_file} and the card {card.name}.card"))
+    say(f"written: {', '.join([str(config), *made])}")
     print_words(card)
     _go_on(context, common, wish)
+
+
+def _station(
+    key_file: Path, card_path: Path, wish: Wish, old: Card | None
+) -> tuple[Card, list[str]]:
+    """The station's card, and what was written of keys and card: what was not here before."""
+    if old is None:
+        card = make_station(
+            key_file,
+            card_path,
+            station=wish.station or 0,
+            name=wish.name or "",
+            party=wish.party or "",
+            language=wish.language,
+        )
+        return card, [str(key_file), f"the card {card_path}"]
+    if card_path.exists():
+        return old, []
+    keys, card = load_keys(key_file)
+    write_card(card_path, card, keys)
+    return card, [f"the card {card_path}"]
 
 
 def _check_folder(config: Path, wish: Wish) -> None:
@@ -214,6 +230,25 @@ def _old_card(key_file: Path, wish: Wish) -> Card | None:
                 f" not overwritten; leave {option} out to use them, or move them away first",
             )
     return card
+
+
+def _card_path(config: Path, wish: Wish) -> Path:
+    return config.with_name(f"{wish.name}.card")
+
+
+def _check_card(path: Path, old: Card | None) -> None:
+    """No card is replaced: without keys it is another's or an older one, with keys it is theirs."""
+    from gateway.security.cards import parse_card
+
+    if old is None:
+        refuse_file(path)
+    elif path.exists():
+        try:
+            is_theirs = parse_card(read_text_file(path)) == old
+        except (CommandError, GatewayError):
+            is_theirs = False
+        if not is_theirs:
+            refuse_file(path)
 
 
 def _show(

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import click
 
+from gateway.cli.exits import CommandError
 from gateway.cli.init_wish import BIT_RATE, NONE, Wish, as_typed, chosen_pins, pin_words, reasons
 from gateway.cli.number_type import IntegerRange
 from gateway.cli.output import print_fields, say, warn
@@ -96,7 +97,7 @@ class Questions:
             trial = as_typed(replace(wish, **{field: _value(field, answer)}))
             try:
                 self.check(trial)
-            except (ConfigError, FieldError, click.UsageError) as error:
+            except (ConfigError, FieldError, CommandError, click.UsageError) as error:
                 for reason in reasons(error):
                     warn(f"no: {reason}")
             else:

@@ -10,6 +10,7 @@ from typing import Final
 
 import click
 
+from gateway.cli.exits import CommandError
 from gateway.cli.keyfiles import KEY_FILE_DEFAULT
 from gateway.cli.port_type import node_text, port_text
 from gateway.cli.stanza import Links, check_config, quoted, stanza_text
@@ -206,7 +207,7 @@ def check_wish(wish: Wish, key_file: Path, config: Path) -> None:
     make_card(keys, name=wish.name or "", party=wish.party or "", language=wish.language)
 
 
-def reasons(error: ConfigError | FieldError | click.UsageError) -> list[str]:
+def reasons(error: ConfigError | FieldError | CommandError | click.UsageError) -> list[str]:
     """Why a value was refused, a sentence each."""
     if isinstance(error, ConfigError):
         return list(error.problems)

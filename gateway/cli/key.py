@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from gateway.cli.cards import card_document, load_keys, print_words, words_of
+from gateway.cli.exits import CommandError, ExitCode
 from gateway.cli.keyfiles import (
     PRIVATE_MODE,
     PUBLIC_MODE,
@@ -22,7 +23,7 @@ from gateway.cli.renewal import revoke, rotate
 from gateway.cli.trust import trust
 
 if TYPE_CHECKING:
-    from gateway.security.cards import Card
+    from gateway.security.cards import Card, StationKeys
 
 PATH = click.Path(path_type=Path, dir_okay=False)
 
@@ -81,7 +82,7 @@ def new(
 ) -> None:
     """Make this station's keys from the system's entropy, and its card.
 
-    The key file (mode 0600) never leaves the machine and is never overwritten. The card is public.
+    The key file (mode 0600) never leaves the machine. The card is public. Neither is overwritten.
     """
     path = path or configured_key_file(common)
     card_path = card_path or path.with_name(f"{name}.card")
@@ -114,22 +115,32 @@ def make_station(
 ) -> Card:
     """Make a station's keys and write them and their card; gives the card.
 
-    Raises `FieldError` before anything is written, `CommandError` where the key file exists.
+    Raises before anything is written: `FieldError`, and `CommandError` where one of the files is.
     """
     from gateway.model import Station
-    from gateway.security.cards import (
-        Signing,
-        card_text,
-        key_file_text,
-        make_card,
-        new_station_keys,
-    )
+    from gateway.security.cards import Signing, key_file_text, make_card, new_station_keys
 
+    for file in (path, card_path):
+        refuse_file(file)
     keys = new_station_keys(os.urandom(64), station=Station(station))
     card = make_card(keys, name=name, party=party, language=language, signing=Signing(signing))
     write_new(path, key_file_text(keys, card), mode=PRIVATE_MODE)
-    write_new(card_path, card_text(card, keys) + "\n", mode=PUBLIC_MODE, replace=True)
+    write_card(card_path, card, keys)
     return card
+
+
+def refuse_file(path: Path) -> None:
+    """A card that is here may be another station's, or what an old log book is verified with."""
+    if path.exists():
+        raise CommandError(
+            ExitCode.CONFLICT, f"{path} exists and is not overwritten; move it away first"
+        )
+
+
+def write_card(path: Path, card: Card, keys: StationKeys) -> None:
+    from gateway.security.cards import card_text
+
+    write_new(path, card_text(card, keys) + "\n", mode=PUBLIC_MODE)
 
 
 @command.command("card")

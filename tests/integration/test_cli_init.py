@@ -28,6 +28,7 @@ class Ended:
 
 
 Init = Callable[..., Ended]
+Asked = Callable[..., Ended]
 WHO = ("--station", "1", "--name", "NORTH", "--party", "Party A")
 
 
@@ -99,6 +100,40 @@ def test_nothing_is_overwritten(init: Init, tmp_path: Path) -> None:
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
 
 
+def test_no_card_is_replaced(init: Init, asked: Asked, tmp_path: Path) -> None:
+    """Another station's card by our name is kept, and said before a question or when it is one."""
+    assert init(*WHO, "--yes").code == 0
+    card = tmp_path / "NORTH.card"
+    for name in ("hotline.toml", "station.key"):
+        (tmp_path / name).unlink()
+    before = card.read_bytes()
+    for more in (("--yes",), ("--dry-run",)):
+        ended = init("--station", "2", *WHO[2:], *more)
+        assert (ended.code, f"{card} exists" in ended.err) == (7, True), ended.err
+    ended = asked("2", "NORTH", "SOUTH", "Party B", "none", "none", "none", "none", "n")
+    assert (ended.code, f"no: {card} exists" in ended.err) == (130, True), ended.err
+    assert [path.name for path in tmp_path.iterdir()] == ["NORTH.card"]
+    assert card.read_bytes() == before
+
+
+def test_keys_without_their_card_get_it(init: Init, tmp_path: Path) -> None:
+    """A power cut may have come between them; a card of other keys is not taken for theirs."""
+    assert init(*WHO, "--yes").code == 0
+    card = tmp_path / "NORTH.card"
+    before = card.read_bytes()
+    (tmp_path / "hotline.toml").unlink()
+    card.write_text("another\n")
+    ended = init("--yes")
+    assert (ended.code, f"{card} exists" in ended.err) == (7, True), ended.err
+    card.unlink()
+    ended = init("--yes")
+    assert (ended.code, f"written: {tmp_path}/hotline.toml, the card {card}\n" in ended.out) == (
+        0,
+        True,
+    )
+    assert card.read_bytes() == before
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "said"),
     [
@@ -145,9 +180,6 @@ def test_a_trial_writes_nothing_and_programs_can_read_it(init: Init, tmp_path: P
     assert (tmp_path / "hotline.toml").read_text() == trial["text"] == done["text"]
     assert done["station"] == 1
     assert trial["next"] == done["next"]
-
-
-Asked = Callable[..., Ended]
 
 
 @pytest.fixture

@@ -313,7 +313,12 @@ def test_a_lost_station_is_revoked_and_comes_back_with_new_keys(
     taken = line(run, south, "accept", thief, "--yes", "--replace", "--file", stick / "never")
     assert (taken.code, "was revoked here" in taken.err) == (3, True)
     (north.folder / "station.key").rename(north.folder / "stolen.key")
-    made = key(run, north, "new", "--station", 1, "--name", "NORTH", "--party", "Party of NORTH")
+    new = ("new", "--station", 1, "--name", "NORTH", "--party", "Party of NORTH")
+    kept = key(run, north, *new)
+    assert (kept.code, "NORTH.card exists" in kept.err) == (7, True), "the old book needs its card"
+    assert not (north.folder / "station.key").exists()
+    north.card.rename(north.folder / "stolen.card")
+    made = key(run, north, *new)
     assert made.code == 0, made.err
     fresh = invited(run, north, stick, "--again")
     unasked = line(run, south, "accept", fresh, "--yes", "--file", stick / "again")

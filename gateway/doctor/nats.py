@@ -78,7 +78,8 @@ async def examine_stream(
         remedy = "allow it, as in gateway/queues/jetstream/nats-server.conf"
         return [fault(topic, f"our user may not publish $JS.API.{subject}", remedy)]
     wanted = connection.definition(place)
-    return list(judge_stream(place, answer, wanted, f"nats stream edit --config {file}", topic))
+    remedy = f"nats stream edit {place} --config {file}"
+    return list(judge_stream(place, answer, wanted, remedy, topic))
 
 
 async def _consumer(connection: NatsConnection, station: str, request: str) -> list[Finding]:

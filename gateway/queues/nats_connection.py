@@ -321,7 +321,8 @@ class NatsConnection:
         unsafe = [it for it in stream_differences(answer["config"], wanted) if it.is_unsafe]
         if unsafe:
             raise self._unavailable(
-                f"has an unsafe stream {name}: {unsafe[0]}; correct it (nats stream edit {name})"
+                f"has an unsafe stream {name}: {unsafe[0]}; correct it "
+                f"(nats stream edit {name}; hotline doctor)"
             )
 
     async def prepare_consumer(self, request: str) -> str:

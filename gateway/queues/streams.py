@@ -25,9 +25,18 @@ SPARE_STREAMS: Final = ("KV_HOTLINE_SPARE", "HOTLINE_SPARE", "HOTLINE_SPARE_BASE
 Config = dict[str, Any]
 
 _EXACT: Final = ("subjects", "storage", "retention", "discard", "max_msgs_per_subject")
-_AT_LEAST: Final = ("max_bytes", "max_age", "max_msg_size", "duplicate_window", "max_consumers")
+_AT_LEAST: Final = (
+    "max_msgs",
+    "max_bytes",
+    "max_age",
+    "max_msg_size",
+    "duplicate_window",
+    "max_consumers",
+)
 """Here nothing, 0 and -1 mean no bound, but for `duplicate_window`."""
 _UNSAFE: Final = frozenset({"subjects", "storage", "retention", "num_replicas", "no_ack"})
+_AGE_FEW_NS: Final = 24 * 3600 * 10**9
+"""A consumer may be away over a night."""
 _CONSUMER: Final = (
     "ack_policy",
     "deliver_policy",
@@ -87,11 +96,11 @@ def stream_differences(config: Mapping[str, Any], wanted: Config) -> Iterator[Di
                 continue
         elif value == wanted[key]:
             continue
-        yield Difference(key, value, wanted[key], key in _UNSAFE)
+        yield Difference(key, value, wanted[key], _is_unsafe(key, value, wanted))
     for key in _AT_LEAST:
         value = config.get(key)
         if not _is_enough(key, value, wanted[key]):
-            yield Difference(key, value, wanted[key], is_unsafe=False)
+            yield Difference(key, value, wanted[key], _is_unsafe(key, value, wanted))
     replicas = config.get("num_replicas") or 1
     if replicas < wanted["num_replicas"]:
         yield Difference("num_replicas", replicas, wanted["num_replicas"], is_unsafe=True)
@@ -104,6 +113,25 @@ def consumer_differences(config: Mapping[str, Any], wanted: Config) -> Iterator[
     for key in _CONSUMER:
         if config.get(key) != wanted[key]:
             yield Difference(key, config.get(key), wanted[key], is_unsafe=key != "max_ack_pending")
+
+
+def _is_unsafe(key: str, value: Any, wanted: Config) -> bool:  # noqa: ANN401 (as below)
+    """Whether it drops what it acknowledged; `value` differs from what is wanted."""
+    if key in _UNSAFE:
+        return True
+    if wanted["discard"] != "new":
+        return (
+            False  # as shipped it lets go of the oldest: its last words count, or it is filled anew
+        )
+    match key:
+        case "discard":
+            return True
+        case "max_msgs_per_subject":
+            return int(wanted[key]) < 0  # a bound where none is wanted: each one drives one out
+        case "max_age":
+            return int(value) < _AGE_FEW_NS
+        case _:
+            return False  # full, it refuses
 
 
 def _is_enough(key: str, value: Any, wanted: int) -> bool:  # noqa: ANN401 (from a server's JSON)

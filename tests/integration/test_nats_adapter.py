@@ -21,6 +21,7 @@ from gateway.model import DeliveryState, Operation, Precedence, Role
 from gateway.queues.nats import NatsAdapter
 from gateway.queues.nats_connection import Access, NatsConnection, ServerRing
 from gateway.queues.nats_standing import Standing
+from gateway.queues.streams import stream_config
 from tests.integration.adapter_running import until
 from tests.integration.desk_double import MemoryDesk, status
 from tests.integration.nats_cluster import NatsServer, nats_server, needs_nats, program
@@ -336,6 +337,51 @@ async def test_an_unsafe_stream_is_refused(server: NatsServer) -> None:
     async with running(server.url, desk=MemoryDesk()) as adapter:
         text = str(await adapter.end())
     assert 'storage is "memory" instead of "file"' in text
+
+
+@pytest.mark.parametrize(
+    ("name", "changes", "sentence"),
+    [
+        ("HOTLINE_NOTICE", {"max_msgs_per_subject": 1}, "max_msgs_per_subject is 1 instead of -1"),
+        ("HOTLINE_NOTICE", {"discard": "old", "max_msgs": 3}, 'discard is "old" instead of "new"'),
+        (
+            "HOTLINE_NOTICE",
+            {"max_age": 10**9, "duplicate_window": 10**9},
+            "max_age is 1000000000 instead of 2592000000000000",
+        ),
+        ("HOTLINE_REQUEST", {"max_msgs_per_subject": 1}, "max_msgs_per_subject is 1 instead of -1"),
+    ],
+)
+async def test_a_stream_that_drops_what_it_acknowledged_is_refused(
+    server: NatsServer, name: str, changes: dict[str, object], sentence: str
+) -> None:
+    """The notices stay with the gateway, untaken, until the stream keeps them."""
+    desk = MemoryDesk()
+    notices = [desk.arrive(f"number {number}") for number in range(5)]
+    config = stream_config(name, 1)
+    async with program(server.url) as client:
+        payload = json.dumps(config | changes).encode()
+        await client.request(f"$JS.API.STREAM.CREATE.{name}", payload)
+        async with running(server.url, desk=desk) as adapter:
+            text = str(await adapter.end())
+        assert f"has an unsafe stream {name}: {sentence}; correct it" in text
+        assert not any(desk.store._live.rows[it.id].delivery.taken for it in notices)  # type: ignore[union-attr]
+        await client.request(f"$JS.API.STREAM.UPDATE.{name}", json.dumps(config).encode())
+        async with running(server.url, desk=desk):
+            await until(lambda: all(desk.store._live.rows[it.id].delivery.taken for it in notices))  # type: ignore[union-attr]
+        info = await client.jetstream().stream_info("HOTLINE_NOTICE")
+        assert info.state.messages == 5
+
+
+async def test_a_stream_that_becomes_unsafe_is_left(server: NatsServer) -> None:
+    """Somebody edits it while we serve: before a notice is lost in it for good."""
+    async with program(server.url) as client:
+        async with running(server.url, desk=MemoryDesk(), look_s=0.1) as adapter:
+            payload = json.dumps(stream_config("HOTLINE_NOTICE", 1) | {"discard": "old"}).encode()
+            await client.request("$JS.API.STREAM.UPDATE.HOTLINE_NOTICE", payload)
+            assert "HOTLINE_NOTICE or other settings of it" in str(await adapter.end())
+        async with running(server.url, desk=MemoryDesk()) as adapter:
+            assert 'discard is "old"' in str(await adapter.end())
 
 
 async def test_three_replicas_need_a_cluster(server: NatsServer) -> None:

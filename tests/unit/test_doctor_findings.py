@@ -565,6 +565,25 @@ def test_a_configuration_of_mosquitto_with_a_relative_name(tmp_path: Path) -> No
     check(judge(), FAULT, "/srv/etc/m.conf: max_queued_messages is 1:")
 
 
+@pytest.mark.parametrize("name", ["HOTLINE_NOTICE", "HOTLINE_REQUEST", "HOTLINE_STATE"])
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"max_msgs_per_subject": 1}, "max_msgs_per_subject is 1 instead of -1"),
+        ({"discard": "other"}, 'discard is "other" instead of'),
+        ({"max_age": 86_399 * 10**9}, "max_age is 86399000000000"),
+    ],
+)
+def test_a_stream_that_drops_what_it_acknowledged(
+    name: str, changes: dict[str, object], words: str
+) -> None:
+    """A fault, but for the states: as shipped the oldest of them go."""
+    plain = stream_config(name, 1)
+    found = list(nats.judge_stream(name, {"config": plain | changes}, plain, "edit it"))
+    check(found, LOOK if name == "HOTLINE_STATE" else FAULT, words)
+    assert len(found) == 1
+
+
 def test_nats_findings() -> None:
     """An unsafe stream is a fault; another bound, a copy behind and an old server want a look."""
     plain = stream_config("HOTLINE_NOTICE", 3)
@@ -579,6 +598,8 @@ def test_nats_findings() -> None:
     check(judge(config=plain | {"storage": "memory"}), FAULT, 'storage is "memory"')
     check(judge(config=plain | {"num_replicas": 1}), FAULT, "num_replicas is 1 instead of 3")
     check(judge(config=plain | {"max_bytes": 1000}), LOOK, "max_bytes is 1000")
+    check(judge(config=plain | {"max_msgs": 3}), LOOK, "max_msgs is 3 instead of -1")
+    check(judge(config=plain | {"max_age": 2 * 86_400 * 10**9}), LOOK, "max_age is 172800000000000")
     check(judge(cluster={"replicas": [{"name": "hq-3", "offline": True}]}), LOOK, "copy on hq-3")
 
     def server(version: str, *servers: str) -> list[Finding]:

@@ -84,7 +84,8 @@ def forget(common: Common, node: str, port: str) -> None:
 def _number(node: str) -> int:
     if re.fullmatch("![0-9a-f]{8}", node) is None:
         raise CommandError(
-            ExitCode.USAGE, f"{node!r} is no node; write ! and 8 of 0-9 and a-f, such as !4d4c00b2"
+            ExitCode.USAGE,
+            f"{node!r} is no node; write ! and 8 of 0-9 and a-f, such as '!4d4c00b2'",
         )
     return int(node[1:], 16)
 

@@ -32,7 +32,8 @@ class Links:
 def link_options(function: F) -> F:
     """`--radio`, `--cable` and `--add`."""
     add = "Append the stanza to the configuration file."
-    radio, cable = "A Meshtastic link, for the stanza.", "A serial link, for the stanza."
+    radio = "A Meshtastic link with the far radio's number: /dev/hotline/NAME '!4d4c00b2'."
+    cable = "A serial link with its bit rate: /dev/hotline/NAME 9600."
     function = click.option("--add", is_flag=True, help=add)(function)
     function = click.option("--cable", nargs=2, metavar="PORT RATE", help=cable)(function)
     return click.option("--radio", nargs=2, metavar="PORT NODE", help=radio)(function)

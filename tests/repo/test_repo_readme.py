@@ -60,7 +60,7 @@ STANDS_FOR = {
 """What a reader replaces, where an option does not read it as it stands."""
 
 
-def commands(path: Path) -> list[list[str]]:
+def command_lines(path: Path) -> list[str]:
     """Each command of ours that a text has in a block of the shell or between backticks."""
     text = path.read_text()
     blocks = re.findall(r"```(?:sh|text)\n(.*?)```", text, re.DOTALL)
@@ -70,7 +70,12 @@ def commands(path: Path) -> list[list[str]]:
     lines = [it[1].split(" && ")[0] for it in found if it is not None]
     for before, after in STANDS_FOR.items():
         lines = [line.replace(before, after) for line in lines]
-    return [shlex.split(line, comments=True) for line in lines]
+    return lines
+
+
+def commands(path: Path) -> list[list[str]]:
+    """The words of each, as a shell makes them."""
+    return [shlex.split(line, comments=True) for line in command_lines(path)]
 
 
 def check_commands(path: Path) -> int:
@@ -100,3 +105,11 @@ def test_every_command_of_the_readme_is_understood() -> None:
 def test_every_command_of_the_hardware_sheets_is_understood(path: Path) -> None:
     """A technician beside an open box types nothing that is gone."""
     assert check_commands(path) > 0
+
+
+@pytest.mark.parametrize("path", [ROOT / "README.md", *SHEETS], ids=lambda path: path.stem)
+def test_a_shell_at_a_terminal_takes_no_command_for_its_history(path: Path) -> None:
+    """An interactive bash replaces `!` and what follows unless it stands in single quotes."""
+    lines = command_lines(path)
+    assert lines
+    assert [line for line in lines if "!" in re.sub("'[^']*'", "", line)] == []

@@ -13,7 +13,7 @@ from itertools import pairwise
 from pathlib import PurePosixPath
 from typing import Final
 
-from gateway.doctor.finding import Finding, Mark, look, ok
+from gateway.doctor.finding import Finding, Mark, fault, look, ok
 from gateway.doctor.machine import Machine
 from gateway.queues.mqtt_socket import Broker
 
@@ -21,6 +21,7 @@ TOPIC: Final = "broker"
 FRAGMENT: Final = "hotline.conf (/usr/share/hotline-gateway or gateway/queues/mosquitto)"
 INCLUDE_DEPTH_MAX: Final = 4
 _DEFAULT_FILE: Final = "/etc/mosquitto/mosquitto.conf"
+_DEFAULT_PORT: Final = "1883"
 _LISTENERS: Final = ("listener", "port")
 _NOISY: Final = frozenset({"information", "debug", "all"})
 PACKET_SIZE_FEW: Final = 16_384
@@ -28,6 +29,30 @@ PACKET_SIZE_FEW: Final = 16_384
 
 Lines = list[tuple[str, str]]
 """Settings with their values, in the order in which Mosquitto reads them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A Mosquitto that runs here."""
+
+    name: str
+    """Its file, or what else it is called by."""
+    ports: tuple[str, ...]
+    """Of its command line, which count where its file has no listener."""
+    lines: Lines | None
+    """What it has read; None where we cannot."""
+    has_file: bool = True
+
+    def listens_at(self, place: str) -> bool:
+        """Whether it is set to listen at a port, or a Unix socket."""
+        if self.lines is None:
+            return False
+        listeners = [value.split() for name, value in self.lines if name in _LISTENERS]
+        if not listeners:
+            return place in (self.ports or (_DEFAULT_PORT,))
+        if place.startswith("/"):
+            return any(place in words for words in listeners)
+        return any(words[:1] == [place] for words in listeners)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,11 +141,28 @@ def examine_mosquitto(machine: Machine, broker: Broker, *, is_near: bool) -> lis
     unseen = "whether it keeps what it acknowledged cannot be seen from here"
     if not is_near:
         return [look(TOPIC, unseen, f"compare its configuration with {FRAGMENT}")]
-    file, lines = _configuration(machine, broker)
-    if not lines:
-        remedy = f"is it Mosquitto? run this as root, or compare its settings with {FRAGMENT}"
-        return [look(TOPIC, f"{unseen}: {file} cannot be read", remedy)]
-    return list(judge_settings(file, lines))
+    running = list(_running(machine))
+    place = str(broker.unix_path or broker.port)
+    there = [it for it in running if it.listens_at(place)]
+    if len(there) == 1:
+        return list(_judge(there[0]))
+    unread = [it.name for it in running if it.lines is None]
+    if there:
+        reason = f"{' and '.join(it.name for it in there)} listen at {place} by their settings"
+    elif unread:
+        reason = f"{', '.join(unread)} cannot be read"
+    else:
+        reason = f"no Mosquitto is seen that listens at {place}"
+    remedy = f"is it Mosquitto? run this as root, or compare its settings with {FRAGMENT}"
+    return [look(TOPIC, f"{unseen}: {reason}", remedy)]
+
+
+def _judge(running: Running) -> Iterator[Finding]:
+    if running.has_file:
+        yield from judge_settings(running.name, running.lines or [])
+        return
+    remedy = f"start it with -c {_DEFAULT_FILE}, and {FRAGMENT} in /etc/mosquitto/conf.d"
+    yield fault(TOPIC, f"{running.name}: a restart of the broker forgets every message", remedy)
 
 
 def judge_settings(file: str, lines: Lines) -> Iterator[Finding]:
@@ -153,44 +195,39 @@ def _values(lines: Lines) -> dict[str, str]:
     return dict(lines) | ({"log_type": types} if types else {})
 
 
-def _configuration(machine: Machine, broker: Broker) -> tuple[str, Lines]:
-    """The file of the Mosquitto that listens where `broker` is, and what it says."""
-    files = {**dict(_running(machine)), _DEFAULT_FILE: "/"}
-    read = {file: _read(machine, file, folder) for file, folder in files.items()}
-    place = str(broker.unix_path or broker.port)
-    for file, lines in read.items():
-        values = [value.split() for name, value in lines if name in _LISTENERS]
-        if any(place in words for words in values):
-            return file, lines
-    return next(iter(read.items()))
-
-
-def _running(machine: Machine) -> Iterator[tuple[str, str]]:
-    """The `-c` of each Mosquitto that runs, and the folder that it was started in.
-
-    A relative name stays so where that folder cannot be seen (another user's process).
-    """
+def _running(machine: Machine) -> Iterator[Running]:
+    """Each Mosquitto that runs, with what it was started with."""
     for number, name in machine.processes():
         if name != "mosquitto":
             continue
         words = (machine.text(f"/proc/{number}/cmdline") or "").split("\0")
-        folder = machine.target(f"/proc/{number}/cwd") or ""
-        for option, value in pairwise(words):
-            if option in ("-c", "--config-file"):
-                yield str(PurePosixPath(folder) / value), folder
+        options = list(pairwise(words))
+        ports = tuple(value for option, value in options if option in ("-p", "--port"))
+        files = [value for option, value in options if option in ("-c", "--config-file")]
+        if files:
+            # A relative name stays so where the folder cannot be seen (another user's process).
+            folder = machine.target(f"/proc/{number}/cwd") or ""
+            file = str(PurePosixPath(folder) / files[-1])
+            yield Running(file, ports, _read(machine, file, folder))
+        else:
+            yield Running(f"mosquitto without a file (process {number})", ports, [], has_file=False)
 
 
-def _read(machine: Machine, file: str, folder: str, depth: int = 0) -> Lines:
-    """A file with what it includes, in order; `folder` is where relative names begin."""
+def _read(machine: Machine, file: str, folder: str, depth: int = 0) -> Lines | None:
+    """A file with what it includes, in order; `folder` is where relative names begin.
+
+    None: it cannot be read.
+    """
+    text = machine.text(file) if file.startswith("/") else None
+    if text is None:
+        return None
     lines: Lines = []
-    if not file.startswith("/"):
-        return lines
-    for name, value in _settings(machine.text(file) or ""):
+    for name, value in _settings(text):
         if name == "include_dir" and depth < INCLUDE_DEPTH_MAX:
             included = PurePosixPath(folder) / value
             for one in machine.names(str(included)):
                 if one.endswith(".conf"):
-                    lines += _read(machine, str(included / one), folder, depth + 1)
+                    lines += _read(machine, str(included / one), folder, depth + 1) or []
         else:
             lines.append((name, value))
     return lines

@@ -479,6 +479,9 @@ def test_mosquitto_settings(tmp_path: Path) -> None:
         broker = Broker.parse(url)
         return mosquitto.examine_mosquitto(pretend.machine, broker, is_near=is_near)
 
+    check(judge(), LOOK, "cannot be seen from here: no Mosquitto is seen that listens at 1883")
+    pretend.process(6, "mosquitto")
+    pretend.file("/proc/6/cmdline", "mosquitto\0-c\0/etc/mosquitto/mosquitto.conf\0")
     check(judge(), LOOK, "/etc/mosquitto/mosquitto.conf cannot be read")
     check(judge(is_near=False), LOOK, "cannot be seen from here")
     pretend.file(
@@ -546,6 +549,46 @@ def test_every_setting_of_the_fragment_is_judged() -> None:
     )
     assert len(named) == 9
     assert named <= {wish.name for wish in mosquitto.WISHES}
+
+
+def test_which_mosquitto_is_judged(tmp_path: Path) -> None:
+    """The one that listens at our port, whatever else runs or lies in /etc/mosquitto."""
+    shipped = (resources.files("gateway.queues.mosquitto") / "hotline.conf").read_text()
+    pretend = Pretend(tmp_path).file("/etc/mosquitto/mosquitto.conf", shipped)
+
+    def judge(url: str) -> list[Finding]:
+        return mosquitto.examine_mosquitto(pretend.machine, Broker.parse(url), is_near=True)
+
+    def runs(number: int, *words: str) -> None:
+        pretend.process(number, "mosquitto").file(f"/proc/{number}/cmdline", "\0".join(words))
+
+    ours = "mqtt://localhost:22883"
+    check(judge("mqtt://localhost:1883"), LOOK, "no Mosquitto is seen that listens at 1883")
+    runs(5, "mosquitto", "-c", "/etc/mosquitto/mosquitto.conf")
+    pretend.file("/srv/m2.conf", f"listener 22999\n{shipped}")
+    runs(6, "mosquitto", "-c", "/srv/m2.conf", "-p", "22883")  # a file's listeners win
+    check(judge(ours), LOOK, "no Mosquitto is seen that listens at 22883")
+    runs(7, "mosquitto", "-v", "-p", "22883")
+    [found] = judge(ours)
+    assert (found.mark, found.text) == (
+        FAULT,
+        "mosquitto without a file (process 7): a restart of the broker forgets every message",
+    )
+    check(judge("mqtt://localhost:22999"), OK, "/srv/m2.conf: it writes down each change")
+    check(judge("mqtt://localhost:1883"), OK, "/etc/mosquitto/mosquitto.conf: it writes down")
+    check(judge("unix:///run/broker.sock"), LOOK, "listens at /run/broker.sock")
+    runs(8, "mosquitto", "-d")
+    both = (
+        "mosquitto.conf and mosquitto without a file (process 8) listen at 1883 by their settings"
+    )
+    check(judge("mqtt://localhost:1883"), LOOK, both)
+    pretend.file("/srv/p.conf", f"{shipped}\nlistener 0 /run/broker.sock")
+    runs(9, "mosquitto", "-c", "/srv/p.conf", "-p", "22884")
+    check(judge("unix:///run/broker.sock"), OK, "/srv/p.conf: it writes down each change")
+    check(judge("mqtt://localhost:22884"), LOOK, "no Mosquitto is seen that listens at 22884")
+    pretend.file("/srv/none.conf", shipped)
+    runs(10, "mosquitto", "-c", "/srv/none.conf", "-p", "22885")
+    check(judge("mqtt://localhost:22885"), OK, "/srv/none.conf: it writes down each change")
 
 
 def test_a_configuration_of_mosquitto_with_a_relative_name(tmp_path: Path) -> None:

@@ -23,6 +23,8 @@ Result = TypeVar("Result")
 READ_SIZE: Final = 16_384
 LINGER_SIZE_MAX: Final = 1 << 20
 LINGER_S: Final = 2.0
+_ONCE: Final = (b"idempotency-key", b"content-type", b"last-event-id")
+"""What we read; of the others h11 refuses those that HTTP has once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +57,7 @@ class Request:
     path: str
     query: Mapping[str, str]
     headers: Mapping[str, str]
-    """Names in lower case; of a repeated name the last."""
+    """Names in lower case; of a repeated name that we do not read the last."""
     body: bytes
 
 
@@ -224,6 +226,7 @@ class Connection:
                 self._check_length(str(len(body)))
             elif isinstance(event, h11.ConnectionClosed):
                 raise ClientGoneError
+        _check_once(head)
         target = head.target.decode("ascii")
         path, _, query = target.partition("?")
         return Request(
@@ -276,6 +279,20 @@ class Connection:
             if not octets or early + len(octets) > self._limits.header_size_max:
                 raise ClientGoneError
             self._http.receive_data(octets)
+
+
+def _check_once(head: h11.Request) -> None:
+    """Of two names of a request, or two kinds of content, none is meant. Raises `ProblemError`."""
+    names = [name for name, _ in head.headers]
+    for name in _ONCE:
+        if names.count(name) > 1:
+            raise ProblemError(
+                HTTPStatus.BAD_REQUEST,
+                "bad_header",
+                name.decode().title(),
+                "is repeated",
+                "give it once",
+            )
 
 
 def _query(text: str) -> dict[str, str]:

@@ -556,6 +556,28 @@ async def test_hostile_bodies(api: Running, body: bytes) -> None:
     assert document["code"] in {"bad_json", "wrong_type"}
 
 
+@pytest.mark.parametrize(
+    ("line", "field"),
+    [
+        (b"Idempotency-Key: b", "Idempotency-Key"),
+        (b"idempotency-key: a", "Idempotency-Key"),
+        (b"Content-Type: text/xml", "Content-Type"),
+    ],
+)
+async def test_a_repeated_header_is_refused(api: Running, line: bytes, field: str) -> None:
+    """Of two names for a request neither is taken; it is refused as a repeated query name is."""
+    body = json.dumps(NOTICE).encode()
+    answer_status, document = head(
+        await api.raw(
+            b"POST /v1/notices HTTP/1.1\r\nHost: x\r\nIdempotency-Key: a\r\n"
+            b"Content-Type: application/json\r\n%s\r\nConnection: close\r\n"
+            b"Content-Length: %d\r\n\r\n%s" % (line, len(body), body)
+        )
+    )
+    assert (answer_status, document["code"], document["field"]) == (400, "bad_header", field)
+    assert api.desk.accepted == []
+
+
 async def test_another_media_type_is_refused(api: Running) -> None:
     """Only JSON is read."""
     answer = await api.raw(

@@ -9,6 +9,7 @@ keeps it for the next start.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from io import BytesIO
 from typing import Final, NoReturn
@@ -92,13 +93,13 @@ class Requests:
             request_id = _request_id(message, document)
             reply = await self._ask(message.topic, document, request_id)
         except FieldError as error:
-            await self._refuse(message, request_id, error, publish)
+            await self._refuse(message, request_id or _told_as(message), error, publish)
             return
         if message.response_topic is not None:
             await publish(_reply(message, reply))
 
     def _document(self, message: Message) -> object:
-        """The payload as plain values. Raises `FieldError`."""
+        """What a request that we may answer says. Raises `FieldError`."""
         # First: a refusal for anything else is sent to that topic too.
         self.check_reply(message.response_topic)
         if message.is_retained:
@@ -108,24 +109,7 @@ class Requests:
                 "publish it without retain",
                 code="retained",
             )
-        if len(message.payload) > PAYLOAD_SIZE_MAX:
-            raise FieldError(
-                "payload",
-                f"has {len(message.payload)} octets, the limit is {PAYLOAD_SIZE_MAX}",
-                "a notice needs far less; send only its fields",
-                code="too_large",
-            )
-        media_type = (message.content_type or JSON).split(";")[0].strip().lower()
-        if media_type == CBOR:
-            return _from_cbor(message.payload)
-        if media_type == JSON:
-            return _from_json(message.payload)
-        raise FieldError(
-            "content type",
-            f"{media_type[:40]!a} is not understood",
-            f"send {JSON} or {CBOR}",
-            code="unsupported_media_type",
-        )
+        return _payload(message)
 
     async def _ask(self, topic: str, document: object, request_id: str | None) -> Document:
         """The reply of an accepted request. Raises `FieldError`."""
@@ -209,6 +193,28 @@ def _raise(rejection: RejectRequest) -> NoReturn:
     )
 
 
+def _payload(message: Message) -> object:
+    """The payload as plain values. Raises `FieldError`."""
+    if len(message.payload) > PAYLOAD_SIZE_MAX:
+        raise FieldError(
+            "payload",
+            f"has {len(message.payload)} octets, the limit is {PAYLOAD_SIZE_MAX}",
+            "a notice needs far less; send only its fields",
+            code="too_large",
+        )
+    media_type = (message.content_type or JSON).split(";")[0].strip().lower()
+    if media_type == CBOR:
+        return _from_cbor(message.payload)
+    if media_type == JSON:
+        return _from_json(message.payload)
+    raise FieldError(
+        "content type",
+        f"{media_type[:40]!a} is not understood",
+        f"send {JSON} or {CBOR}",
+        code="unsupported_media_type",
+    )
+
+
 def _from_json(payload: bytes) -> object:
     try:
         return msgspec.json.decode(payload)
@@ -263,20 +269,31 @@ class _NoTags(dict[int, Callable[[object], NoReturn]]):
 
 
 def _request_id(message: Message, document: object) -> str | None:
-    """From the JSON field or the user property of the same name; both must agree."""
+    """From the JSON field or the user property of the same name; all must agree."""
     in_body = request_id_from_document(document)
-    for name, value in message.user_properties:
-        if name == "request_id":
-            in_property = check_request_id(value)
-            if in_body not in (None, in_property):
-                raise FieldError(
-                    "request_id",
-                    "differs from the user property of that name",
-                    "give one of them",
-                    code="conflict",
-                )
-            return in_property
-    return in_body
+    given = [
+        check_request_id(value) for name, value in message.user_properties if name == "request_id"
+    ]
+    if in_body is not None:
+        given.append(in_body)
+    if len(set(given)) > 1:
+        raise FieldError(
+            "request_id",
+            "is given more than once, and differs (a user property of that name counts too)",
+            "give one of them",
+            code="conflict",
+        )
+    return given[0] if given else None
+
+
+def _told_as(message: Message) -> str | None:
+    """The name of a request that was refused before it was read; None: it has none that is sure."""
+    document: object = None
+    with suppress(FieldError):
+        document = _payload(message)
+    with suppress(FieldError):
+        return _request_id(message, document)
+    return None
 
 
 def _needed(request_id: str | None) -> str:

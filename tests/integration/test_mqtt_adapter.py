@@ -270,12 +270,33 @@ REFUSED: list[tuple[str, bytes, tuple[str, ...], str, str]] = [
         "unknown",
         "unsupported_media_type",
     ),
-    ("submit", json.dumps(NOTICE | {"request_id": "r"}).encode(), ("-r",), "unknown", "retained"),
+    ("submit", json.dumps(NOTICE | {"request_id": "r"}).encode(), ("-r",), "r", "retained"),
+    ("submit", b" ", ("-D", "publish", "user-property", "request_id", "p"), "p", "bad_json"),
+    (
+        "submit",
+        b"<x/>",
+        (
+            *("-D", "publish", "content-type", "text/xml"),
+            *("-D", "publish", "user-property", "request_id", "p"),
+        ),
+        "p",
+        "unsupported_media_type",
+    ),
+    (
+        "submit",
+        json.dumps(NOTICE).encode(),
+        (
+            *("-D", "publish", "user-property", "request_id", "one"),
+            *("-D", "publish", "user-property", "request_id", "two"),
+        ),
+        "unknown",
+        "conflict",
+    ),
     (
         "submit",
         json.dumps(NOTICE | {"request_id": "r"}).encode(),
         ("-D", "publish", "response-topic", f"{TOPIC}/notice/operation/flash"),
-        "unknown",
+        "r",
         "bad_response_topic",
     ),
     (

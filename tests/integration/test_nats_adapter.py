@@ -217,18 +217,20 @@ REFUSED: list[tuple[bytes, dict[str, str], str, str]] = [
     (json.dumps(NOTICE | {"request_id": "r", "kind": "HELLO"}).encode(), {}, "r", "unknown_kind"),
     (json.dumps(NOTICE | {"request_id": "a.b", "to": "X"}).encode(), {}, "a_b", "unknown_station"),
     (b" ", {}, "unknown", "bad_json"),
+    (b" ", {"request_id": "h"}, "h", "bad_json"),
+    (b" ", {"request_id": "a/b"}, "unknown", "bad_json"),
     (b"x" * 100_000, {}, "unknown", "too_large"),
     (b"\x81" * 60_000, {"Content-Type": "application/cbor"}, "unknown", "bad_cbor"),
     (
         json.dumps(NOTICE | {"request_id": "r"}).encode(),
         {"Hotline-Reply-To": "hotline.v1.NORTH.notice.operation.flash"},
-        "unknown",
+        "r",
         "bad_response_topic",
     ),
     (
         json.dumps(NOTICE | {"request_id": "r"}).encode(),
         {"Hotline-Reply-To": "all.>"},
-        "unknown",
+        "r",
         "bad_response_topic",
     ),
 ]

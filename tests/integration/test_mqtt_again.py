@@ -1,0 +1,94 @@
+"""Which notices the MQTT adapter hands on again, without a broker: who takes what, and when."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+from gateway.core.records import Publication, Topic
+from gateway.model import ActId, Epoch, Operation, Precedence, Serial, Station
+from gateway.queues.messages import Outgoing
+from gateway.queues.mqtt import PUBLISHED_COUNT_MAX, REFILL_COUNT, MqttAdapter, MqttOptions
+from gateway.store.memory import MemoryStore
+from tests.integration.adapter_running import until
+from tests.integration.desk_double import MemoryDesk
+from tests.integration.mqtt_running import principal
+
+
+class Broker:
+    """A connection that acknowledges everything at once."""
+
+    def __init__(self) -> None:
+        self.message_ids: list[str] = []
+
+    async def publish_or_fail(self, outgoing: Outgoing) -> None:
+        self.message_ids.append(dict(outgoing.user_properties)["message_id"])
+
+
+class AskedStore(MemoryStore):
+    """Counts the rounds."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.rounds: list[Precedence | None] = []
+
+    async def publications(self, after: int, **options: Any) -> list[Publication]:
+        self.rounds.append(options.get("precedence"))
+        return await super().publications(after, **options)
+
+
+def adapter_of(desk: MemoryDesk, **options: Any) -> MqttAdapter:
+    return MqttAdapter(
+        MqttOptions("mqtt://127.0.0.1:9", "NORTH", principal(), **options), desk, desk.store
+    )
+
+
+def notices(count: int) -> Sequence[Publication]:
+    return [
+        Publication(
+            offset,
+            Topic.NOTICE,
+            ActId(Station(2), Epoch(1), Serial(offset)),
+            Precedence.ROUTINE,
+            Operation.TEST,
+            "{}",
+        )
+        for offset in range(1, count + 1)
+    ]
+
+
+async def test_what_the_feed_has_not_published_is_not_published_again() -> None:
+    """A notice behind the feed's place is the feed's: else it went twice, and before older ones."""
+    store = AskedStore()
+    desk = MemoryDesk(store)
+    first = desk.arrive("the broker has it", precedence=Precedence.FLASH)
+    adapter, broker = adapter_of(desk), Broker()
+    adapter._offset = max(store._live.publications)
+    desk.arrive("the feed is at it", precedence=Precedence.FLASH)
+    again = asyncio.create_task(adapter._publish_again(broker))  # type: ignore[arg-type]
+    try:
+        await until(lambda: Precedence.ROUTINE in store.rounds)  # the pass is over
+        assert broker.message_ids == [str(first.id)]
+    finally:
+        again.cancel()
+        await asyncio.wait([again])
+
+
+async def test_what_nobody_took_for_a_while_is_not_counted_as_under_way() -> None:
+    """Else a consumer that comes back would have to take all of it before the next round goes."""
+    adapter, broker = adapter_of(MemoryDesk(), republish_s=0.04), Broker()
+    await adapter._publish(broker, notices(3 * REFILL_COUNT))  # type: ignore[arg-type]
+    assert not await adapter._pause(until_refill=True)
+    await adapter._publish(broker, notices(REFILL_COUNT))  # type: ignore[arg-type]
+    assert await adapter._pause(until_refill=True)
+
+
+async def test_of_more_than_are_remembered_the_oldest_are_forgotten() -> None:
+    """They go again a little earlier; the newest, forgotten, would go in each round."""
+    adapter, broker = adapter_of(MemoryDesk(), republish_s=3600), Broker()
+    rows = notices(PUBLISHED_COUNT_MAX + 1)
+    await adapter._publish(broker, rows)  # type: ignore[arg-type]
+    assert [row.offset for row in rows if adapter._is_due(row)] == [1]
+    await adapter._publish(broker, rows[:2])  # type: ignore[arg-type]
+    assert [row.offset for row in rows if adapter._is_due(row)] == [3]

@@ -144,22 +144,25 @@ class NatsAdapter:
                     await message.nak()
 
     async def _deal_with(self, connection: NatsConnection, message: Msg) -> None:
-        place = message.metadata.sequence.stream
+        metadata = message.metadata
+        place = metadata.sequence.stream
+        # Of a request that comes again the refusal is the same one. The stream is for all stations;
+        # one that is made anew begins at 1 again.
+        refusal_id = f"error/{place}/{metadata.timestamp.isoformat()}"
 
         async def publish(outgoing: Outgoing) -> int:
-            await self._publish_outcome(connection, outgoing, place)
+            await self._publish_outcome(connection, outgoing, refusal_id)
             return 0
 
         await self._requests.deal_with(_incoming(message, place), publish)
         await message.ack()
 
     async def _publish_outcome(
-        self, connection: NatsConnection, outgoing: Outgoing, place: int
+        self, connection: NatsConnection, outgoing: Outgoing, refusal_id: str
     ) -> None:
         """An error into its stream; a reply to whoever waits for it."""
         if outgoing.topic.startswith(self._prefix):
-            # Of a request that comes again the refusal is the same one.
-            headers = {"Nats-Msg-Id": f"{self._station}/error/{place}", "Content-Type": JSON}
+            headers = {"Nats-Msg-Id": refusal_id, "Content-Type": JSON}
             await connection.publish(STATES, _subject(outgoing.topic), outgoing.payload, headers)
             return
         headers = {"Content-Type": outgoing.content_type}

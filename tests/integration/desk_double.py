@@ -117,6 +117,8 @@ class MemoryDesk:
         self.store = store or MemoryStore()
         self.reject: RejectCode | None = None
         self.accepted: list[tuple[Principal, str, NoticeDraft]] = []
+        self.asked_count = 0
+        """Submissions that came here, decided or not."""
         self.seen_displayed: list[ActId] = []
         self.gate = asyncio.Event()
         """Cleared: submissions wait, as for a slow disk."""
@@ -131,6 +133,7 @@ class MemoryDesk:
     async def submit(
         self, principal: Principal, request_id: str, draft: NoticeDraft
     ) -> ConfirmSubmission | RejectRequest:
+        self.asked_count += 1
         await self.gate.wait()
         refusal = self._refusal(draft.operation in principal.rights.submit)
         if refusal is not None:

@@ -74,20 +74,19 @@ async def test_the_same_request_id_is_one_notice(server: NatsServer) -> None:
 
 
 async def test_acknowledged_only_after_the_commit(server: NatsServer) -> None:
-    """What the desk had not committed when we went comes again, and only that."""
+    """What the desk had not committed when we went is given back, comes again, and only that."""
     desk = MemoryDesk()
     async with program(server.url) as client:
+        words = await Listener.on(client, "$JS.ACK.HOTLINE_REQUEST.gateway-NORTH-submit.>")
         async with running(server.url, desk=desk):
             await submit(client, NOTICE | {"request_id": "committed"})
             await until(lambda: len(desk.accepted) == 1)
             desk.gate.clear()
             await submit(client, NOTICE | {"request_id": "in-hand"})
-            info = await client.jetstream().consumer_info("HOTLINE_REQUEST", "gateway-NORTH-submit")
-            while info.num_ack_pending != 1 or info.num_pending:
-                await asyncio.sleep(0.01)
-                info = await client.jetstream().consumer_info(
-                    "HOTLINE_REQUEST", "gateway-NORTH-submit"
-                )
+            await until(lambda: desk.asked_count == 2)
+        # Without the second word it would come after `ack_wait`, half a minute later.
+        said = await words.until("gateway-NORTH-submit", count=2)
+        assert [one.data for one in said] == [b"", b"-NAK"]  # the shortest +ACK
         left = await client.jetstream().stream_info("HOTLINE_REQUEST")
         assert left.state.messages == 1
         restarted = MemoryDesk()
@@ -257,6 +256,42 @@ async def test_refusals_are_told(
             await asyncio.sleep(0.01)
             info = await client.jetstream().stream_info("HOTLINE_REQUEST")
     assert desk.accepted == []
+
+
+async def test_the_refusal_of_a_request_that_comes_again_is_the_same(server: NatsServer) -> None:
+    """The stream has it once, though it was published twice."""
+    desk = MemoryDesk()
+    options = options_of(server.url)
+    adapter = NatsAdapter(options, ServerRing(options.access), desk, desk.store)
+    async with running(server.url, desk=desk):
+        pass
+    connection = NatsConnection(options.access, ServerRing(options.access), name="test")
+    await connection.open()
+    try:
+        manager = connection.client.jetstream()
+        await submit(connection.client, {"request_id": "one"})
+        pull = await manager.pull_subscribe_bind("gateway-NORTH-submit", "HOTLINE_REQUEST")
+        [first] = await pull.fetch(1, timeout=10)
+        await connection.client.publish(first.reply, b"-NAK")
+        [again] = await pull.fetch(1, timeout=10)
+        assert again.metadata.num_delivered == 2
+        for message in (first, again):
+            await adapter._deal_with(connection, message)
+        info = await manager.stream_info("HOTLINE_STATE")
+        assert (info.state.messages, info.state.last_seq) == (1, 1)
+    finally:
+        await connection.close()
+
+
+async def test_a_refusal_at_a_place_that_was_another_request_s_is_told(server: NatsServer) -> None:
+    """A stream that was made anew numbers from 1 again, within the window of `Nats-Msg-Id`."""
+    async with program(server.url) as client:
+        for name in ("one", "two"):
+            async with running(server.url, desk=MemoryDesk()):
+                await submit(client, {"request_id": name})
+                listener = await Listener.stored(client, "HOTLINE_STATE", f"{SUBJECT}.error.*")
+                await listener.until(f"error.{name}")
+            await client.jetstream().delete_stream("HOTLINE_REQUEST")
 
 
 async def test_cbor_gets_cbor(server: NatsServer) -> None:

@@ -218,17 +218,16 @@ class CopyingStore:
         lost, or the other gateway's.
         """
         last = await cluster.last()
-        place, mark, number = 0, self._mark, 0
         if last is None:
             self._demand_claim()
-        else:
-            place, parcel = last
-            mark, number = parcel.mark, max((it.number for it in parcel.batches), default=0)
-        if mark != self._mark and not self._may_go_alone():
+            self._place.place = 0
+            return
+        place, parcel = last
+        if parcel.mark == self._mark:
+            self._have_sent(parcel.batches[-1].number)
+        elif not self._may_go_alone():
             raise OvertakenError("the other gateway of this station is the active one")
         self._place.place = place
-        if mark == self._mark:
-            self._have_sent(number)
 
     def _demand_claim(self) -> None:
         """By lease: nobody else has begun until now."""
@@ -261,7 +260,9 @@ class CopyingStore:
     def _have_sent(self, number: int) -> None:
         while self._backlog and self._backlog[0].number <= number:
             self.waiting_count -= _act_count(self._backlog.popleft())
-        self._sent_number = max(self._sent_number, number)
+        # Lower than it was where the cluster lost what it had acknowledged; who waited for that has
+        # gone on.
+        self._sent_number = number
         self._sent.set()
         self._sent = asyncio.Event()
         if not self._backlog:

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from gateway.core.claim import Copy, Hold, Memory, Put, Read, Start, Takeover
+from gateway.core.claim import Claim, Copy, Hold, Memory, Put, Read, Start, Takeover
 from gateway.core.tenure import (
     ALONE_MS,
     CHASE_MS,
@@ -181,6 +181,20 @@ def test_one_that_is_behind_takes_no_lease() -> None:
     pair.a.tenure.set_copy(Copy.WHOLE, pair.a.now())
     pair.run(LEASE_MS)
     assert pair.active() == "a"
+
+
+@pytest.mark.parametrize("theirs_ms", [LEASE_MS // 3, LEASE_MS, 2 * LEASE_MS])
+def test_a_lease_is_taken_a_quarter_after_its_end(theirs_ms: int) -> None:
+    """The longer one of the two: of a renewal that was seen now, and not a millisecond earlier."""
+    seen_at = Instant(1_000)
+    tenure = Tenure(name="b", run="0b", memory=Memory(), now=seen_at, by_lease=True)
+    tenure.set_copy(Copy.WHOLE, seen_at)
+    tenure.read(Claim(4, "a", "0a", Hold.LEASE, theirs_ms), 9, seen_at)
+    longer_ms = max(theirs_ms, LEASE_MS)
+    due = Instant(seen_at + longer_ms + longer_ms // 4)
+    assert isinstance(tenure.order(Instant(due - 1)), Read)
+    order = tenure.order(due)
+    assert order == Put(Claim(5, "b", "0b", Hold.LEASE, LEASE_MS), 9)
 
 
 def holder_and_other(pair: Pair) -> tuple[Gateway, Gateway]:

@@ -27,7 +27,8 @@ def spare_text(spare: Mapping[str, Any]) -> str:
     text = f"GATEWAY {name} stands by"
     if spare.get("held_by") != "none":
         text = f"GATEWAY {name} is taking over"
-    elif other:
+        return f"{text}, and not active yet: {problem}" if problem else text
+    if other:
         text += f"; {other.get('name')} is the active one {_BY.get(str(other.get('held_by')), '')}"
     else:
         text += "; no gateway of this station holds the claim, as far as this one knows"

@@ -144,6 +144,7 @@ class AlarmCode(Word):
     REVOKED = "card revoked"
     UNREPLICATED = "unreplicated"
     NO_SPARE = "no usable spare"
+    NOT_ACTIVE = "not active yet"
 
 
 CLEARED_BY_HAND: Final = frozenset(

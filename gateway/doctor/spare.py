@@ -97,6 +97,11 @@ def judge_role(spare: SpareSettings, document: Document | None) -> Iterator[Find
             yield fault(TOPIC, text, "bring the cluster back; keep this machine until then")
         else:
             yield ok(TOPIC, "the cluster has all of it: 0 acts UNREPLICATED")
+    elif document.get("held_by") != "none":
+        why = problem or "it has only just begun"
+        text = f"gateway {name} holds the claim by {document.get('held_by')}, and is not active yet"
+        remedy = "see to that, or promote the other one; nothing is sent or accepted meanwhile"
+        yield fault(TOPIC, f"{text}: {why}", remedy)
     elif problem:
         text = f"gateway {name} stands by, and its copy is not whole: {problem}"
         remedy = (

@@ -21,7 +21,7 @@ from gateway.api.server import ApiServer
 from gateway.api.spare import Spare
 from gateway.config.load import load_keyring, load_policy, settings_digest
 from gateway.config.settings import Settings
-from gateway.core.effects import Level, Observe, RejectCode, Status
+from gateway.core.effects import Alarm, Level, Observe, RejectCode, Status
 from gateway.core.engine import Engine
 from gateway.core.events import Principal, Stopping
 from gateway.core.policy import Policy
@@ -72,8 +72,8 @@ def run_daemon(settings: Settings, *, notifier: SystemdNotifier | None = None) -
     return asyncio.run(Daemon(settings, keys, policy, notifier=notifier).run())
 
 
-Follow = Callable[[Callable[[str], None]], Coroutine[Any, Any, NoReturn]]
-"""Given what shows why the store refuses (empty: it does not)."""
+Follow = Callable[[Callable[[Alarm | None], None]], Coroutine[Any, Any, NoReturn]]
+"""Given what shows the alarm of one that stands by."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,12 +154,12 @@ class Daemon:
         desk.close(RejectCode.STANDBY, "this gateway stands by; the active one takes requests")
         indicators = self._make_indicators(inbox, lambda: True)
 
-        def show(refusal: str) -> None:
-            status = nothing_to_show(self._keys.card.station, refusal)
+        def show(alarm: Alarm | None) -> None:
+            status = nothing_to_show(self._keys.card.station, alarm)
             desk.show(status)
             indicators.show(status)
 
-        show("")
+        show(None)
         api = self._make_api(desk, store, indicators, control)
         async with asyncio.TaskGroup() as group:
             group.create_task(follow(show))

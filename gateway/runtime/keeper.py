@@ -116,6 +116,13 @@ class Keeper:
             return False
         return tenure.hold is not Hold.HAND or self._saved.by_hand
 
+    @property
+    def silence(self) -> str:
+        """Why one that holds the claim may not transmit yet."""
+        if self._save_problem:
+            return f"that it is the active one cannot be remembered: {self._save_problem}"
+        return "the lease of the other gateway may be good still"
+
     async def changed(self, *, within_s: float) -> None:
         """Return when the role has changed, or after `within_s`."""
         changed = self._changed

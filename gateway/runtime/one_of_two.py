@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final, NoReturn
 from gateway.config.settings import Settings
 from gateway.core.claim import Copy, Hold
 from gateway.core.copying import Rebasing
-from gateway.core.effects import Level
+from gateway.core.effects import Alarm, Level
 from gateway.core.events import CopyTold, SpareTold
 from gateway.core.records import Recovered
 from gateway.errors import StoreRefusedError
@@ -23,6 +23,7 @@ from gateway.runtime.daemon import Beside, StopRequestedError, cause_of
 from gateway.runtime.inbox import Inbox
 from gateway.runtime.keeper import Engine
 from gateway.runtime.spare_control import SpareControl, make_keeper
+from gateway.runtime.status_line import refused_alarm
 from gateway.runtime.understudy import (
     PROBE_S,
     PromotedError,
@@ -133,8 +134,8 @@ class OneOfTwo:
             await self._wait_for_room(store, problem)
 
     async def _wait_for_room(self, store: SqliteStore, problem: str) -> None:
-        async def ask(show: Callable[[str], None]) -> NoReturn:
-            show(problem)
+        async def ask(show: Callable[[Alarm | None], None]) -> NoReturn:
+            show(refused_alarm(problem))
             while True:
                 await asyncio.sleep(PROBE_S)
                 with suppress(StoreRefusedError):

@@ -21,9 +21,20 @@ def status_line(status: Status, name_of: Callable[[Station], str]) -> str:
     return "; ".join(parts)
 
 
-def nothing_to_show(station: Station, refusal: str = "") -> Status:
-    """What a gateway without an engine shows: alive, and why its store refuses, if it does."""
+def refused_alarm(refusal: str) -> Alarm | None:
+    """Of a gateway without an engine whose store refuses; None: it does not."""
     text = f"this gateway stands by, and its store cannot be written: {refusal}"
+    return Alarm(AlarmCode.STORE_REFUSED, text) if refusal else None
+
+
+def waiting_alarm(reason: str) -> Alarm:
+    """Of one that holds the claim of its station and is not the active one yet."""
+    text = f"this gateway takes over, and nothing is sent or accepted until it has: {reason}"
+    return Alarm(AlarmCode.NOT_ACTIVE, text)
+
+
+def nothing_to_show(station: Station, alarm: Alarm | None = None) -> Status:
+    """What a gateway without an engine shows: alive, and what is wrong, if anything is."""
     return Status(
         station=station,
         links=(),
@@ -32,8 +43,8 @@ def nothing_to_show(station: Station, refusal: str = "") -> Status:
         pending_in_count=0,
         pending_out=(),
         pending_out_count=0,
-        alarms=(Alarm(AlarmCode.STORE_REFUSED, text),) if refusal else (),
-        store_refused=bool(refusal),
+        alarms=() if alarm is None else (alarm,),
+        store_refused=alarm is not None and alarm.code is AlarmCode.STORE_REFUSED,
         stopping=False,
         buzzer_silenced=False,
         button_refused_at=None,

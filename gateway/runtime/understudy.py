@@ -18,7 +18,7 @@ from typing import Final, NoReturn
 
 from gateway.core.claim import Copy, Hold, Start
 from gateway.core.copying import Begun, Rebasing
-from gateway.core.effects import Level
+from gateway.core.effects import Alarm, Level
 from gateway.errors import (
     DecodeError,
     GatewayError,
@@ -26,6 +26,7 @@ from gateway.errors import (
     StoreRefusedError,
 )
 from gateway.runtime.keeper import Keeper, Observe
+from gateway.runtime.status_line import refused_alarm, waiting_alarm
 from gateway.spare import base
 from gateway.spare.batch import Batch, Parcel
 from gateway.spare.copying_store import CopyingStore, Place, Told
@@ -46,6 +47,7 @@ CANNOT_WRITE: Final = (
     "the disk of the state folder was full or read-only when it was opened; free some room, or"
     " check the card"
 )
+OTHER_WRITES: Final = "the other gateway still writes to the cluster"
 BASE_NAME: Final = "spare-base.received"
 EMPTIED: Final = (
     "the cluster has no commits of this station any more; the active gateway adds one within"
@@ -112,16 +114,18 @@ class Understudy:
         self._refusal = CANNOT_WRITE if is_refused else ""
         """Why the store cannot be written; empty: it can."""
         self._probe_at = 0.0
-        self._show: Callable[[str], None]
+        self._show: Callable[[Alarm | None], None]
         self.problem = "the cluster was not seen yet"
-        """Why this store lacks something; empty: it has all that the cluster has."""
+        """Why this store lacks something, or, with the claim, why it is not the active one yet;
+        empty: it has all that the cluster has.
+        """
 
-    async def run(self, show: Callable[[str], None]) -> NoReturn:
+    async def run(self, show: Callable[[Alarm | None], None]) -> NoReturn:
         """Follow until promoted. Raises `PromotedError` or `RebasedError`, and `StoreFailedError`;
         a store that refuses is shown, and asked again.
         """
         self._show = show
-        self._show(self._refusal)
+        self._show(refused_alarm(self._refusal))
         self._follower = Follower(self._store, await Place.of(self._store), self._keeper.name)
         while True:
             if self._keeper.tenure.hold is not Hold.NONE:
@@ -150,7 +154,7 @@ class Understudy:
 
     def _refuse(self, error: StoreRefusedError) -> None:
         self._refusal = str(error)
-        self._show(self._refusal)
+        self._show(refused_alarm(self._refusal))
         self._set(Copy.UNSEEN, self._refusal)
 
     async def _can_write(self) -> bool:
@@ -162,7 +166,7 @@ class Understudy:
             self._probe_at = now + PROBE_S
             if await self._store.probe():
                 self._refusal = ""
-                self._show("")
+                self._show(None)
                 return True
         self._set(Copy.UNSEEN, self._refusal)
         return False
@@ -200,55 +204,68 @@ class Understudy:
         """Raises `PromotedError`; returns when the claim went, or may not be used."""
         keeper = self._keeper
         mark = int.from_bytes(os.urandom(MARK_SIZE), "big")
-        turn: Turn | None = None
+        turn: Turn | str = ""
         while keeper.tenure.number == number:
-            if turn is None:
+            if isinstance(turn, str):
                 turn = await self._prepare(number, mark)
-            if turn is not None and keeper.may_transmit(number):
+            if isinstance(turn, Turn) and keeper.may_transmit(number):
                 raise PromotedError(turn)
+            if keeper.tenure.number == number:
+                self._wait(turn if isinstance(turn, str) else keeper.silence)
             await keeper.changed(within_s=FOLLOW_S)
+        self._show(refused_alarm(self._refusal))
 
-    async def _prepare(self, number: int, mark: int) -> Turn | None:
-        copy, cluster = Copy.UNSEEN, self._keeper.cluster
+    def _wait(self, reason: str) -> None:
+        """The station is silent meanwhile: people are told why."""
+        if reason != self.problem:
+            self._observe(Level.WARNING, "takes_over_later", reason=reason)
+        self.problem = reason
+        self._show(refused_alarm(self._refusal) or waiting_alarm(reason))
+
+    async def _prepare(self, number: int, mark: int) -> Turn | str:
+        """What it is the active one with, or why it is not yet."""
+        copy, cluster, keeper = Copy.UNSEEN, self._keeper.cluster, self._keeper
+        problem = f"no cluster: {keeper.problem}"
         if not await self._can_write():
-            await self._keeper.give_way()
-            return None
+            await keeper.give_way()
+            return self._refusal
         try:
             if cluster is not None:
                 copy = await self._follower.catch_up(cluster)
-            takeover = await self._keeper.takeover(copy)
+                problem = OTHER_WRITES
+            takeover = await keeper.takeover(copy)
             if takeover.start is Start.APPEND:
                 return await self._append(number, mark, is_behind=takeover.is_behind)
         except QueueUnavailableError as error:
-            self.problem = str(error)
-            takeover = await self._keeper.takeover(Copy.UNSEEN)
+            problem = str(error)
+            takeover = await keeper.takeover(Copy.UNSEEN)
         except StoreRefusedError as error:
             self._refuse(error)
-            await self._keeper.give_way()
-            return None
+            await keeper.give_way()
+            return self._refusal
         if takeover.start is not Start.ALONE:
-            return None
+            return problem
         place = self._follower.place
         return Turn(number, place, mark, place.number + 1, is_behind=takeover.is_behind)
 
-    async def _append(self, number: int, mark: int, *, is_behind: bool) -> Turn | None:
+    async def _append(self, number: int, mark: int, *, is_behind: bool) -> Turn | str:
         """Write a commit without content where the follower saw the stream end: what came there
         since is taken over first, and who has not seen this commit can append nothing more.
         """
         cluster, follower = self._keeper.cluster, self._follower
         if cluster is None:
-            return None
+            return f"no cluster: {self._keeper.problem}"
         place = follower.place
         _, revision = await cluster.begun()
         commit = max(place.number, follower.newest) + 1
         batch = Batch(commit, place.number, place.mark, ())
         here = await cluster.append(Parcel(mark, (batch,)), after=follower.end)
         if here is None:
-            return None
+            return OTHER_WRITES
         place = Place(commit, mark, here)
         await self._store.commit_all(place.cursors())
         if not await cluster.put_begun(Begun(self._keeper.name, commit, mark), revision):
-            return None
+            return OTHER_WRITES
         return Turn(number, place, mark, commit + 1, is_behind=is_behind)
 
 

@@ -89,6 +89,10 @@ def test_rights() -> None:
         (None, [(LOOK, "cannot be asked")]),
         ({"role": "standby", "problem": ""}, [(OK, "its copy is whole")]),
         ({"role": "standby", "problem": "no cluster"}, [(FAULT, "not whole: no cluster")]),
+        (
+            {"role": "standby", "held_by": "hand", "problem": "no cluster"},
+            [(FAULT, "by hand, and is not active yet: no cluster")],
+        ),
         ({"role": "active", "problem": ""}, [(OK, "active one"), (OK, "0 acts UNREPLICATED")]),
         (
             {"role": "active", "problem": "it is away", "unreplicated_count": 7},
@@ -98,5 +102,5 @@ def test_rights() -> None:
 )
 def test_the_role(document: dict[str, Any] | None, expected: list[tuple[Mark, str]]) -> None:
     """What the gateway says of itself."""
-    named = None if document is None else document | {"name": "a", "held_by": "lease"}
+    named = None if document is None else {"name": "a", "held_by": "none"} | document
     check(judge_role(SpareSettings(name="a"), named), *expected)

@@ -19,10 +19,17 @@ _BIDI: Final = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069
 _LANGUAGE: Final = re.compile(r"[a-z]{2,3}(-[A-Za-z0-9]{2,8})?")
 
 
-def check_text(field: str, text: str, *, size_max: int = BODY_SIZE_MAX) -> str:
+def check_text(
+    field: str,
+    text: str,
+    *,
+    size_max: int = BODY_SIZE_MAX,
+    remedy: str = "shorten it or send it as two notices",
+) -> str:
     """Return `text` in NFC if people may be shown it, else raise `FieldError`.
 
-    No control characters but line feed, no bidirectional overrides, at most `size_max` octets.
+    No control characters but line feed, no bidirectional overrides, at most `size_max` octets;
+    `remedy` is for a longer one.
     """
     text = unicodedata.normalize("NFC", text)
     for index, character in enumerate(text):
@@ -46,7 +53,7 @@ def check_text(field: str, text: str, *, size_max: int = BODY_SIZE_MAX) -> str:
         raise FieldError(
             field,
             f"has {size} octets of UTF-8, the limit is {size_max}",
-            "shorten it or send it as two notices",
+            remedy,
             code="text_too_long",
         )
     return text

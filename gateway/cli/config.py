@@ -9,6 +9,7 @@ import click
 
 from gateway.cli.options import Common, file_options
 from gateway.cli.output import print_fields, print_json, say
+from gateway.cli.port_type import absence
 
 if TYPE_CHECKING:
     from gateway.config.settings import LinkSettings, Settings
@@ -77,13 +78,7 @@ def _link(link: LinkSettings) -> str:
 
 
 def _missing_ports(settings: Settings) -> list[str]:
-    """A port may come later (a USB plug): the daemon retries for ever, so this is only a note."""
-    return [
-        f"link {link.name}: {link.port} is not there now; the gateway will wait for it, "
-        "plug it in or correct the path"
-        for link in settings.links
-        if link.port.startswith("/") and not Path(link.port).exists()
-    ]
+    return [f"link {link.name}: {it}" for link in settings.links if (it := absence(link.port))]
 
 
 def _summary(path: Path, settings: Settings) -> dict[str, object]:

@@ -36,6 +36,7 @@ from gateway.cli.keyfiles import KEY_FILE_DEFAULT, PUBLIC_MODE, read_text_file, 
 from gateway.cli.line import accept, invite
 from gateway.cli.options import Common, file_options
 from gateway.cli.output import can_ask, print_block, print_fields, print_json, say, warn
+from gateway.cli.port_type import absence
 from gateway.cli.ports_found import FoundPort, found_ports, has_header
 from gateway.errors import GatewayError
 
@@ -104,6 +105,12 @@ def command(
       hotline init --station 1 --name NORTH --party "Party A" --yes
     """  # noqa: D301 (click reads the backspace)
     wish = as_typed(Wish(**options))
+    for port, device, of_it, value in (
+        (wish.radio, "--radio", "--far-node", wish.far_node),
+        (wish.cable, "--cable", "--bit-rate", wish.bit_rate),
+    ):
+        if port == NONE and value is not None:
+            raise click.UsageError(f"{of_it} belongs to {device} PORT; leave one of the two out")
     config = common.config_path.absolute()
     _check_folder(config, wish)
     if config.exists():
@@ -179,6 +186,10 @@ def _check_folder(config: Path, wish: Wish) -> None:
         config.exists()
     except PermissionError as error:
         raise _refusal(folder) from error
+    if not is_there and folder.exists():
+        raise CommandError(
+            ExitCode.NOT_FOUND, f"{folder} is no folder; name another file with --config"
+        )
     if not is_there:
         raise CommandError(
             ExitCode.NOT_FOUND,
@@ -259,6 +270,7 @@ def _show(
             ("station", f"{wish.name}, number {wish.station}, {wish.party}"),
             ("keys", f"{key_file} ({'new, mode 0600' if is_new else 'here already, kept'})"),
             ("radio", wish.radio),
+            ("far radio", wish.far_node),
             ("cable", wish.cable if wish.cable == NONE else f"{wish.cable}, {wish.bit_rate} bit/s"),
             ("lamps", wish.lamps),
             ("queue", "embedded" if wish.mqtt in (None, NONE) else wish.mqtt),
@@ -268,7 +280,9 @@ def _show(
     if wish.lamps != NONE:
         print_fields(pin_rows(wish))
     print_block(text)
-    if not ports:
+    for note in filter(None, map(absence, (wish.radio or NONE, wish.cable or NONE))):
+        warn(f"note: {note}")
+    if not (ports or wish.radio_link or wish.cable_link):
         warn("note: no serial device is plugged in here; give --radio or --cable, or plug it in")
 
 
@@ -308,6 +322,13 @@ def _document(
     }
 
 
+def _lacking(wish: Wish) -> str | None:
+    """What a line cannot be accepted without."""
+    if wish.radio_link and wish.far_node is None:
+        return "the number of the far station's radio"
+    return None if wish.radio_link or wish.cable_link else "the port of a radio or cable"
+
+
 def _go_on(context: click.Context, common: Common, wish: Wish) -> None:
     """Join the line at once where that was asked for; else say how."""
     from gateway.config.hosts import is_address
@@ -320,6 +341,10 @@ def _go_on(context: click.Context, common: Common, wish: Wish) -> None:
             default="later",
             err=True,
         )
+    lacking = _lacking(wish)
+    if choice == "accept" and lacking:
+        say(f"{lacking} is not known yet: the command below takes it")
+        choice = "later"
     if choice == "invite":
         context.invoke(invite, file=None, png=None, valid=VALID_H, again=False)
     elif choice == "accept":

@@ -24,11 +24,12 @@ _KEEP: Final = "keep"
 
 def completed(wish: Wish, ports: list[FoundPort], *, lamps: str) -> Wish:
     """The wish with everything chosen by the options, else by what was found here."""
+    cable = wish.cable or _first(ports, "cable")
     return replace(
         wish,
         radio=wish.radio or _first(ports, "radio"),
-        cable=wish.cable or _first(ports, "cable"),
-        bit_rate=wish.bit_rate or BIT_RATE,
+        cable=cable,
+        bit_rate=wish.bit_rate or (None if cable == NONE else BIT_RATE),
         lamps=wish.lamps or lamps,
     )
 

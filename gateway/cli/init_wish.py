@@ -166,9 +166,9 @@ def _pin_line(name: str, pins: tuple[int, ...]) -> str:
 def accept_command(wish: Wish, config: Path) -> str:
     """The command that adds the line with the links chosen here."""
     words = ["line", "accept", "--add"]
-    if wish.radio_link:
-        words += ["--radio", *wish.radio_link]
-    if wish.cable_link or not wish.radio_link:
+    if wish.radio_link or wish.far_node:
+        words += ["--radio", *(wish.radio_link or ("PORT", str(wish.far_node)))]
+    if wish.cable_link or wish.bit_rate or not (wish.radio_link or wish.far_node):
         words += ["--cable", *(wish.cable_link or ("PORT", str(wish.bit_rate or BIT_RATE)))]
     return command_text(config, *words)
 
@@ -194,7 +194,7 @@ def check_wish(wish: Wish, key_file: Path, config: Path) -> None:
         party="-" if wish.party is None else wish.party,
         lamps=wish.lamps or ("mock" if wish.pins else NONE),
     )
-    radio = wish.radio_link
+    radio = wish.radio_link or (wish.far_node and ("/dev/none-yet", wish.far_node)) or None
     if radio and radio[1] == FAR_NODE_UNKNOWN:
         radio = (radio[0], _FAR_NODE_ANY)
     cable = wish.cable_link if radio or wish.cable_link else ("/dev/none", str(BIT_RATE))

@@ -39,6 +39,13 @@ def lasting_words() -> str:
     return f"{LASTING_FOLDER} has: {', '.join(_lasting_names()) or 'nothing'}"
 
 
+def absence(port: str) -> str | None:
+    """A device may come later, and the daemon retries for ever: only something to be told."""
+    if not port.startswith("/") or Path(port).exists():
+        return None
+    return f"{port} is not there now; the gateway will wait for it, plug it in or correct the path"
+
+
 def node_text(text: str) -> str:
     """A radio's number as the configuration has it; what is none stays as it is.
 

@@ -69,7 +69,8 @@ class Card:
             raise FieldError(
                 "name", f"{self.name[:20]!r} is no station name", "use A-Z, 0-9 and -, at most 12"
             )
-        if not self.party or check_text("party", self.party, size_max=PARTY_SIZE_MAX) != self.party:
+        party = check_text("party", self.party, size_max=PARTY_SIZE_MAX, remedy="shorten it")
+        if not self.party or party != self.party:
             raise FieldError("party", "is empty or not in Unicode NFC", "write whom it speaks for")
         if "\n" in self.party:
             raise FieldError("party", "has a line feed", "write it on one line")

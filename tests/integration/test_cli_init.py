@@ -171,6 +171,43 @@ def test_a_name_and_a_number_may_be_typed_short(
     assert "radio-77" in wrong.err
 
 
+def test_what_is_said_of_links_fits_the_options(init: Init, tmp_path: Path) -> None:
+    """A port that is not plugged in is named; what belongs to none is refused or kept for later."""
+    plug = "no serial device is plugged in here"
+    ended = init(*WHO, "--radio", "/dev/nope", "--dry-run")
+    assert (plug in ended.err, "note: /dev/nope is not there now" in ended.err) == (False, True)
+    assert plug in init(*WHO, "--dry-run").err
+    later = init(*WHO, "--far-node", "4d4c00b2", "--dry-run")
+    assert "line accept --add --radio PORT '!4d4c00b2'\n" in later.out
+    assert "far radio  !4d4c00b2" in later.out
+    both = init(*WHO, "--radio", "/dev/nope", "--bit-rate", "19200", "--dry-run")
+    assert "--radio /dev/nope '!FARNODE' --cable PORT 19200\n" in both.out
+    assert init(*WHO, "--far-node", "!7", "--dry-run").code == 78
+    for of_it, device in (("--far-node", "--radio"), ("--bit-rate", "--cable")):
+        ended = init(*WHO, device, "none", of_it, "12345678"[: 8 if device == "--radio" else 4])
+        assert (ended.code, f"{of_it} belongs to {device} PORT" in ended.err) == (2, True)
+    (tmp_path / "file").touch()
+    ended = init(*WHO, "--yes", "--config", str(tmp_path / "file/a.toml"))
+    assert (ended.code, f"{tmp_path}/file is no folder" in ended.err) == (5, True)
+
+
+@pytest.mark.parametrize(
+    ("links", "lacking"),
+    [
+        (("--radio", "/dev/nope"), "the number of the far station's radio"),
+        ((), "the port of a radio or cable"),
+    ],
+)
+def test_a_line_is_not_accepted_without_a_whole_link(
+    links: tuple[str, ...], lacking: str, init: Init
+) -> None:
+    """The station is set up, and the command that is left is shown."""
+    ended = init(*WHO, *links, "--line", "accept", "--yes")
+    assert ended.code == 0, ended.err
+    assert f"{lacking} is not known yet" in ended.out
+    assert "line accept --add" in ended.out.rpartition("next")[2]
+
+
 def test_a_trial_writes_nothing_and_programs_can_read_it(init: Init, tmp_path: Path) -> None:
     """The same document before and after the writing, but for the card."""
     trial = json.loads(init(*WHO, "--dry-run", "--json").out)

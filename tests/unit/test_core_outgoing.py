@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from gateway.core.governor import Governor
@@ -67,6 +69,38 @@ def test_a_receipt_covers_each_act_once() -> None:
     assert [a.id.serial for a in out.unreceipted()] == [3]
     assert out.receipt(7, 1, 0) == []
     assert [a.id.serial for a in out.receipt(7, 3, 0)] == [3]
+
+
+def test_a_receipt_for_more_than_was_given_out_counts_for_what_was() -> None:
+    """What a peer claims above it neither costs a look each nor hides what is given out later."""
+    out = outgoing(act(1), act(2))
+    assert [a.id.serial for a in out.receipt(7, 2**32 - 1, 0)] == [1, 2]
+    out.add(act(3))
+    assert [a.id.serial for a in out.receipt(7, 3, 0)] == [3]
+
+
+def test_an_old_receipt_makes_the_next_one_no_dearer() -> None:
+    """It comes by the slower link, after the newer one; there may be 100 000 serials below."""
+    looks = Looks()
+    out = outgoing()
+    out._acts = looks
+    for serial in range(1, 101):
+        out.add(act(serial))
+    out.receipt(7, 99, 0)
+    out.receipt(7, 1, 0)
+    looks.count = 0
+    out.receipt(7, 100, 0)
+    assert looks.count == 1
+
+
+class Looks(dict[ActId, OutAct]):
+    """Counts who looked for an act."""
+
+    count = 0
+
+    def pop(self, *arguments: Any) -> Any:
+        self.count += 1
+        return super().pop(*arguments)
 
 
 def test_what_was_receipted_before_the_start_costs_no_look() -> None:

@@ -79,6 +79,17 @@ def test_a_receipt_for_more_than_was_given_out_counts_for_what_was() -> None:
     assert [a.id.serial for a in out.receipt(7, 3, 0)] == [3]
 
 
+def test_a_receipted_act_is_parked_no_more() -> None:
+    """It left before MINIMIZE held its repeat, and its receipt came late."""
+    parked = act(1)
+    out = outgoing(parked)
+    assert out.next_waiting() is parked
+    out.park(parked)
+    assert out.receipt(7, 1, 0) == [parked]
+    assert not out.is_parked(parked)
+    assert out.unpark() == []
+
+
 def test_an_old_receipt_makes_the_next_one_no_dearer() -> None:
     """It comes by the slower link, after the newer one; there may be 100 000 serials below."""
     looks = Looks()

@@ -57,6 +57,17 @@ def test_the_bitmap_names_serials_beyond_the_first_hole() -> None:
     assert debt.echo is None
 
 
+@pytest.mark.parametrize(("serial", "item_count"), [(34, 1), (35, 2)])
+def test_the_bitmap_ends_where_receipts_of_their_own_begin(serial: int, item_count: int) -> None:
+    """Neither is a serial told twice, which costs octets of each frame, nor by none of the two."""
+    held = reception()
+    hold(held, 7, 1, 2, 4, serial)
+    items = held.settle(owed(held, 7, 4, serial))
+    bitmap = 1 << 1 | (1 << 31 if serial == 34 else 0)
+    assert items[0] == ReceiptItem(7, 2, bitmap, 9)
+    assert items[1:] == [SelectiveReceiptItem(7, (serial,), None)][: item_count - 1]
+
+
 def test_serials_beyond_the_bitmap_get_receipts_of_their_own() -> None:
     """33 above the last in order is beyond; 16 an item, ascending, the echo in the first."""
     held = reception()

@@ -306,7 +306,7 @@ class Engine:
         else:
             draft.write(state.boots.current)
             self._keep_epochs(draft)
-            log_start(self._state.keys, event, draft)
+            log_start(self._state.keys, event, recovered, draft)
 
     def _log_links(self, draft: Draft) -> None:
         """What a link came to by round trips and misses, not by its device alone."""

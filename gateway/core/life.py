@@ -25,6 +25,7 @@ from gateway.core.records import (
     EntryKind,
     Publication,
     PutDelivery,
+    Recovered,
     StateEntry,
     StoredAct,
     StoredDelivery,
@@ -374,8 +375,10 @@ def log_state(record: Record, draft: Draft, *, evidence: str, link: LinkName | N
     log_station(draft, "state", *fields, ("evidence", evidence))
 
 
-def log_start(keys: KeyRing, event: Started, draft: Draft) -> None:
-    """Whose book this is, and by which configuration and keys it goes on: so changes show."""
+def log_start(keys: KeyRing, event: Started, recovered: Recovered, draft: Draft) -> None:
+    """Whose book this is, by which configuration and keys it goes on, so that changes show, and
+    that it goes on from a copy, whose alarm lasts for one run.
+    """
     log_station(
         draft,
         "start",
@@ -394,3 +397,5 @@ def log_start(keys: KeyRing, event: Started, draft: Draft) -> None:
             ("card", card_digest(line.card)),
             ("revoked", int(line.is_revoked)),
         )
+    if recovered.was_restored:
+        log_station(draft, "goes_on_from_copy")

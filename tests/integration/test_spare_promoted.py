@@ -87,6 +87,8 @@ async def promoted_out_of_step(scene: Scene, names: Sequence[str]) -> None:
     assert status == 202, answer
     await until_role(scene.b, "active", deadline_s=SOON_S)
     assert "rollback" in await alarms_of(scene.b)
+    entries = (await get(scene.b, "/v1/log?limit=1000"))["entries"]
+    assert [it["event"] for it in entries].count("goes_on_from_copy") == 1
     await submit(scene.b, "after")
     await until_texts(scene.south, "inbox", [*names, "after"])
     assert not LIES & await alarms_of(scene.south)

@@ -112,7 +112,12 @@ def _steps(
     if settings is not None:
         steps += _configured_steps(machine, request, settings)
     steps += [
-        _reading("service", "the service", lambda: examine_service(machine), SYSTEMCTL_S + 1),
+        _reading(
+            "service",
+            "the service",
+            lambda: examine_service(machine, is_set_up=_is_there(request.config)),
+            SYSTEMCTL_S + 1,
+        ),
         _reading("version", "versions", lambda: examine_versions(machine)),
     ]
     if request.is_far:
@@ -122,6 +127,14 @@ def _steps(
             Step("far", title, limit_s, lambda: examine_far(request.socket, daemon, request.far_s))
         )
     return steps
+
+
+def _is_there(config: Path) -> bool:
+    """Also a configuration that this user may not see."""
+    try:
+        return config.exists()
+    except OSError:
+        return True
 
 
 def _configured_steps(machine: Machine, request: Request, settings: Settings) -> list[Step]:

@@ -60,8 +60,8 @@ def examine_configuration(path: Path, *, is_named: bool) -> tuple[Settings | Non
         return None, findings
 
 
-def examine_service(machine: Machine) -> Iterator[Finding]:
-    """Ask systemd; blocks at most 5 s."""
+def examine_service(machine: Machine, *, is_set_up: bool = True) -> Iterator[Finding]:
+    """Ask systemd; blocks at most 5 s. `is_set_up`: a configuration is there, good or not."""
     if not machine.path("/run/systemd/system").is_dir():
         remedy = "nothing on a bench; on a station use a system with systemd"
         yield look("service", "systemd does not run here; nothing restarts the gateway", remedy)
@@ -74,10 +74,11 @@ def examine_service(machine: Machine) -> Iterator[Finding]:
     except (OSError, subprocess.SubprocessError) as error:
         yield look("service", f"systemctl gave no answer ({error})", "look: systemctl status")
         return
-    yield judge_service(dict(line.split("=", 1) for line in shown.splitlines() if "=" in line))
+    unit = dict(line.split("=", 1) for line in shown.splitlines() if "=" in line)
+    yield judge_service(unit, is_set_up=is_set_up)
 
 
-def judge_service(unit: Mapping[str, str]) -> Finding:
+def judge_service(unit: Mapping[str, str], *, is_set_up: bool = True) -> Finding:
     """`unit`: properties as `systemctl show` prints them."""
     topic = "service"
     if unit.get("LoadState") != "loaded":
@@ -86,8 +87,15 @@ def judge_service(unit: Mapping[str, str]) -> Finding:
     state = f"{unit.get('ActiveState')} ({unit.get('SubState')})"
     restarts = int(unit.get("NRestarts") or 0)
     text = f"{SERVICE} is {state}, {unit.get('UnitFileState')}, restarted {restarts} times"
+    if unit.get("ActiveState") != "active" and not is_set_up:
+        remedy = "set it up: sudo hotline init, and what that says at its end; then:"
+        remedy = f"{remedy} sudo systemctl enable --now {SERVICE}"
+        return look(topic, f"{SERVICE} is {state}: it has no configuration yet", remedy)
     if unit.get("ActiveState") != "active":
-        remedy = f"journalctl -u {SERVICE} -n 20 tells why; then: sudo systemctl start {SERVICE}"
+        start = "start" if unit.get("UnitFileState") == "enabled" else "enable --now"
+        remedy = f"journalctl -u {SERVICE} -n 20 tells why; then: sudo systemctl {start} {SERVICE}"
+        if unit.get("ActiveState") == "inactive" and start != "start":
+            remedy = f"start it, now and at each boot: sudo systemctl {start} {SERVICE}"
         return fault(topic, f"{text}, result {unit.get('Result')}", remedy)
     if unit.get("UnitFileState") != "enabled":
         return fault(

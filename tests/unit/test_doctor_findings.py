@@ -372,6 +372,14 @@ def test_service() -> None:
     check(installation.judge_service({"LoadState": "not-found"}), LOOK, "not installed")
     check(installation.judge_service({**good, "ActiveState": "failed"}), FAULT, "is failed")
     check(installation.judge_service({**good, "UnitFileState": "disabled"}), FAULT, "stays off")
+    fresh = {**good, "ActiveState": "inactive", "SubState": "dead", "UnitFileState": "disabled"}
+    found = installation.judge_service(fresh, is_set_up=False)
+    check(found, LOOK, "no configuration yet")
+    assert re.search("sudo hotline init.*enable --now", found.remedy)
+    found = installation.judge_service(fresh)
+    check(found, FAULT, "is inactive")
+    assert found.remedy.endswith("sudo systemctl enable --now hotline-gateway")
+    assert "journalctl" not in found.remedy
     check(installation.judge_service({**good, "NRestarts": "3"}), LOOK, "restarted 3 times")
     check(installation.judge_service({**good, "NeedDaemonReload": "yes"}), LOOK, "was changed")
     check(installation.judge_versions({"cbor2": None}, "x"), FAULT, "not installed: cbor2")

@@ -62,14 +62,19 @@ class Ended:
         assert [it for it in findings if it["mark"] == mark and words in it["text"]], findings
 
 
-async def hotline(*arguments: str, config: Path | None = None) -> Ended:
-    """Run the command beside this loop, which serves the radio."""
+def environment(config: Path | None = None) -> dict[str, str]:
+    """For a command that sees this configuration, or none and no gateway of this machine."""
     clean = {name: value for name, value in os.environ.items() if not name.startswith("HOTLINE")}
     if config is not None:
-        clean["HOTLINE_CONFIG"] = str(config)
+        return clean | {"HOTLINE_CONFIG": str(config)}
+    return clean | {"HOTLINE_SOCKET": "/nowhere/api.sock"}
+
+
+async def hotline(*arguments: str, config: Path | None = None) -> Ended:
+    """Run the command beside this loop, which serves the radio."""
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "gateway.cli.main", *arguments, stdout=PIPE, stderr=PIPE, cwd=ROOT,
-        env=clean,
+        env=environment(config),
     )  # fmt: skip
     try:
         async with asyncio.timeout(DEADLINE_S):

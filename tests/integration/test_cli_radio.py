@@ -24,6 +24,7 @@ from tests.integration.radio_at_port import (
     DEADLINE_S,
     NORTH,
     ROOT,
+    environment,
     hotline,
     radio_on_pty,
     radio_on_tcp,
@@ -210,6 +211,7 @@ def configuration(folder: Path, port: str, *more: str, own_node: str = "!4d4c00a
         "\n".join(
             (
                 f'[station]\nname = "NORTH"\nkey_file = "{folder}/station.key"',
+                f'runtime_folder = "{folder}/run"',
                 f'[[line]]\ncard = "{folder}/SOUTH.card"\nsecret_file = "{folder}/SOUTH.secret"',
                 '[[line.link]]\nname = "radio"\ndriver = "meshtastic"',
                 f'port = "{port}"\nnode = "!4d4c00b2"\nown_node = "{own_node}"',
@@ -326,6 +328,7 @@ def on_a_terminal(arguments: list[str], answer: str) -> tuple[int, str]:
         stdout=far_end,
         stderr=far_end,
         cwd=ROOT,
+        env=environment(),
     )
     os.close(far_end)
     screen, is_answered = b"", not answer

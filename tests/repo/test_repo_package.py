@@ -1,4 +1,4 @@
-"""The Debian package: what it is locked to, its manual page, its scripts, its octets."""
+"""The Debian package: what it is locked to, its manual page and its completion."""
 
 from __future__ import annotations
 
@@ -17,7 +17,6 @@ from gateway.cli.main import COMMANDS, hotline
 
 ROOT = Path(__file__).parents[2]
 DEB = ROOT / "systemd/deb"
-SCRIPTS = ("postinst", "prerm", "postrm")
 
 
 def pins(path: Path) -> dict[str, str]:
@@ -106,67 +105,3 @@ def test_page_and_completion_have_the_options_of_the_help(page: str) -> None:
         assert option_names("\n".join(heads)) == helped, path
         words = completer.get_completions(path.split()[1:], "-")
         assert {it.value for it in words} == helped, path
-
-
-@pytest.mark.parametrize("name", SCRIPTS)
-def test_scripts_are_shell(name: str) -> None:
-    """dash, which Debian runs them with, reads each."""
-    subprocess.run(["sh", "-n", DEB / name], check=True, timeout=20)
-
-
-def purge(tmp_path: Path) -> str:
-    """Run the postrm on folders of the test, and never on users of this machine."""
-    text = (DEB / "postrm").read_text()
-    for folder in ("/etc/hotline-gateway", "/var/lib/hotline-gateway", "/run/hotline-gateway"):
-        text = text.replace(folder, str(tmp_path) + folder)
-    text = text.replace("/etc/systemd/system", f"{tmp_path}/etc/systemd/system")
-    text = text.replace("getent", "false").replace("/run/systemd/system", "/nonexistent")
-    text = text.replace("chown -R root:root", "true")
-    return subprocess.run(
-        ["sh", "-c", text, "postrm", "purge"],
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=20,
-    ).stdout
-
-
-def test_purge_keeps_the_log_book_and_says_where(tmp_path: Path) -> None:
-    """Keys, database and configuration go; the book and the cards that verify it stay."""
-    config, state = tmp_path / "etc/hotline-gateway", tmp_path / "var/lib/hotline-gateway"
-    for path in (
-        config / "station.key",
-        config / "SOUTH.secret",
-        config / "hotline.toml",
-        config / "NORTH.card",
-        state / "hotline.sqlite",
-        state / "hotline.sqlite.schema-3",
-        state / "ballast",
-        state / "logbook/00000001.book",
-    ):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(path.name)
-    said = purge(tmp_path)
-    assert f"{state}/logbook" in said
-    assert not config.exists()
-    left = sorted(str(path.relative_to(state)) for path in state.rglob("*") if path.is_file())
-    assert left == ["logbook/00000001.book", "logbook/NORTH.card"]
-
-
-def test_purge_of_a_station_that_never_ran_leaves_nothing(tmp_path: Path) -> None:
-    """No log book, no folder, not a word."""
-    for folder in ("etc/hotline-gateway", "var/lib/hotline-gateway"):
-        (tmp_path / folder).mkdir(parents=True)
-    assert purge(tmp_path) == ""
-    assert list((tmp_path / "etc").iterdir()) == list((tmp_path / "var/lib").iterdir()) == []
-
-
-def test_purge_names_a_state_folder_elsewhere(tmp_path: Path) -> None:
-    """What the operator put on another disk is not ours to remove."""
-    elsewhere = tmp_path / "disk"
-    elsewhere.mkdir()
-    config = tmp_path / "etc/hotline-gateway"
-    config.mkdir(parents=True)
-    (config / "hotline.toml").write_text(f'[station]\nstate_folder = "{elsewhere}"\n')
-    assert str(elsewhere) in purge(tmp_path)
-    assert elsewhere.is_dir()

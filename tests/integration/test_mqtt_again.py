@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Sequence
 from typing import Any
 
 from gateway.core.records import Publication, Topic
 from gateway.model import ActId, Epoch, Operation, Precedence, Serial, Station
-from gateway.queues.messages import Outgoing
-from gateway.queues.mqtt import PUBLISHED_COUNT_MAX, REFILL_COUNT, MqttAdapter, MqttOptions
+from gateway.queues.messages import Message, Outgoing
+from gateway.queues.mqtt import (
+    PUBLISHED_COUNT_MAX,
+    REFILL_COUNT,
+    REPUBLISH_BATCH,
+    MqttAdapter,
+    MqttOptions,
+)
 from gateway.store.memory import MemoryStore
 from tests.integration.adapter_running import until
 from tests.integration.desk_double import MemoryDesk
@@ -17,10 +24,24 @@ from tests.integration.mqtt_running import principal
 
 
 class Broker:
-    """A connection that acknowledges everything at once."""
+    """A connection that acknowledges everything at once, and on which a consumer takes."""
 
     def __init__(self) -> None:
         self.message_ids: list[str] = []
+        self._taken: asyncio.Queue[Message] = asyncio.Queue()
+
+    def take(self, message_id: str) -> None:
+        topic, payload = "hotline/v1/NORTH/taken", json.dumps({"id": message_id}).encode()
+        self._taken.put_nowait(Message(topic, payload, 1, False, 1, None, None, None, ()))
+
+    async def next_message(self) -> Message:
+        return await self._taken.get()
+
+    def acknowledge(self, message: Message) -> None:
+        """Nobody looks."""
+
+    async def publish(self, outgoing: Outgoing) -> int:
+        raise AssertionError(f"{outgoing} is no refusal that was meant")
 
     async def publish_or_fail(self, outgoing: Outgoing) -> None:
         self.message_ids.append(dict(outgoing.user_properties)["message_id"])
@@ -73,6 +94,34 @@ async def test_what_the_feed_has_not_published_is_not_published_again() -> None:
     finally:
         again.cancel()
         await asyncio.wait([again])
+
+
+async def test_a_consumer_that_comes_back_gets_the_most_urgent_next() -> None:
+    """Once it has taken most of what was under way, whatever else waits."""
+    desk = MemoryDesk(AskedStore())
+    routine = [str(desk.arrive(f"number {number}").id) for number in range(3 * REPUBLISH_BATCH)]
+    adapter, broker = adapter_of(desk, republish_s=3600), Broker()
+    adapter._offset = desk._offset
+    tasks = [
+        asyncio.create_task(adapter._serve_requests(broker)),  # type: ignore[arg-type]
+        asyncio.create_task(adapter._publish_again(broker)),  # type: ignore[arg-type]
+    ]
+    try:
+        await until(lambda: len(broker.message_ids) == REPUBLISH_BATCH)
+        flash = str(desk.arrive("came last", precedence=Precedence.FLASH).id)
+        adapter._offset = desk._offset
+        for message_id in routine[: REPUBLISH_BATCH - REFILL_COUNT - 1]:
+            broker.take(message_id)
+        await until(broker._taken.empty)
+        assert len(broker.message_ids) == REPUBLISH_BATCH, "a round too early"
+        for message_id in routine[REPUBLISH_BATCH - REFILL_COUNT - 1 : REPUBLISH_BATCH]:
+            broker.take(message_id)
+        await until(lambda: len(broker.message_ids) > REPUBLISH_BATCH)
+        assert broker.message_ids[REPUBLISH_BATCH] == flash
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
 
 
 async def test_what_nobody_took_for_a_while_is_not_counted_as_under_way() -> None:

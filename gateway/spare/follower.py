@@ -86,3 +86,6 @@ class Follower:
         self.place = here
         if head is not None and batch.head is not None and head != batch.head:
             self.problem = f"at commit {batch.number} the log book here is another one"
+            # No commit has this mark: after a restart too, nothing goes on from here.
+            self.place = Place(batch.number, 0, place)
+            await self._store.commit_all(self.place.cursors())

@@ -73,6 +73,8 @@ async def test_after_a_commit_both_log_books_are_the_same(tmp_path: Path, is_sam
         follower = Follower(store, Place(), "b")
         assert await follower.catch_up(cluster) is (Copy.WHOLE if is_same else Copy.OTHER)
         assert ("log book here is another one" in follower.problem) is not is_same
+        again = Follower(store, await Place.of(store), "b")
+        assert await again.catch_up(cluster) is (Copy.WHOLE if is_same else Copy.OTHER)
 
 
 @pytest.mark.parametrize("is_damaged", [True, False])

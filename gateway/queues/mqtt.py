@@ -163,17 +163,24 @@ class MqttAdapter:
             was_taking = is_taking
 
     async def _pause(self, *, until_refill: bool) -> bool:
-        """A quarter of the interval, or less: until a consumer has taken most of what went.
+        """Until a consumer has taken most of what went, an interval at most; a quarter of one where
+        none takes anything, or there is nothing to wait for.
 
         A consumer that was away for a day takes what waits as fast as it can, and no broker has to
         keep it meanwhile, nor drops any of it. Gives whether one takes.
         """
+        time, quarter_s = asyncio.get_running_loop().time, self._options.republish_s / 4
+        end = time() + self._options.republish_s
         try:
-            async with asyncio.timeout(self._options.republish_s / 4):
+            async with asyncio.timeout(quarter_s) as timeout:
                 while not (until_refill and self._under_way_count <= REFILL_COUNT):
                     self._took.clear()
                     await self._took.wait()
+                    if until_refill:
+                        timeout.reschedule(min(time() + quarter_s, end))
         except TimeoutError:
+            if until_refill and time() >= end:
+                return True  # it is slow
             self._under_way_count = 0
             return False
         return True

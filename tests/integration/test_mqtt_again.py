@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from gateway.core.records import Publication, Topic
@@ -131,6 +132,36 @@ async def test_what_nobody_took_for_a_while_is_not_counted_as_under_way() -> Non
     assert not await adapter._pause(until_refill=True)
     await adapter._publish(broker, notices(REFILL_COUNT))  # type: ignore[arg-type]
     assert await adapter._pause(until_refill=True)
+
+
+async def test_a_slow_consumer_is_one_that_takes() -> None:
+    """Each notice that it takes is a sign of it: the next round waits, and overruns no broker that
+    would drop a part of it. For an interval, so that what a broker lost comes again all the same.
+    """
+    desk = MemoryDesk()
+    ids = [str(desk.arrive(f"number {number}").id) for number in range(3 * REFILL_COUNT)]
+    adapter, broker = adapter_of(desk, republish_s=8), Broker()
+    rows = await desk.store.publications(0, topic=Topic.NOTICE)
+    await adapter._publish(broker, rows)  # type: ignore[arg-type]
+    serving = asyncio.create_task(adapter._serve_requests(broker))  # type: ignore[arg-type]
+    try:
+        pause = asyncio.create_task(adapter._pause(until_refill=True))
+        for message_id in ids[: 2 * REFILL_COUNT]:
+            await asyncio.sleep(0.06)  # longer than a quarter of the interval, all in all
+            assert not pause.done()
+            broker.take(message_id)
+        assert await pause
+        adapter._options = replace(adapter._options, republish_s=0.2)
+        await adapter._publish(broker, notices(REFILL_COUNT))  # type: ignore[arg-type]
+        pause = asyncio.create_task(adapter._pause(until_refill=True))
+        while not pause.done():
+            adapter._took.set()
+            await asyncio.sleep(0.01)
+        assert await pause
+        assert adapter._under_way_count == 2 * REFILL_COUNT
+    finally:
+        serving.cancel()
+        await asyncio.wait([serving])
 
 
 async def test_of_more_than_are_remembered_the_oldest_are_forgotten() -> None:

@@ -72,6 +72,7 @@ class Parcel:
     mark: int
     """48 bits, drawn each time a gateway becomes the active one."""
     batches: tuple[Batch, ...]
+    """One at least."""
 
 
 def kept(writes: Sequence[Write]) -> tuple[Write, ...]:
@@ -102,6 +103,8 @@ def decode_parcel(octets: bytes) -> Parcel:
     """Raises `DecodeError` for what no gateway of this version wrote."""
     try:
         mark, batches = msgspec.msgpack.decode(octets, type=tuple[int, list[tuple[Any, ...]]])
+        if not batches:
+            raise ValueError("not one commit in it")
         return Parcel(mark, tuple(_batch(*fields) for fields in batches))
     except (msgspec.MsgspecError, KeyError, TypeError, ValueError) as error:
         raise DecodeError(f"no commits of a gateway of this version ({error})") from error

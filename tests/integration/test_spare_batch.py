@@ -39,7 +39,14 @@ def test_every_kind_of_write_comes_back() -> None:
 
 
 @pytest.mark.parametrize(
-    "octets", [b"", b"\x92\x01", b"\x92\x01\x91\x95\x01\x00\x00\xc0\x91\x92\xa1x\x80", b"\xc1"]
+    "octets",
+    [
+        b"",
+        b"\x92\x01",
+        b"\x92\x01\x90",
+        b"\x92\x01\x91\x95\x01\x00\x00\xc0\x91\x92\xa1x\x80",
+        b"\xc1",
+    ],
 )
 def test_what_is_no_parcel_is_a_decode_error(octets: bytes) -> None:
     """Another version's writes, cut and foreign octets."""

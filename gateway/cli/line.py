@@ -305,8 +305,14 @@ def _keep(
     card_path, secret_path = _files_of(common, card)
     write_secrets(secret_path, secrets)
     write_new(card_path, write_paper("card", card_proof) + "\n", mode=PUBLIC_MODE, replace=True)
-    if wish.add:
+    if not wish.add:
+        return
+    try:
         append(common.config_path, stanza, card_path)
+    except CommandError:
+        warn(f"the keys of the line are kept; add this to {common.config_path} by hand:")
+        click.echo(stanza, nl=False)
+        raise
 
 
 def _files_of(common: Common, card: Card) -> tuple[Path, Path]:

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from gateway.cli import handover
+from gateway.cli.exits import CommandError, ExitCode
 from gateway.cli.line import PENDING_NAME
 from gateway.config.load import load_keyring, load_settings
 from gateway.model import Station, UtcTime
@@ -96,6 +97,27 @@ def agree(north: Side, south: Side) -> bool:
 def secrets_in(side: Side) -> list[str]:
     (path,) = side.folder.glob("*.secret")
     return re.findall(r"[0-9a-f]{64}", path.read_text())
+
+
+def test_what_could_not_be_added_is_told(
+    run: Run, sides: tuple[Side, Side], stick: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The keys are there and the invitation is taken: the rest can be done by hand."""
+    north, south = sides
+    invitation = invited(run, north, stick)
+
+    def no_room(path: Path, *_: object) -> None:
+        raise CommandError(ExitCode.FORBIDDEN, f"{path} cannot be written (No space left)")
+
+    monkeypatch.setattr("gateway.cli.line.append", no_room)
+    answered = line(
+        run, south, "accept", invitation, "--words", words(run, north), "--file",
+        stick / "reply", "--cable", "/dev/null", "9600", "--add",
+    )  # fmt: skip
+    assert answered.code == ExitCode.FORBIDDEN
+    assert "the keys of the line are kept; add this" in answered.err
+    south.config.write_text(f"{south.config.read_text()}\n{answered.out}")
+    assert run("config", "check", "--config", south.config).code == 0
 
 
 def test_one_file_each_way_joins_a_line(run: Run, joined: tuple[Side, Side]) -> None:

@@ -165,6 +165,7 @@ def test_a_removal_gives_devices_and_unit_back(station: Station) -> None:
     station.run("postrm", "remove")
     asked = [call for call in station.calls if call.startswith("udevadm")]
     assert asked[0] == "udevadm control --reload"
+    assert "--action=add" in asked[1]
     for subsystem in ("tty", "usb", "gpio"):
         assert f"--subsystem-match={subsystem}" in asked[1]
     assert f"systemctl reset-failed {UNIT}" in station.calls

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -28,24 +31,80 @@ def test_the_installation_says_what_comes_next(installed: Installed) -> None:
     print(f"booted in {installed.boot_s:.1f} s, installed in {installed.install_s:.1f} s")
 
 
-async def test_from_init_to_purge(installed: Installed, tmp_path: Path) -> None:
+async def test_from_init_to_purge(installed: Installed, deb: Path, tmp_path: Path) -> None:
     """The README's way: init, check, start, purge. The log book stays, with the cards that verify
-    it, and nothing else does.
+    it, and nothing else does. Before that a damaged package changes nothing, and the station that
+    was removed and is installed again goes on.
     """
-    async with Machine(tmp_path, saved=installed.saved) as machine:
-        await allow_a_slow_start(machine)
-        said = await machine.must(INIT)
-        print(said)
-        assert "hotline.toml" in said
-        await join(machine, tmp_path)
-        await machine.must("systemctl enable --now hotline-gateway")
-        assert await machine.must("systemctl is-active hotline-gateway") == "active\n"
-        assert await machine.must("systemctl is-enabled hotline-gateway") == "enabled\n"
-        status, document = await machine.request("GET", "/v1/status")
-        assert (status, document["station"]) == (200, "NORTH")
-        purged = await machine.must("apt purge -y hotline-gateway")
-        assert f"which is kept in {STATE}/logbook" in purged
-        await left_nothing_but_the_log_book(machine)
+    with adapter() as serial:
+        async with Machine(tmp_path, saved=installed.saved, serial=serial) as machine:
+            await from_init_to_purge(machine, deb, tmp_path)
+
+
+@contextmanager
+def adapter() -> Iterator[dict[str, str]]:
+    """For `Machine.plug`: one with nobody at its far end."""
+    master, slave = os.openpty()
+    try:
+        yield {"adapter": os.ttyname(slave)}
+    finally:
+        os.close(master)
+        os.close(slave)
+
+
+async def from_init_to_purge(machine: Machine, deb: Path, tmp_path: Path) -> None:
+    await allow_a_slow_start(machine)
+    said = await machine.must(INIT)
+    print(said)
+    assert "hotline.toml" in said
+    await join(machine, tmp_path)
+    await machine.must("systemctl enable --now hotline-gateway")
+    assert await machine.must("systemctl is-active hotline-gateway") == "active\n"
+    assert await machine.must("systemctl is-enabled hotline-gateway") == "enabled\n"
+    status, document = await machine.request("GET", "/v1/status")
+    assert (status, document["station"]) == (200, "NORTH")
+    await is_untouched_by_a_damaged_package(machine, deb)
+    await is_removed_and_back(machine)
+    purged = await machine.must("apt purge -y hotline-gateway")
+    assert f"which is kept in {STATE}/logbook" in purged
+    await left_nothing_but_the_log_book(machine)
+
+
+async def is_untouched_by_a_damaged_package(machine: Machine, deb: Path) -> None:
+    """What dpkg began is undone: the libraries are compiled again, the service never stopped."""
+    before = await main_pid(machine)
+    await machine.put(deb, "/tmp/package.deb")
+    cut = f"head -c {deb.stat().st_size * 3 // 4} /tmp/package.deb >/tmp/damaged.deb"
+    ended = await machine.run(f"{cut}; dpkg -i /tmp/damaged.deb", timeout_s=INSTALL_S)
+    assert ended.status == 1, ended.output
+    assert await main_pid(machine) == before
+    await machine.must("ls /opt/hotline-gateway/lib/both/gateway/__pycache__/*.pyc")
+
+
+async def is_removed_and_back(machine: Machine) -> None:
+    """Devices go back to whom they were of; the service is enabled and runs afterwards."""
+    await machine.plug("adapter", number="0001")
+    await until(lambda: succeeds(machine, "ls /dev/hotline/cable-at-*"))
+    await until(lambda: belong(machine, "root hotline 660\n" * 2))
+    await machine.must("systemctl kill -s KILL hotline-gateway; apt remove -y hotline-gateway")
+    await until(lambda: belong(machine, "root root 600\nroot dialout 660\n"))
+    await until(lambda: succeeds(machine, "! ls /dev/hotline/*"))
+    assert (await machine.run("find /dev -group hotline | grep .")).status == 1
+    assert "hotline" not in await machine.must("systemctl --failed --no-legend")
+    said = await machine.must("apt install -y /tmp/package.deb", timeout_s=INSTALL_S)
+    assert "disabled" not in said
+    assert await machine.must("systemctl is-enabled hotline-gateway") == "enabled\n"
+    assert await machine.must("systemctl is-active hotline-gateway") == "active\n"
+
+
+async def belong(machine: Machine, owners: str) -> bool:
+    """Whether the header and the adapter have these owners and modes."""
+    shown = await machine.must("stat -c '%U %G %a' /dev/gpiochip0 /dev/ttyUSB0")
+    return shown == owners
+
+
+async def succeeds(machine: Machine, command: str) -> bool:
+    return (await machine.run(command)).status == 0
 
 
 async def test_a_purge_where_state_is_on_a_disk_of_its_own(

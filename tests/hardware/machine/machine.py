@@ -164,11 +164,11 @@ class Machine:
 
     # --- devices
 
-    async def plug(self, name: str) -> None:
-        """Put a USB serial adapter in; it says `name` as its serial number."""
+    async def plug(self, name: str, *, number: str | None = None) -> None:
+        """Put a USB serial adapter in; it says `name`, or `number`, as its serial number."""
         await self._open_control().order(
             "device_add", driver="usb-serial", id=f"usb-{name}", bus="xhci.0", chardev=name,
-            serial=name, **{"always-plugged": True},
+            serial=number or name, **{"always-plugged": True},
         )  # fmt: skip
 
     async def unplug(self, name: str) -> None:

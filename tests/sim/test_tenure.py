@@ -453,6 +453,23 @@ def test_a_claim_by_hand_that_nobody_wants_is_given_back() -> None:
     assert given.claim.hold is Hold.NONE
 
 
+def test_a_claim_by_hand_under_its_own_name_is_left_time_to_come_back() -> None:
+    """Of an earlier run that was made to stand by, or of a copied card, which transmits until it
+    sees that its claim was given back: no lease is taken before that one had the time to see it.
+    """
+    tenure = Tenure(name="a", run="2", memory=Memory(), now=NOW, by_lease=True)
+    tenure.set_copy(Copy.WHOLE, NOW)
+    tenure.read(Claim(3, "a", "1", Hold.HAND), 5, NOW)
+    given = tenure.order(NOW)
+    assert isinstance(given, Put)
+    assert given.claim.hold is Hold.NONE
+    tenure.put(given, 6, asked_at=NOW, now=NOW)
+    assert not isinstance(tenure.order(Instant(NOW + WAIT - 1)), Put)
+    taken = tenure.order(Instant(NOW + WAIT + LEASE_MS))
+    assert isinstance(taken, Put)
+    assert taken.claim.hold is Hold.LEASE
+
+
 @pytest.mark.parametrize("seed", [*range(16), 139, 426])
 def test_never_both_under_any_faults(seed: int) -> None:
     """An hour of losses, cuts, freezes, kills, restarts, hand-overs; then one is active again."""

@@ -2,17 +2,20 @@
 
 It serves technicians and proves nothing; the log book does. Lines are formatted and written by a
 thread of their own, so that a slow card never holds the loop. At the bound of the queue between
-them new lines are dropped and counted. A log that cannot be written never stops the daemon.
+them new lines are dropped and counted. A log that cannot be written never stops the daemon, unless
+only a person can change that: a folder of somebody else, or a file in its place.
 """
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import queue
 import sys
 import traceback
 from collections.abc import Callable, Mapping
+from io import TextIOWrapper
 from logging.handlers import QueueHandler, QueueListener, RotatingFileHandler
 from pathlib import Path
 from typing import IO, Any, Final
@@ -42,6 +45,18 @@ _PRIORITIES: Final = {
     logging.ERROR: 3,
 }
 """Levels of syslog(3), which the journal reads in front of a line."""
+_LASTING: Final = frozenset(
+    (
+        errno.EACCES,
+        errno.EPERM,
+        errno.ENOTDIR,
+        errno.EISDIR,
+        errno.EEXIST,
+        errno.ELOOP,
+        errno.ENAMETOOLONG,
+    )
+)
+"""What only a person can change; a disk that is full, read-only or fails may come back."""
 _HIDDEN: Final = frozenset(("key", "password", "private_key", "secret", "seed", "token"))
 """Names of fields that nobody may log, should someone try."""
 
@@ -52,8 +67,8 @@ class LocalLog:
     """Takes observations from the loop's thread (any thread may) and writes them elsewhere.
 
     `folder` gets `gateway.log`, `gateway.log.1` ... up to `file_count` old ones of `file_size_max`
-    octets; None: no file. `journal` gets lines with a priority in front. Raises `ConfigError`.
-    `wall` gives seconds since 1970 for lines written while `clock` trusts no time.
+    octets; None: no file. `journal` gets lines with a priority in front. `wall` gives seconds
+    since 1970 for lines written while `clock` trusts no time. Raises `ConfigError`.
     """
 
     def __init__(
@@ -70,9 +85,13 @@ class LocalLog:
         self._clock = clock
         self._wall = wall
         self._level = _LEVELS[Level(level)]
+        self.problem = ""
+        """Why there is no file at the start, for people; each line tries again."""
         handlers: list[logging.Handler] = []
         if folder is not None:
-            handlers.append(_file_handler(folder, file_size_max, file_count))
+            file = _QuietFile(folder / "gateway.log", file_size_max, file_count)
+            self.problem = file.open_now()
+            handlers.append(file)
         if journal is not None:
             handlers.append(_journal_handler(journal))
         self._handlers = handlers
@@ -81,6 +100,8 @@ class LocalLog:
         self._listener = _Listener(lines, *handlers)
         self._libraries: _Libraries | None = None
         self._listener.start()
+        if self.problem:
+            self._write(logging.ERROR, "log_file_failed", {"reason": self.problem})
 
     def observe(self, observation: Observe) -> None:
         """Write one line. Never blocks and never fails."""
@@ -244,24 +265,32 @@ class _Quiet:
 
 
 class _QuietFile(_Quiet, RotatingFileHandler):
-    pass
+    """Opened by the first line that finds it closed, with its folder."""
+
+    def __init__(self, path: Path, size_max: int, count: int) -> None:
+        super().__init__(path, maxBytes=size_max, backupCount=count, encoding="ascii", delay=True)
+        self._path = path
+        self.setFormatter(_Line())
+
+    def open_now(self) -> str:
+        """Open it; what is in the way, if that may pass. Raises `ConfigError` for the rest."""
+        try:
+            self.stream = self._open()
+        except OSError as error:
+            what = f"{self._path} cannot be written ({error.strerror})"
+            if error.errno not in _LASTING:
+                return f"{what}; the gateway goes on without it, and tries again"
+            remedy = "let the daemon's user write there, or name another folder"
+            raise ConfigError([f"[log] folder: {what}; {remedy}"]) from error
+        return ""
+
+    def _open(self) -> TextIOWrapper:
+        self._path.parent.mkdir(mode=0o750, parents=True, exist_ok=True)
+        return super()._open()
 
 
 class _QuietStream(_Quiet, logging.StreamHandler[IO[str]]):
     pass
-
-
-def _file_handler(folder: Path, file_size_max: int, file_count: int) -> logging.Handler:
-    path = folder / "gateway.log"
-    try:
-        folder.mkdir(mode=0o750, parents=True, exist_ok=True)
-        handler = _QuietFile(path, maxBytes=file_size_max, backupCount=file_count, encoding="ascii")
-    except OSError as error:
-        what = f"{path} cannot be written ({error.strerror})"
-        remedy = "let the daemon's user write there, or name another folder"
-        raise ConfigError([f"[log] folder: {what}; {remedy}"]) from error
-    handler.setFormatter(_Line())
-    return handler
 
 
 def _journal_handler(stream: IO[str]) -> logging.Handler:

@@ -107,6 +107,8 @@ class Daemon:
         self._rng = Random(self._seed)  # noqa: S311 (jitter only)
         self._clock = Clock(KernelSources(), is_manual=settings.station.clock_is_manual)
         self._log = _open_log(settings, self._clock)
+        if self._log.problem:
+            self._notifier.news(self._log.problem)
         self._links = _links_by_station(settings, keys)
         self._names = {keys.card.station: keys.card.name} | {
             station: line.card.name for station, line in keys.lines.items()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import logging
@@ -203,3 +204,28 @@ def test_a_folder_that_cannot_be_written_is_one_sentence(tmp_path: Path) -> None
     (tmp_path / "log").write_text("a file in the way")
     with pytest.raises(ConfigError, match=r"\[log\] folder: .* cannot be written"):
         LocalLog(clock=lambda: NOW, wall=wall, folder=tmp_path / "log")
+
+
+@pytest.mark.parametrize("number", [errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EIO])
+def test_a_disk_that_may_heal_does_not_stop_the_start(
+    number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is said once, in the journal too; the file is there from the line on that can write it."""
+    journal = io.StringIO()
+    with monkeypatch.context() as broken:
+
+        def refuse(*_: object, **__: object) -> None:
+            raise OSError(number, os.strerror(number))
+
+        broken.setattr(Path, "mkdir", refuse)
+        log = LocalLog(clock=lambda: NOW, wall=wall, folder=tmp_path / "log", journal=journal)
+        assert os.strerror(number) in log.problem
+        log.observe(Observe(Level.INFO, "lost", {}))
+        log._listener.stop()  # what was taken is written
+        assert not (tmp_path / "log").exists()
+    log._listener.start()
+    log.observe(Observe(Level.INFO, "kept", {}))
+    log.close()
+    assert [line["event"] for line in lines(tmp_path / "log")] == ["kept"]
+    told = [json.loads(line[3:])["event"] for line in journal.getvalue().splitlines()]
+    assert told == ["log_file_failed", "lost", "kept"]

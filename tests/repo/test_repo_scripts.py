@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -158,6 +159,13 @@ def test_after_an_aborted_change_all_is_as_before(station: Station, what: str) -
     station.run("postinst", f"abort-{what}", "0.1.0-2")
     assert len(station.compiled()) == 2
     assert f"deb-systemd-invoke start {UNIT}" in station.calls
+
+
+@pytest.mark.parametrize("what", ["upgrade", "failed-upgrade", "remove"])
+def test_a_lost_folder_does_not_stop_its_repair(station: Station, what: str) -> None:
+    """What a file system check threw away is installed again, or removed."""
+    shutil.rmtree(station.root / "opt")
+    station.run("prerm", what)
 
 
 def test_a_removal_gives_devices_and_unit_back(station: Station) -> None:

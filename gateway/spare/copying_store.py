@@ -42,7 +42,7 @@ from gateway.spare.batch import (
 )
 from gateway.spare.cluster import SpareCluster
 from gateway.store.base import LogRow, StoredNotice
-from gateway.store.changes import PutCursor, StoreWrite
+from gateway.store.changes import PutCursor, PutCursorAt, StoreWrite
 from gateway.store.sqlite import SqliteStore
 
 PATIENCE_S: Final = 2.0
@@ -72,10 +72,12 @@ class Place:
         self.place = place
         """In the stream: a message at or before the one that has `number`."""
 
-    def cursors(self) -> tuple[PutCursor, ...]:
+    def cursors(self, head: LogHead | None = None) -> tuple[StoreWrite, ...]:
+        """With a log book that has another head, no commit goes on from here: none has mark 0."""
+        mark = PutCursor(MARK_NAME, self.mark)
         return (
             PutCursor(PUBLIC_NAME, self.number),
-            PutCursor(MARK_NAME, self.mark),
+            mark if head is None else PutCursorAt(mark.queue, mark.offset, head),
             PutCursor(PLACE_NAME, self.place),
         )
 

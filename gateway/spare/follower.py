@@ -82,10 +82,9 @@ class Follower:
 
     async def _apply(self, place: int, mark: int, batch: Batch) -> None:
         here = Place(batch.number, mark, place)
-        head = await self._store.commit_all((*batch.writes, *here.cursors()))
-        self.place = here
+        # Both in one transaction: no cut leaves another log book with the mark of the active one.
+        head = await self._store.commit_all((*batch.writes, *here.cursors(batch.head)))
         if head is not None and batch.head is not None and head != batch.head:
             self.problem = f"at commit {batch.number} the log book here is another one"
-            # No commit has this mark: after a restart too, nothing goes on from here.
-            self.place = Place(batch.number, 0, place)
-            await self._store.commit_all(self.place.cursors())
+            here.mark = 0
+        self.place = here

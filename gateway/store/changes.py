@@ -13,6 +13,7 @@ from gateway.core.records import (
     AddStateEntry,
     DropOutlived,
     Durability,
+    LogHead,
     PutAct,
     PutAirtime,
     PutBoot,
@@ -43,7 +44,17 @@ class PutCursor:
     durability: Durability = Durability.NORMAL
 
 
-StoreWrite = Write | PutCursor
+@dataclass(frozen=True, slots=True)
+class PutCursorAt:
+    """As `PutCursor`; but 0 where a FULL commit leaves the log book with another head."""
+
+    queue: str
+    offset: int
+    head: LogHead
+    durability: Durability = Durability.NORMAL
+
+
+StoreWrite = Write | PutCursor | PutCursorAt
 
 
 def _insert(table: str, columns: str, *, replace: bool = False) -> str:
@@ -121,8 +132,13 @@ _DROP_BEYOND: Final = tuple(
 """What no start reads any more."""
 
 
-def apply(connection: sqlite3.Connection, writes: Sequence[StoreWrite]) -> None:
-    """Everything but the log book. Raises `sqlite3.Error`; the caller rolls back."""
+def apply(
+    connection: sqlite3.Connection, writes: Sequence[StoreWrite], head: LogHead | None = None
+) -> None:
+    """Everything but the log book, which has `head` then, if a FULL commit covers that.
+
+    Raises `sqlite3.Error`; the caller rolls back.
+    """
     execute = connection.execute
     for write in writes:
         match write:
@@ -160,6 +176,9 @@ def apply(connection: sqlite3.Connection, writes: Sequence[StoreWrite]) -> None:
                 drop(connection, acts, offsets)
             case PutCursor(queue, offset):
                 execute(_PUT_CURSOR, _with_check((queue, offset)))
+            case PutCursorAt(queue, offset, wanted):
+                fits = head is None or head == wanted
+                execute(_PUT_CURSOR, _with_check((queue, offset if fits else 0)))
             case _:
                 assert_never(write)
 

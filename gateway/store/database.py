@@ -224,13 +224,13 @@ class Database:
             self._set_synchronous(Durability.FULL if is_full else Durability.NORMAL)
             self.connection.execute("BEGIN IMMEDIATE")
             for group in groups:
-                changes.apply(self.connection, group)
                 entries = book.chain(group, head)
-                changes.add_log_rows(self.connection, entries)
                 if entries:
                     head = LogHead(entries[-1].number, entries[-1].hash)
-                new += entries
                 heads.append(head if is_full else None)
+                changes.apply(self.connection, group, heads[-1])
+                changes.add_log_rows(self.connection, entries)
+                new += entries
             if self._is_rebuilt or self._is_restored:
                 recovery.forget_alarms(self.connection)
             self.connection.execute("COMMIT")

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from gateway.spare.batch import Batch, Parcel
 from gateway.spare.cluster import BASES
 from gateway.spare.copying_store import Place
 from gateway.spare.follower import Follower
+from gateway.store.changes import StoreWrite
 from gateway.store.database import FILE_NAME
 from gateway.store.sqlite import SqliteStore
 from tests.integration.memory_cluster import memory_cluster
@@ -75,6 +76,43 @@ async def test_after_a_commit_both_log_books_are_the_same(tmp_path: Path, is_sam
         assert ("log book here is another one" in follower.problem) is not is_same
         again = Follower(store, await Place.of(store), "b")
         assert await again.catch_up(cluster) is (Copy.WHOLE if is_same else Copy.OTHER)
+
+
+class CutError(Exception):
+    """The process ends here."""
+
+
+class ShortStore(SqliteStore):
+    """Is cut after its first commit."""
+
+    commit_count = 0
+
+    async def commit_all(self, writes: Sequence[StoreWrite]) -> LogHead | None:
+        self.commit_count += 1
+        if self.commit_count > 1:
+            raise CutError
+        return await super().commit_all(writes)
+
+
+async def test_another_log_book_is_never_whole(tmp_path: Path) -> None:
+    """A cut behind the very commit that shows it leaves the store out of step, too."""
+    cluster, _ = memory_cluster()
+    async with opened(tmp_path / "a") as active:
+        head = await active.commit(writes(1))
+    assert head is not None
+    told = replace(head, hash=bytes(len(head.hash)))
+    await cluster.append(Parcel(OURS, (batch(1, 0, told),)), after=0)
+    store = ShortStore(tmp_path / "b", station=Station(1))
+    await store.recover()
+    with suppress(CutError):
+        await Follower(store, Place(), "b").catch_up(cluster)
+    assert store.commit_count >= 1
+    await store.close()
+    async with opened(tmp_path / "b") as again:
+        assert await again.notice(act_id(1, IN)) is not None
+        follower = Follower(again, await Place.of(again), "b")
+        assert (follower.place.number, follower.place.mark) == (1, 0)
+        assert await follower.catch_up(cluster) is Copy.OTHER
 
 
 @pytest.mark.parametrize("is_damaged", [True, False])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import stat
 import sys
@@ -60,6 +61,34 @@ def _sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def replace_card(path: Path, text: str) -> Path | None:
+    """Write a far station's card; where its earlier one was put, `NAME.card.1` or a later number.
+
+    The log book of the time before is verified with the earlier one.
+    """
+    earlier = None
+    try:
+        before = path.read_bytes() if path.exists() else b""
+        if before.split() not in ([], text.encode().split()):
+            earlier = _place_for(path, before)
+    except OSError as error:
+        raise cannot("read", path, error) from error
+    if earlier is not None and not earlier.exists():
+        write_new(earlier, before, mode=PUBLIC_MODE)
+    write_new(path, text, mode=PUBLIC_MODE, replace=True)
+    return earlier
+
+
+def _place_for(path: Path, octets: bytes) -> Path:
+    """The first that is free, or holds the same since a try that came to no end."""
+    numbered = (path.with_name(f"{path.name}.{number}") for number in itertools.count(1))
+    return next(it for it in numbered if not it.exists() or it.read_bytes() == octets)
+
+
+def earlier_words(earlier: Path) -> str:
+    return f"earlier card  {earlier}: keep it, `hotline log verify` asks for it"
 
 
 def read_text_file(path: Path, *, private: bool = False) -> str:

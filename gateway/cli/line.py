@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -26,15 +27,17 @@ from gateway.cli.keyfiles import (
     PRIVATE_MODE,
     PUBLIC_MODE,
     configured_key_file,
+    earlier_words,
     read_text_file,
+    replace_card,
     write_new,
 )
-from gateway.cli.lines import read_secrets, write_secrets
+from gateway.cli.lines import configured_lines, read_secrets, write_secrets
 from gateway.cli.number_type import IntegerRange
 from gateway.cli.options import Common, file_options
 from gateway.cli.output import print_json, say, warn
 from gateway.cli.renewal import take_renewal
-from gateway.cli.stanza import Links, append, line_stanza, link_options, typed_links
+from gateway.cli.stanza import Links, append_or_show, line_stanza, link_options, typed_links
 
 if TYPE_CHECKING:
     from gateway.security.cards import Card, StationKeys
@@ -179,14 +182,17 @@ def _take_invitation(common: Common, text: str, keys: StationKeys, own: Card, wi
         )
     known = _known(common, card)
     reply_path = _folder(common) / f"{card.name}.reply"
-    if known is not None and invitation.token.hex() in known.taken:
+    if _is_kept(common, card, known, invitation.token):
+        if _finish(common, card, wish, {"reply": str(reply_path)}):
+            return
         raise CommandError(
             ExitCode.CONFLICT,
-            f"this invitation of {card.name} was taken here already; its reply is in {reply_path}",
+            f"this invitation of {card.name} was taken here already; its reply is in {reply_path}"
+            + _missing_line(common, card),
         )
     invitation.term.check("invitation", utc_now())
     way = choose_way(common, file=wish.file, png=wish.png)
-    stanza = _check_trust(common, own, card, known, wish)
+    stanza = _check_trust(common, own, card, known, wish, invitation.token)
     reply = reply_text(invitation, own, keys)
     # The reply first: it holds no secret, and after a power cut it could not be made again.
     write_new(reply_path, reply + "\n", mode=PUBLIC_MODE, replace=True)
@@ -194,9 +200,9 @@ def _take_invitation(common: Common, text: str, keys: StationKeys, own: Card, wi
     revoked = () if known is None else known.revoked
     secrets = LineSecrets(invitation.secret, {1: invitation.secret}, revoked)
     secrets = secrets.remembering(invitation.token.hex())
-    _keep(common, card, invitation.card_proof, secrets, wish, stanza)
+    earlier = _keep(common, card, invitation.card_proof, secrets, wish, stanza)
     if common.json:
-        _print_taken(card, stanza, wish, {"reply": way.name or str(reply_path)})
+        _print_taken(card, stanza, wish, {"reply": way.name or str(reply_path), **earlier})
         return
     say_way("reply", way, is_secret=False)
     say(f"It holds no secret; a copy is in {reply_path}. Destroy the invitation now.")
@@ -216,12 +222,16 @@ def _take_reply(common: Common, text: str, own: Card, wish: _Wish) -> None:
         )
     pending = _pending_path(common)
     known = _known(common, card)
-    if known is not None and reply.token.hex() in known.taken:
-        pending_token = _token_of(pending)
-        if pending_token == reply.token:
+    if _is_kept(common, card, known, reply.token):
+        is_finished = _finish(common, card, wish, {})
+        if _token_of(pending) == reply.token:
             pending.unlink(missing_ok=True)  # a power cut came between
+        if is_finished:
+            return
         raise CommandError(
-            ExitCode.CONFLICT, f"this reply of {card.name} was taken here already; nothing changed"
+            ExitCode.CONFLICT,
+            f"this reply of {card.name} was taken here already; nothing changed"
+            + _missing_line(common, card),
         )
     if not pending.exists():
         raise CommandError(
@@ -231,14 +241,14 @@ def _take_reply(common: Common, text: str, own: Card, wish: _Wish) -> None:
     invitation = parse_invitation(read_text_file(pending, private=True))
     _check_reply(reply, invitation, own)
     invitation.term.check("invitation", utc_now())
-    stanza = _check_trust(common, own, card, known, wish)
+    stanza = _check_trust(common, own, card, known, wish, reply.token)
     revoked = () if known is None else known.revoked
     secrets = LineSecrets(invitation.secret, {1: invitation.secret}, revoked)
     secrets = secrets.remembering(reply.token.hex())
-    _keep(common, card, reply.card_proof, secrets, wish, stanza)
+    earlier = _keep(common, card, reply.card_proof, secrets, wish, stanza)
     pending.unlink(missing_ok=True)
     if common.json:
-        _print_taken(card, stanza, wish, {})
+        _print_taken(card, stanza, wish, earlier)
         return
     _tell(common, stanza, wish)
 
@@ -267,7 +277,7 @@ def _check_reply(reply: Reply, invitation: Invitation, own: Card) -> None:
 
 
 def _check_trust(
-    common: Common, own: Card, card: Card, known: LineSecrets | None, wish: _Wish
+    common: Common, own: Card, card: Card, known: LineSecrets | None, wish: _Wish, token: bytes
 ) -> str:
     """Everything that must hold before a card is kept, the compared words last; the stanza."""
     refuse_ourselves(own, card)
@@ -278,13 +288,14 @@ def _check_trust(
             f"this card of {card.name} was revoked here; their station needs new keys"
             " (hotline key new), and then a new invitation",
         )
-    if known is not None and not wish.replace:
+    card_path, secret_path = _files_of(common, card)
+    is_begun = known is not None and token.hex() in known.taken and not card_path.exists()
+    if known is not None and not wish.replace and not is_begun:
         raise CommandError(
             ExitCode.CONFLICT,
             f"{card.name} is known here and the line has its secrets; ask {card.name} by voice why"
             " they join again, then use --replace",
         )
-    card_path, secret_path = _files_of(common, card)
     add_to = common.config_path if wish.add else None
     stanza = line_stanza(card_path, secret_path, wish.links, add_to=add_to)
     compare(common, own, card, words=wish.words, yes=wish.yes)
@@ -298,21 +309,62 @@ def _keep(
     secrets: LineSecrets,
     wish: _Wish,
     stanza: str,
-) -> None:
-    """Secrets, then the card, then the configuration."""
+) -> dict[str, str]:
+    """The card, then the secrets, then the configuration; where an earlier card is now.
+
+    The secrets hold what was taken: with the card after them, a power cut between the two left a
+    line that the same command would not finish.
+    """
     from gateway.security.paper import write_paper
 
     card_path, secret_path = _files_of(common, card)
+    earlier = replace_card(card_path, write_paper("card", card_proof) + "\n")
     write_secrets(secret_path, secrets)
-    write_new(card_path, write_paper("card", card_proof) + "\n", mode=PUBLIC_MODE, replace=True)
-    if not wish.add:
-        return
-    try:
-        append(common.config_path, stanza, card_path)
-    except CommandError:
-        warn(f"the keys of the line are kept; add this to {common.config_path} by hand:")
-        click.echo(stanza, nl=False)
-        raise
+    if earlier is not None and not common.json:
+        say(earlier_words(earlier))
+    if wish.add:
+        append_or_show(common.config_path, stanza, card_path)
+    return {} if earlier is None else {"earlier_card": str(earlier)}
+
+
+def _is_kept(common: Common, card: Card, known: LineSecrets | None, token: bytes) -> bool:
+    """Whether this was taken, with its card: all but the configuration is there."""
+    from gateway.security.cards import parse_card
+
+    if known is None or token.hex() not in known.taken:
+        return False
+    card_path, _ = _files_of(common, card)
+    return card_path.exists() and parse_card(read_text_file(card_path)) == card
+
+
+def _finish(common: Common, card: Card, wish: _Wish, more: dict[str, str]) -> bool:
+    """Add the line of a card that is kept, where a power cut or a full disk came before."""
+    if not wish.add or _has_line(common, card):
+        return False
+    card_path, secret_path = _files_of(common, card)
+    stanza = line_stanza(card_path, secret_path, wish.links, add_to=common.config_path)
+    append_or_show(common.config_path, stanza, card_path)
+    if common.json:
+        _print_taken(card, stanza, wish, more)
+    else:
+        say(f"{card.name} was taken here already; what was missing is its [[line]].")
+        _tell(common, stanza, wish)
+    return True
+
+
+def _has_line(common: Common, card: Card) -> bool:
+    return any(line.card.name == card.name for line in configured_lines(common))
+
+
+def _missing_line(common: Common, card: Card) -> str:
+    """What is left to do for a card that is kept, at the end of a sentence."""
+    with suppress(CommandError):
+        if not _has_line(common, card):
+            return (
+                f"; {common.config_path} has no [[line]] to {card.name}: the same command with"
+                " --add and its link (--radio, --cable) puts it there"
+            )
+    return ""
 
 
 def _files_of(common: Common, card: Card) -> tuple[Path, Path]:

@@ -13,6 +13,7 @@ import click
 
 from gateway.cli.exits import CommandError, ExitCode
 from gateway.cli.keyfiles import FILE_SIZE_MAX, read_text_file, write_new
+from gateway.cli.output import warn
 from gateway.cli.port_type import lasting_words, node_text, port_text
 from gateway.errors import ConfigError
 
@@ -165,6 +166,16 @@ def append(path: Path, stanza: str, card_path: Path) -> None:
     """Add the stanza to the configuration, whole or not at all; the old text stays as it is."""
     text = _joined(path, stanza, card_path)
     write_new(path, text, mode=path.stat().st_mode & 0o777, replace=True)
+
+
+def append_or_show(path: Path, stanza: str, card_path: Path) -> None:
+    """`append`; where that fails the stanza goes to standard output: the keys are kept by now."""
+    try:
+        append(path, stanza, card_path)
+    except CommandError:
+        warn(f"the keys of the line are kept; add this to {path} by hand:")
+        click.echo(stanza, nl=False)
+        raise
 
 
 def _joined(path: Path, stanza: str, card_path: Path) -> str:

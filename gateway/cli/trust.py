@@ -15,15 +15,16 @@ from gateway.cli.ceremony import CARD_PREFIX, compare, own_card, refuse_collisio
 from gateway.cli.exits import CommandError, ExitCode
 from gateway.cli.keyfiles import (
     PRIVATE_MODE,
-    PUBLIC_MODE,
+    earlier_words,
     read_argument,
     read_text_file,
+    replace_card,
     write_new,
 )
 from gateway.cli.number_type import IntegerRange
 from gateway.cli.options import Common, file_options
 from gateway.cli.output import print_json, say, warn
-from gateway.cli.stanza import append, line_stanza, link_options, typed_links
+from gateway.cli.stanza import append_or_show, line_stanza, link_options, typed_links
 
 if TYPE_CHECKING:
     from gateway.security.cards import Card
@@ -109,15 +110,20 @@ def trust(
     _check_known(card, card_path, secret_path, replace=wish.replace)
     stanza = line_stanza(card_path, secret_path, links, generation=wish.generation, add_to=add_to)
     compare(common, own, card, words=wish.words, yes=wish.yes)
-    _write_secret(secret_path, wish)
     text = "".join(card_line.split()).upper() + "\n"
-    write_new(card_path, text, mode=PUBLIC_MODE, replace=True)
+    # The card first: with it alone the same command goes on where a power cut came between.
+    earlier = replace_card(card_path, text)
+    _write_secret(secret_path, wish)
     if wish.add:
-        append(common.config_path, stanza, card_path)
+        append_or_show(common.config_path, stanza, card_path)
     if common.json:
         files = {"card_file": str(card_path), "secret_file": str(secret_path)}
+        if earlier is not None:
+            files["earlier_card"] = str(earlier)
         print_json({**card_document(card), **files, "stanza": stanza, "added": wish.add})
         return
+    if earlier is not None:
+        say(earlier_words(earlier))
     _tell(common, card_path, secret_path, stanza, wish)
 
 

@@ -109,7 +109,7 @@ def test_what_could_not_be_added_is_told(
     def no_room(path: Path, *_: object) -> None:
         raise CommandError(ExitCode.FORBIDDEN, f"{path} cannot be written (No space left)")
 
-    monkeypatch.setattr("gateway.cli.line.append", no_room)
+    monkeypatch.setattr("gateway.cli.stanza.append", no_room)
     answered = line(
         run, south, "accept", invitation, "--words", words(run, north), "--file",
         stick / "reply", "--cable", "/dev/null", "9600", "--add",

@@ -275,3 +275,177 @@ def test_purge_without_python_of_a_usual_station(station: Station, folder: str) 
     station.file(f"{STATE}/logbook/1.book")
     assert "could not be read" not in station.run("postrm", "purge")
     assert station.left(STATE) == ["logbook/1.book", "logbook/NORTH.card"]
+
+
+# --- purged, where the folders are not as usual
+
+
+def as_hotline(station: Station) -> None:
+    """All that `find` looks at here belongs to the gateway's user and group."""
+    number = f"case $word in hotline) word={os.getuid()} ;; esac"
+    station.program(
+        "find",
+        f'for word; do shift; {number}; set -- "$@" "$word"; done\nexec /usr/bin/find "$@"',
+    )
+
+
+def station_at(station: Station, folder: str, written: str | None = None) -> None:
+    """A station with its state in this folder; the configuration may write it in its own way."""
+    station.file(f"{folder}/hotline.sqlite")
+    station.file(f"{folder}/logbook/1.book")
+    configured(station, WRITTEN[0].format(written or station.root / folder))
+
+
+@pytest.mark.parametrize(
+    "folder", [CONFIG, f"{CONFIG}/state", "run/hotline-gateway", "run/hotline-gateway/state"]
+)
+def test_purge_keeps_a_log_book_in_a_folder_that_goes(station: Station, folder: str) -> None:
+    """The gateway refuses such a folder; an older one did not."""
+    station_at(station, folder)
+    assert f"{station.root}/{folder}/logbook is left" in station.run("postrm", "purge")
+    assert station.left(folder) == ["logbook/1.book", "logbook/NORTH.card"]
+    assert not (station.root / CONFIG / "station.key").exists()
+
+
+def test_purge_leaves_what_is_behind_a_link(station: Station) -> None:
+    """A state on another disk stays, root's then, with its cards; both are named."""
+    as_hotline(station)
+    station_at(station, "srv/big", f"{station.root}/{STATE}")
+    (station.root / "var/lib").mkdir(parents=True)
+    (station.root / STATE).symlink_to(station.root / "srv/big")
+    said = station.run("postrm", "purge")
+    assert f"{STATE} is a link to {station.root}/srv/big" in said
+    assert station.left("srv/big") == ["hotline.sqlite", "logbook/1.book", "logbook/NORTH.card"]
+    owned = [call for call in station.calls if call.startswith("chown -h root:root")]
+    assert f"{station.root}/srv/big/logbook/1.book" in owned[0]
+
+
+@pytest.mark.parametrize("written", ["/{}/" + STATE, "{}/srv/link", "{}/srv/../" + STATE])
+def test_purge_knows_the_usual_folder_under_other_names(station: Station, written: str) -> None:
+    """It is cleared once, and not said to be left."""
+    station_at(station, STATE, written.format(station.root))
+    (station.root / "srv").mkdir()
+    (station.root / "srv/link").symlink_to(station.root / STATE)
+    assert "the state folder of the configuration" not in station.run("postrm", "purge")
+    assert station.left(STATE) == ["logbook/1.book", "logbook/NORTH.card"]
+
+
+def test_purge_of_a_folder_that_is_read_only(station: Station) -> None:
+    """The cards go to the usual place, the keys go, and the owner is said."""
+    as_hotline(station)
+    station.program("chown", "exit 1")
+    station.program("cp", f'case "$2" in {station.root}/srv*) exit 1 ;; esac; exec /bin/cp "$@"')
+    station_at(station, "srv/st")
+    said = station.run("postrm", "purge")
+    assert "still has the number of the removed user" in said
+    assert f"are in {station.root}/{STATE}/cards" in said
+    assert station.left(STATE) == ["cards/NORTH.card"]
+    assert not (station.root / CONFIG).exists()
+
+
+def test_purge_leaves_cards_that_can_be_copied_nowhere(station: Station) -> None:
+    """The keys go all the same."""
+    station_at(station, STATE)
+    station.program("cp", "exit 1")
+    said = station.run("postrm", "purge")
+    assert f"stay in {station.root}/{CONFIG}" in said
+    assert station.left(CONFIG) == ["NORTH.card"]
+    assert station.left(STATE) == ["logbook/1.book"]
+
+
+def test_purge_puts_no_card_in_the_place_of_another(station: Station) -> None:
+    """An older one, or that of an earlier station, has its own name; the same one is there once."""
+    station_at(station, STATE)
+    station.file(f"{CONFIG}/NORTH.card", "new")
+    station.file(f"{CONFIG}/old/NORTH.card", "old")
+    station.file(f"{CONFIG}/same/NORTH.card", "new")
+    station.file(f"{STATE}/logbook/NORTH.card", "first")
+    station.run("postrm", "purge")
+    book = station.root / STATE / "logbook"
+    names = ["1.book", "NORTH.card", "NORTH.card.2", "NORTH.card.3"]
+    assert station.left(f"{STATE}/logbook") == names
+    cards = [(book / f"NORTH.card{end}").read_text() for end in ("", ".2", ".3")]
+    assert cards == ["first", "new", "old"]
+
+
+def test_purge_keeps_the_cards_of_an_earlier_purge(station: Station) -> None:
+    """They verify a log book on a disk that is not there."""
+    configured(station, WRITTEN[0].format("/nowhere/st"))
+    station.run("postrm", "purge")
+    station.run("postrm", "purge")
+    assert station.left(STATE) == ["cards/NORTH.card"]
+
+
+def test_purge_names_an_older_state_above_the_folder(station: Station) -> None:
+    """Neither is told apart from the other: both become root's."""
+    as_hotline(station)
+    station_at(station, STATE)
+    station_at(station, f"{STATE}/disk")
+    said = station.run("postrm", "purge")
+    assert f"{station.root}/{STATE}, the usual state folder, is left" in said
+    owned = [call for call in station.calls if call.startswith("chown -h root:root")]
+    assert f"{station.root}/{STATE}/hotline.sqlite" in owned[0]
+
+
+def test_purge_removes_keys_behind_a_link(station: Station) -> None:
+    """Where the operator keeps the configuration elsewhere, the keys go from there."""
+    configured(station)
+    station.file(f"{STATE}/logbook/1.book")
+    (station.root / CONFIG).rename(station.root / "conf")
+    (station.root / CONFIG).symlink_to(station.root / "conf")
+    station.run("postrm", "purge")
+    assert not (station.root / "conf").exists()
+    assert not (station.root / CONFIG).is_symlink()
+    assert station.left(STATE) == ["logbook/1.book", "logbook/NORTH.card"]
+
+
+def test_purge_takes_no_file_from_others(station: Station) -> None:
+    """A folder `logbook` may be somebody else's: only the files of our user change hands."""
+    station_at(station, "srv/user")
+    station.run("postrm", "purge")
+    assert not [it for it in station.calls if it.startswith("chown") and "srv/user" in it]
+
+
+@pytest.mark.parametrize("folder", ["5", '""', '"state"'])
+def test_purge_of_a_state_folder_that_is_no_path(station: Station, folder: str) -> None:
+    """The configuration is damaged: nothing of the state is removed."""
+    station_at(station, STATE)
+    station.file(f"{CONFIG}/hotline.toml", f"[station]\nstate_folder = {folder}\n")
+    assert "could not be read" in station.run("postrm", "purge")
+    assert station.left(STATE) == ["cards/NORTH.card", "hotline.sqlite", "logbook/1.book"]
+
+
+# --- owners, and the user itself
+
+
+def test_the_user_comes_with_the_package_and_goes_with_a_purge(station: Station) -> None:
+    """A removal keeps it: what it owns is there."""
+    station.run("postinst", "configure", "")
+    assert "systemd-sysusers hotline-gateway.conf" in station.calls
+    station.program("getent", "exit 0")
+    station.run("postrm", "remove")
+    assert not [call for call in station.calls if call.startswith("userdel")]
+    station.run("postrm", "purge")
+    assert "userdel hotline" in station.calls
+    assert "groupdel hotline" in station.calls
+
+
+def test_what_a_purge_leaves_is_closed_to_the_next_user(station: Station) -> None:
+    """Who gets our number next reads nothing of ours, here or elsewhere."""
+    as_hotline(station)
+    station.file(f"{STATE}/logbook/1.book")
+    station_at(station, "srv/st")
+    station.run("postrm", "purge")
+    assert f"chown -R root:root {station.root}/{STATE}" in station.calls
+    assert (station.root / STATE).stat().st_mode & 0o777 == 0o700
+    owned = [call for call in station.calls if call.startswith("chown -h root:root")]
+    assert any(f"{station.root}/srv/st/hotline.sqlite" in call for call in owned)
+
+
+def test_a_removal_takes_the_devices_from_the_group(station: Station) -> None:
+    """Their group's number is that of the next group made."""
+    as_hotline(station)
+    station.run("postrm", "remove")
+    (looked,) = [call for call in station.calls if call.startswith("find")]
+    assert looked.startswith(f"find {station.root}/dev -xdev -type c -group hotline")
+    assert "-exec chown root:root {} + -exec chmod 0600 {} +" in looked

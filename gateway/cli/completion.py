@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from gateway.cli.options import Common, plain_options
+from gateway.cli.output import print_json
 
 PROGRAM = "hotline"
 
@@ -12,7 +13,7 @@ PROGRAM = "hotline"
 @click.command("completion")
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 @plain_options
-def command(_common: Common, shell: str) -> None:
+def command(common: Common, shell: str) -> None:
     """Print the completion script for a shell.
 
     \b
@@ -29,4 +30,8 @@ def command(_common: Common, shell: str) -> None:
         raise click.UsageError(f"click has no completion for {shell}")
     # `source()` alone starts bash to read its version; the script itself needs no check.
     completer = kind(hotline, {}, PROGRAM, "_HOTLINE_COMPLETE")
-    click.echo(completer.source_template % completer.source_vars())
+    script = completer.source_template % completer.source_vars()
+    if common.json:
+        print_json({"shell": shell, "script": script})
+    else:
+        click.echo(script)

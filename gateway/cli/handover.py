@@ -57,11 +57,12 @@ def choose_way(common: Common, *, file: Path | None, png: Path | None) -> Way:
         )
     for path in (file, png):
         if path is not None:
-            _check_place(path)
+            check_place(path)
     return Way(file, png, file is None and png is None)
 
 
-def _check_place(path: Path) -> None:
+def check_place(path: Path) -> None:
+    """Refuse where nothing could be written, before anybody is asked."""
     if path.exists():
         raise CommandError(
             ExitCode.CONFLICT, f"{path} exists and is not overwritten; name another file"

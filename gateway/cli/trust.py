@@ -13,6 +13,7 @@ import click
 from gateway.cli.cards import card_document
 from gateway.cli.ceremony import CARD_PREFIX, compare, own_card, refuse_collision, refuse_ourselves
 from gateway.cli.exits import CommandError, ExitCode
+from gateway.cli.handover import check_place
 from gateway.cli.keyfiles import (
     PRIVATE_MODE,
     earlier_words,
@@ -108,12 +109,13 @@ def trust(
     card_path, secret_path = folder / f"{card.name}.card", folder / f"{card.name}.secret"
     refuse_collision(card, folder)
     _check_known(card, card_path, secret_path, replace=wish.replace)
+    secret = _secret(secret_path, card_path, wish)
     stanza = line_stanza(card_path, secret_path, links, generation=wish.generation, add_to=add_to)
     compare(common, own, card, words=wish.words, yes=wish.yes)
     text = "".join(card_line.split()).upper() + "\n"
     # The card first: with it alone the same command goes on where a power cut came between.
     earlier = replace_card(card_path, text)
-    _write_secret(secret_path, wish)
+    _write_secret(secret_path, secret, wish)
     if wish.add:
         append_or_show(common.config_path, stanza, card_path)
     if common.json:
@@ -147,14 +149,26 @@ def _check_known(card: Card, card_path: Path, secret_path: Path, *, replace: boo
         )
 
 
-def _write_secret(path: Path, wish: _Wish) -> None:
-    from gateway.security.cards import parse_secret, secret_text
+def _secret(secret_path: Path, card_path: Path, wish: _Wish) -> bytes:
+    """The line's secret, with where it shall go; before the words are compared."""
+    from gateway.security.cards import parse_secret
 
     if wish.secret_file is not None:
         # A stick's file system has no modes: the copy is private, whatever the source says.
-        secret = parse_secret(read_text_file(wish.secret_file))
-    else:
-        secret = os.urandom(32)
+        return parse_secret(read_text_file(wish.secret_file))
+    if wish.carry is not None:
+        if wish.carry.resolve() in (secret_path.resolve(), card_path.resolve()):
+            raise click.UsageError(
+                f"--carry {wish.carry} is this station's own file; name one on a stick, which you"
+                " bring to the other side"
+            )
+        check_place(wish.carry)
+    return os.urandom(32)
+
+
+def _write_secret(path: Path, secret: bytes, wish: _Wish) -> None:
+    from gateway.security.cards import secret_text
+
     if wish.carry is not None:
         write_new(wish.carry, secret_text(secret), mode=PRIVATE_MODE)
     write_new(path, secret_text(secret), mode=PRIVATE_MODE, replace=wish.replace)

@@ -146,3 +146,26 @@ def test_an_earlier_card_is_kept(run: Run, joined: tuple[Side, Side], stick: Pat
     assert taken.code == 0, taken.err
     assert "SOUTH.card.2" in taken.out
     assert (north.folder / "SOUTH.card.2").read_text() == second
+
+
+def test_where_the_secret_goes_and_comes_from_is_checked_before_the_words(
+    run: Run, sides: tuple[Side, Side], stick: Path
+) -> None:
+    """Nobody reads words aloud for a command that cannot be done; nothing is written."""
+    north, south = sides
+    before = {path: path.read_bytes() for path in north.folder.iterdir()}
+    there = stick / "there"
+    there.write_text("what another line has")
+    wrong: list[tuple[tuple[object, ...], int, str]] = [
+        (("--new-secret", "--carry", there), 7, "not overwritten"),
+        (("--new-secret", "--carry", stick / "none/line.secret"), 5, "mount the stick"),
+        (("--new-secret", "--carry", north.folder / "SOUTH.secret"), 2, "this station's own file"),
+        (("--new-secret", "--carry", north.folder / "SOUTH.card"), 2, "this station's own file"),
+        (("--secret-file", stick / "none"), 5, "cannot be read"),
+        (("--secret-file", there), 2, "64"),
+    ]
+    for options, code, sentence in wrong:
+        ended = key(run, north, "trust", south.card, *options, "--yes")
+        assert (ended.code, sentence in ended.err) == (code, True), ended.err
+        assert "words" not in ended.out
+        assert {path: path.read_bytes() for path in north.folder.iterdir()} == before

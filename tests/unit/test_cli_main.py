@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import json
 import os
 import subprocess
 import sys
@@ -151,6 +152,15 @@ def test_completion_scripts(shell: str, capsys: pytest.CaptureFixture[str]) -> N
     """Each shell gets its script, which asks `hotline` for the words."""
     assert main(["completion", shell]) == 0
     assert "_HOTLINE_COMPLETE" in capsys.readouterr().out
+
+
+def test_a_program_gets_the_completion_as_json(capsys: pytest.CaptureFixture[str]) -> None:
+    """As from every command with --json."""
+    assert main(["completion", "fish"]) == 0
+    script = capsys.readouterr().out
+    assert main(["completion", "fish", "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert (document["shell"], document["script"].strip()) == ("fish", script.strip())
 
 
 def test_completion_knows_commands_and_words() -> None:

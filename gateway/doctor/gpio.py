@@ -20,6 +20,10 @@ _GET_CHIPINFO: Final = 0x8044_B401
 """GPIO_GET_CHIPINFO_IOCTL of linux/gpio.h: name (32), label (32), lines (4)."""
 _CHIPINFO_SIZE: Final = 68
 _LIBRARIES: Final = ("gpiozero", "lgpio")
+_DRIVERS: Final = ("pinctrl_rp1", "pinctrl_bcm2835")
+_KEEPS: Final = "persist_gpio_outputs"
+"""Y: an output stays as it was when its program ends; the kernel of Raspberry Pi OS, unless its
+config.txt says strict_gpiod (raspberrypi/linux, pull requests 6117 and 6150)."""
 _GPIOZERO_BAD: Final = frozenset({"2.0.1.post1", "2.0.1.post2"})
 """Their lgpio factory cannot be imported, and they fall back to one that drives other pins."""
 _LGPIO_BAD: Final = "0.0.0.2"
@@ -39,6 +43,8 @@ def examine_gpio(machine: Machine, factory: str) -> Iterator[Finding]:
     yield judge_libraries(versions, forced=os.environ.get("GPIOZERO_PIN_FACTORY"))
     if factory == "lgpio":
         yield judge_chips({name: chip_label(machine, name) for name in _chips(machine)})
+        kept = (machine.text(f"/sys/module/{module}/parameters/{_KEEPS}") for module in _DRIVERS)
+        yield from judge_release([text for text in kept if text is not None])
 
 
 def installed(name: str) -> str | None:
@@ -88,6 +94,16 @@ def judge_chips(labels: dict[str, str]) -> Finding:
         "on a Pi: join the group of the chip (ls -l /dev/gpiochip*); elsewhere write factory = "
         '"none" in [indicators]',
     )
+
+
+def judge_release(kept: list[str]) -> Iterator[Finding]:
+    """`kept`: what each driver of a header says; none has such a setting in a kernel of Debian."""
+    if "Y" in kept:
+        yield look(
+            TOPIC,
+            "a gateway that is killed leaves lamps and buzzer as they are: this kernel keeps outputs",
+            "write dtparam=strict_gpiod into /boot/firmware/config.txt, and boot",
+        )
 
 
 def _chips(machine: Machine) -> list[str]:

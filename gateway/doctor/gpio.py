@@ -101,7 +101,7 @@ def judge_release(kept: list[str]) -> Iterator[Finding]:
     if "Y" in kept:
         yield look(
             TOPIC,
-            "a gateway that is killed leaves lamps and buzzer as they are: this kernel keeps outputs",
+            "this kernel keeps outputs: a gateway that is killed leaves its lamps as they are",
             "write dtparam=strict_gpiod into /boot/firmware/config.txt, and boot",
         )
 

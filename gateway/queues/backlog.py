@@ -1,11 +1,14 @@
-"""Which untaken notices an adapter looks at next: in rounds, the most urgent first. No clock."""
+"""Which untaken notices an adapter looks at next, and which it has given away. No clock.
+
+In rounds, the most urgent first.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 from gateway.core.records import Publication
-from gateway.model import Precedence
+from gateway.model import ActId, Precedence
 
 
 class Backlog:
@@ -40,3 +43,36 @@ class Backlog:
         else:
             self.is_over, self.was_empty = True, self._found_count == 0
             self.restart()
+
+
+class UnderWay:
+    """Notices that the broker has and no consumer has taken, as far as can be known.
+
+    A broker hands on in order: what it got before a notice that was taken was taken too, or is
+    lost. Beyond `count_max` the oldest are forgotten.
+    """
+
+    def __init__(self, count_max: int) -> None:
+        self._count_max = count_max
+        self._notices: dict[ActId, None] = {}
+
+    def __len__(self) -> int:
+        return len(self._notices)
+
+    def __contains__(self, notice_id: ActId) -> bool:
+        return notice_id in self._notices
+
+    def add(self, notice_id: ActId) -> None:
+        self._notices.pop(notice_id, None)
+        self._notices[notice_id] = None
+        if len(self._notices) > self._count_max:
+            del self._notices[next(iter(self._notices))]
+
+    def take(self, notice_id: ActId) -> None:
+        """A consumer has said so."""
+        while notice_id in self._notices:
+            del self._notices[next(iter(self._notices))]
+
+    def clear(self) -> None:
+        """Nobody takes: what the broker has of it is not known."""
+        self._notices.clear()

@@ -9,6 +9,7 @@ Topics, all under `hotline/v1/<station>` (asyncapi.yaml has the whole contract):
 from __future__ import annotations
 
 import asyncio
+import enum
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -20,7 +21,8 @@ import msgspec
 from gateway.core.events import Principal, QueueUp
 from gateway.core.records import Publication, Topic
 from gateway.errors import QueueUnavailableError
-from gateway.queues.backlog import Backlog
+from gateway.model import ActId, Precedence
+from gateway.queues.backlog import Backlog, UnderWay
 from gateway.queues.base import Desk, EmitQueue, first_error
 from gateway.queues.line_documents import steady_lines
 from gateway.queues.messages import Outgoing
@@ -39,6 +41,15 @@ FEED_BATCH: Final = 20
 LINE_INTERVAL_S: Final = 1.0
 """Least time between two publications of the lines."""
 PUBLISHED_COUNT_MAX: Final = 10_000
+
+
+class Taking(enum.Enum):
+    """What a consumer does with the notices that went."""
+
+    NOTHING = enum.auto()
+    SLOWLY = enum.auto()
+    """It took some in the last interval, and more than `REFILL_COUNT` are left."""
+    WELL = enum.auto()
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,8 +90,9 @@ class MqttAdapter:
         """A notice was published since the last look for untaken ones."""
         self._offset = 0
         """Everything up to it has the broker's PUBACK."""
-        self._under_way_count = 0
-        """Notices published that no consumer has taken; begins anew when none was for a while."""
+        self._under_way = UnderWay(PUBLISHED_COUNT_MAX)
+        """Begins anew when no consumer took any for a while."""
+        self._took_at = float("-inf")
         self._took = asyncio.Event()
         """A consumer said `taken` since the last look."""
 
@@ -119,10 +131,11 @@ class MqttAdapter:
         """One after the other, so that PUBACKs keep the order of arrival (MQTT 5 section 4.6)."""
         while True:
             message = await connection.next_message()
-            await self._requests.deal_with(message, connection.publish)
+            reply = await self._requests.deal_with(message, connection.publish)
             connection.acknowledge(message)
-            if message.topic == f"{self._prefix}/taken":
-                self._under_way_count = max(0, self._under_way_count - 1)
+            if reply is not None and message.topic == f"{self._prefix}/taken":
+                self._under_way.take(ActId.parse(str(reply["id"])))
+                self._took_at = asyncio.get_running_loop().time()
                 self._took.set()
 
     async def _publish_feed(self, connection: MqttConnection) -> NoReturn:
@@ -150,42 +163,54 @@ class MqttAdapter:
                 precedence=backlog.precedence,
             )
             backlog.take(rows)
-            due = [row for row in rows if row.offset <= self._offset and self._is_due(row)]
+            due = [row for row in rows if self._is_due(row)]
             for start in range(0, len(due), FEED_BATCH):
                 await self._publish(connection, due[start : start + FEED_BATCH])
             if backlog.is_over and backlog.was_empty:
                 await self._notice_went.wait()
             if not (due or backlog.is_over):
                 continue
-            is_taking = await self._pause(until_refill=bool(due))
-            if is_taking and not was_taking:
+            while (taking := await self._pause(until_refill=bool(due))) is Taking.SLOWLY:
+                await self._publish_urgent(connection)
+            if taking is Taking.WELL and not was_taking:
                 backlog.restart()
-            was_taking = is_taking
+            was_taking = taking is Taking.WELL
 
-    async def _pause(self, *, until_refill: bool) -> bool:
-        """Until a consumer has taken most of what went, an interval at most; a quarter of one where
-        none takes anything, or there is nothing to wait for.
+    async def _pause(self, *, until_refill: bool) -> Taking:
+        """A quarter of the interval, or less: until a consumer has taken most of what went.
 
         A consumer that was away for a day takes what waits as fast as it can, and no broker has to
-        keep it meanwhile, nor drops any of it. Gives whether one takes.
+        keep it meanwhile, nor drops any of it.
         """
-        time, quarter_s = asyncio.get_running_loop().time, self._options.republish_s / 4
-        end = time() + self._options.republish_s
+        interval_s = self._options.republish_s
         try:
-            async with asyncio.timeout(quarter_s) as timeout:
-                while not (until_refill and self._under_way_count <= REFILL_COUNT):
+            async with asyncio.timeout(interval_s / 4):
+                while not (until_refill and len(self._under_way) <= REFILL_COUNT):
                     self._took.clear()
                     await self._took.wait()
-                    if until_refill:
-                        timeout.reschedule(min(time() + quarter_s, end))
         except TimeoutError:
-            if until_refill and time() >= end:
-                return True  # it is slow
-            self._under_way_count = 0
-            return False
-        return True
+            if asyncio.get_running_loop().time() - self._took_at >= interval_s:
+                self._under_way.clear()
+                return Taking.NOTHING
+            return Taking.SLOWLY if until_refill else Taking.WELL
+        return Taking.WELL
+
+    async def _publish_urgent(self, connection: MqttConnection) -> None:
+        """What a broker dropped that was full, and shall not wait until the consumer is through."""
+        for precedence in (Precedence.FLASH, Precedence.IMMEDIATE):
+            rows = await self._store.publications(
+                0,
+                limit=REPUBLISH_BATCH,
+                topic=Topic.NOTICE,
+                untaken_only=True,
+                precedence=precedence,
+            )
+            await self._publish(connection, [row for row in rows if self._is_due(row)])
 
     def _is_due(self, row: Publication) -> bool:
+        """Whether it is time to hand a notice on again: the feed has, and the broker lost it."""
+        if row.offset > self._offset or row.notice_id in self._under_way:
+            return False
         last = self._published.get(row.offset)
         now = asyncio.get_running_loop().time()
         return last is None or now - last >= self._options.republish_s
@@ -199,7 +224,7 @@ class MqttAdapter:
         for row in rows:
             if row.topic is Topic.NOTICE:
                 self._notice_went.set()
-                self._under_way_count += 1
+                self._under_way.add(row.notice_id)
                 self._published[row.offset] = now
                 self._published.move_to_end(row.offset)
         while len(self._published) > PUBLISHED_COUNT_MAX:

@@ -82,8 +82,9 @@ class Requests:
     def topics(self) -> tuple[str, ...]:
         return tuple(f"{self.prefix}/{name}" for name in ("submit", "answer", "taken"))
 
-    async def deal_with(self, message: Message, publish: Publish) -> None:
-        """Bring one message to its end; when this returns it may be acknowledged.
+    async def deal_with(self, message: Message, publish: Publish) -> Document | None:
+        """Bring one message to its end; when this returns it may be acknowledged. Gives the reply;
+        None: it was refused.
 
         Raises `StoppingError`, or `QueueUnavailableError` of `publish`: then it must not be.
         """
@@ -94,9 +95,10 @@ class Requests:
             reply = await self._ask(message.topic, document, request_id)
         except FieldError as error:
             await self._refuse(message, request_id or _told_as(message), error, publish)
-            return
+            return None
         if message.response_topic is not None:
             await publish(_reply(message, reply))
+        return reply
 
     def _document(self, message: Message) -> object:
         """What a request that we may answer says. Raises `FieldError`."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 from gateway.core.records import Publication, Topic
@@ -17,6 +16,7 @@ from gateway.queues.mqtt import (
     REPUBLISH_BATCH,
     MqttAdapter,
     MqttOptions,
+    Taking,
 )
 from gateway.store.memory import MemoryStore
 from tests.integration.adapter_running import until
@@ -129,45 +129,68 @@ async def test_what_nobody_took_for_a_while_is_not_counted_as_under_way() -> Non
     """Else a consumer that comes back would have to take all of it before the next round goes."""
     adapter, broker = adapter_of(MemoryDesk(), republish_s=0.04), Broker()
     await adapter._publish(broker, notices(3 * REFILL_COUNT))  # type: ignore[arg-type]
-    assert not await adapter._pause(until_refill=True)
+    assert await adapter._pause(until_refill=True) is Taking.NOTHING
     await adapter._publish(broker, notices(REFILL_COUNT))  # type: ignore[arg-type]
-    assert await adapter._pause(until_refill=True)
+    assert await adapter._pause(until_refill=True) is Taking.WELL
 
 
 async def test_a_slow_consumer_is_one_that_takes() -> None:
-    """Each notice that it takes is a sign of it: the next round waits, and overruns no broker that
-    would drop a part of it. For an interval, so that what a broker lost comes again all the same.
+    """What it took in the last interval is a sign of it, in bursts or not: the next round waits,
+    and overruns no broker that would drop a part of it.
     """
     desk = MemoryDesk()
     ids = [str(desk.arrive(f"number {number}").id) for number in range(3 * REFILL_COUNT)]
-    adapter, broker = adapter_of(desk, republish_s=8), Broker()
+    adapter, broker = adapter_of(desk, republish_s=0.4), Broker()
     rows = await desk.store.publications(0, topic=Topic.NOTICE)
     await adapter._publish(broker, rows)  # type: ignore[arg-type]
     serving = asyncio.create_task(adapter._serve_requests(broker))  # type: ignore[arg-type]
     try:
-        pause = asyncio.create_task(adapter._pause(until_refill=True))
-        for message_id in ids[: 2 * REFILL_COUNT]:
-            await asyncio.sleep(0.06)  # longer than a quarter of the interval, all in all
-            assert not pause.done()
-            broker.take(message_id)
-        assert await pause
-        adapter._options = replace(adapter._options, republish_s=0.2)
-        await adapter._publish(broker, notices(REFILL_COUNT))  # type: ignore[arg-type]
-        pause = asyncio.create_task(adapter._pause(until_refill=True))
-        while not pause.done():
-            adapter._took.set()
-            await asyncio.sleep(0.01)
-        assert await pause
-        assert adapter._under_way_count == 2 * REFILL_COUNT
+        loop = asyncio.get_running_loop()
+        broker.take(ids[0])
+        begun = loop.time()
+        await until(lambda: len(adapter._under_way) == 3 * REFILL_COUNT - 1)
+        pauses: list[Taking] = []
+        while not pauses or pauses[-1] is Taking.SLOWLY:
+            pauses.append(await adapter._pause(until_refill=True))
+        assert pauses[-1] is Taking.NOTHING
+        assert loop.time() - begun >= 0.4
+        assert len(adapter._under_way) == 0
     finally:
         serving.cancel()
         await asyncio.wait([serving])
+
+
+async def test_a_flash_that_a_full_broker_dropped_does_not_wait_for_a_slow_consumer() -> None:
+    """What came after it was taken, so it is lost: it goes again, and nothing of the others does
+    before the consumer has taken most of what it has.
+    """
+    desk = MemoryDesk()
+    routine = [str(desk.arrive(f"number {number}").id) for number in range(2 * REPUBLISH_BATCH)]
+    flash = str(desk.arrive("dropped", precedence=Precedence.FLASH).id)
+    adapter, broker = adapter_of(desk, republish_s=2), Broker()
+    adapter._offset = desk._offset
+    tasks = [
+        asyncio.create_task(adapter._serve_requests(broker)),  # type: ignore[arg-type]
+        asyncio.create_task(adapter._publish_again(broker)),  # type: ignore[arg-type]
+    ]
+    try:
+        first = [flash, *routine[:REPUBLISH_BATCH]]
+        await until(lambda: broker.message_ids == first)
+        for message_id in routine[: REPUBLISH_BATCH - REFILL_COUNT - 1]:
+            broker.take(message_id)
+            await asyncio.sleep(0.1)  # far shorter than the interval
+        assert broker.message_ids == [*first, flash]
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
 
 
 async def test_of_more_than_are_remembered_the_oldest_are_forgotten() -> None:
     """They go again a little earlier; the newest, forgotten, would go in each round."""
     adapter, broker = adapter_of(MemoryDesk(), republish_s=3600), Broker()
     rows = notices(PUBLISHED_COUNT_MAX + 1)
+    adapter._offset = len(rows)
     await adapter._publish(broker, rows)  # type: ignore[arg-type]
     assert [row.offset for row in rows if adapter._is_due(row)] == [1]
     await adapter._publish(broker, rows[:2])  # type: ignore[arg-type]

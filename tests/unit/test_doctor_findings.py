@@ -277,7 +277,9 @@ def test_gpio_libraries_and_chip(tmp_path: Path) -> None:
     check(gpio.examine_gpio(machine, "none"), OK, "no lamps")
     kept = "/sys/module/pinctrl_bcm2835/parameters/persist_gpio_outputs"
     check(
-        gpio.examine_gpio(Pretend(tmp_path).file(kept, "Y\n").machine, "lgpio"), LOOK, "is killed"
+        gpio.examine_gpio(Pretend(tmp_path).file(kept, "Y\n").machine, "lgpio"),
+        LOOK,
+        "that is killed",
     )
     assert not list(gpio.judge_release(["N"]))
     check(gpio.examine_gpio(machine, "mock"), LOOK, "simulated")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from gateway.core.records import Publication, Topic
 from gateway.model import ActId, Epoch, Operation, Precedence, Serial, Station
-from gateway.queues.backlog import Backlog
+from gateway.queues.backlog import Backlog, UnderWay
 
 SIZE = 3
 
@@ -63,3 +63,29 @@ def test_who_comes_back_gets_the_most_urgent_first() -> None:
     assert (backlog.precedence, backlog.position) == (Precedence.ROUTINE, 3)
     backlog.restart()
     assert (backlog.precedence, backlog.position) == (Precedence.FLASH, 0)
+
+
+def test_what_a_later_one_overtook_is_under_way_no_more() -> None:
+    """A broker hands on in order: what went before one that was taken was taken, or dropped."""
+    under_way = UnderWay(count_max=10)
+    first, second, third, foreign = (row(n, Precedence.ROUTINE).notice_id for n in (1, 2, 3, 9))
+    for notice_id in (first, second, third):
+        under_way.add(notice_id)
+    under_way.take(foreign)
+    assert len(under_way) == 3
+    under_way.take(second)
+    assert [it in under_way for it in (first, second, third)] == [False, False, True]
+    under_way.add(first)
+    under_way.take(third)
+    assert (first in under_way, len(under_way)) == (True, 1)
+    under_way.clear()
+    assert not len(under_way)
+
+
+def test_of_too_many_under_way_the_oldest_are_forgotten() -> None:
+    """Nobody takes them, and the feed goes on."""
+    under_way = UnderWay(count_max=2)
+    ids = [row(n, Precedence.ROUTINE).notice_id for n in (1, 2, 3)]
+    for notice_id in (*ids, ids[1]):
+        under_way.add(notice_id)
+    assert [it in under_way for it in ids] == [False, True, True]

@@ -7,6 +7,7 @@ import grp
 import os
 import pwd
 from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
 from urllib.parse import SplitResult, urlsplit
 
 import msgspec
@@ -33,6 +34,9 @@ NODE_MIN = 4
 """Meshtastic keeps the numbers below for itself; 0 is nobody."""
 _SOCKET_PATH_SIZE_MAX = 107
 """What fits `sun_path` (unix(7)) with its closing zero."""
+_CONFIGURATION = Path("/etc/hotline-gateway")
+"""Removed by a purge of the package, as the runtime folder is at each stop."""
+_STATE_REMEDY = "leave it out for /var/lib/hotline-gateway, or name a folder for it alone"
 
 
 def check_fields(fields: Fields) -> list[Problem]:
@@ -121,9 +125,24 @@ def _check_station(station: StationSettings | None) -> Iterator[Problem]:
         what = f"is too long: a socket in it would have {len(longest)} octets of path"
         remedy = f"choose a folder so that it has at most {_SOCKET_PATH_SIZE_MAX}"
         yield Problem("[station] runtime_folder", what, remedy)
-    if station.runtime_folder == station.state_folder:
+    state, runtime = _real(station.state_folder), _real(station.runtime_folder)
+    if runtime == state:
         what = "is the state folder as well"
         yield Problem("[station] runtime_folder", what, "choose a folder below /run")
+    elif state.is_relative_to(runtime):
+        what = f"{station.state_folder} is in the runtime folder, which is gone after a restart"
+        yield Problem("[station] state_folder", what, _STATE_REMEDY)
+    elif runtime.is_relative_to(state):
+        what = f"{station.runtime_folder} is in the state folder {station.state_folder}"
+        yield Problem("[station] runtime_folder", what, "choose a folder below /run")
+    if state.is_relative_to(_real(_CONFIGURATION)):
+        what = f"{station.state_folder} is in {_CONFIGURATION}, which the service may only read"
+        yield Problem("[station] state_folder", what, _STATE_REMEDY)
+
+
+def _real(folder: Path) -> Path:
+    """A folder under its one name, without links, `..` and `//`."""
+    return Path("/" + os.path.realpath(folder).lstrip("/"))
 
 
 def _check_pins(indicators: IndicatorSettings | None, link_count: int) -> Iterator[Problem]:

@@ -432,6 +432,9 @@ def test_missing_keys_are_named_with_what_to_write(folder: Path) -> None:
         ({'"radio"': "3"}, "", "[[line]] 1, [[line.link]] 1 name: 3 does not fit"),
         ({'driver = "serial"': ""}, "", "[[line]] 1, [[line.link]] 2 driver: is missing; write"),
         ({"/run": "/state"}, "", "[station] runtime_folder: is the state folder as well"),
+        ({"/run": "/x/..//state"}, "", "[station] runtime_folder: is the state folder as well"),
+        ({"/run": "/state/run"}, "", "[station] runtime_folder: /"),
+        ({"/state": "/run/state"}, "", "[station] state_folder: /"),
         ({"/run": "/run" + "x" * 120}, "", "[station] runtime_folder: is too long"),
     ],
 )
@@ -441,6 +444,13 @@ def test_what_no_single_value_can_show(
     """Names, ports and pins used twice, unknown numbers, users and brokers are refused."""
     path = write(folder, replace=replace, more=more)
     assert any(found.startswith(sentence) for found in problems(path)), problems(path)
+
+
+@pytest.mark.parametrize("state", ["/etc/hotline-gateway", "//etc/x/../hotline-gateway/state"])
+def test_no_state_in_the_folder_of_the_configuration(folder: Path, state: str) -> None:
+    """The service cannot write there, and a purge removes it."""
+    path = write(folder, replace={f"{folder}/state": state})
+    assert f"[station] state_folder: {state} is in /etc/hotline-gateway" in problems(path)[0]
 
 
 def test_a_broker_password_in_the_address_is_not_repeated(folder: Path) -> None:

@@ -31,6 +31,7 @@ from gateway.spare import base
 from gateway.spare.batch import Batch, Parcel
 from gateway.spare.copying_store import CopyingStore, Place, Told
 from gateway.spare.follower import Follower
+from gateway.store.backup import newer_copy
 from gateway.store.folder import folder_error
 from gateway.store.sqlite import SqliteStore
 
@@ -111,6 +112,8 @@ class Understudy:
         self._copy = Copy.UNSEEN
         self._asked_at: int | None = None
         """Where in the stream our request for a base is."""
+        self._newer = ("", 0)
+        """Why the last base was of no use, and whose that was, by the mark of the commits."""
         self._refusal = CANNOT_WRITE if is_refused else ""
         """Why the store cannot be written; empty: it can."""
         self._probe_at = 0.0
@@ -142,6 +145,10 @@ class Understudy:
             return
         try:
             copy = await self._follower.catch_up(cluster)
+            reason, mark = self._newer
+            if copy is Copy.OTHER and reason and mark == self._follower.newest_mark:
+                self._set(copy, reason)  # until that one is started anew, with our version maybe
+                return
             self._set(copy, EMPTIED if copy is Copy.EMPTIED else self._follower.problem)
             if copy is Copy.OTHER:
                 await self._look_for_base()
@@ -195,8 +202,13 @@ class Understudy:
             return
         except OSError as error:
             raise folder_error(self._folder, error) from error
-        if is_whole:
-            raise RebasedError(path, self._follower.problem)
+        if not is_whole:
+            return
+        if problem := await asyncio.to_thread(newer_copy, path):
+            self._newer, self._asked_at = (problem, self._follower.newest_mark), None
+            path.unlink(missing_ok=True)
+            return
+        raise RebasedError(path, self._follower.problem)
 
     # Taking over.
 

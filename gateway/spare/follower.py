@@ -29,6 +29,8 @@ class Follower:
         """Where the stream ended when last looked at, out of step too."""
         self.newest = 0
         """The number of the commit there; 0: there is none."""
+        self.newest_mark = 0
+        """By whom that one was made."""
         self.problem = ""
         """Why this store cannot go on with the active one's commits; empty: it can."""
 
@@ -46,6 +48,7 @@ class Follower:
             self._scanned = place
         last = await cluster.last()
         self.end, self.newest = (0, 0) if last is None else (last[0], last[1].batches[-1].number)
+        self.newest_mark = 0 if last is None else last[1].mark
         if self.problem:
             return Copy.OTHER
         own = Stand(self.place.number, self.place.mark)

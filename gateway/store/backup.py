@@ -203,6 +203,20 @@ def copy_database(folder: Path, target: Path) -> None:
     _copy(folder / FILE_NAME, target, is_backup=False)
 
 
+def newer_copy(path: Path) -> str:
+    """Why such a copy is of no use here: a newer gateway made it. Empty: it did not."""
+    try:
+        version = schema_version(path)
+    except sqlite3.DatabaseError:
+        return ""  # a damaged one is another matter
+    if version <= SCHEMA_VERSION:
+        return ""
+    return (
+        f"the other gateway is newer (its database has schema {version}, this one knows"
+        f" {SCHEMA_VERSION}): both gateways of a station need one version; upgrade this one too"
+    )
+
+
 def install_copy(path: Path, folder: Path) -> Path | None:
     """Put such a copy in place of the database, and set the log book's files aside with it: they
     may tell what the copy does not hold. Gives where the old database is kept.

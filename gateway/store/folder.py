@@ -14,6 +14,9 @@ from gateway.errors import ConfigError, StoreFailedError, StoreRefusedError
 BALLAST_SIZE: Final = 4 * 1024 * 1024
 """Octets kept free for a full disk; 200 of 200 commits fitted into it (PI, SQLite on a card)."""
 
+USUAL: Final = Path("/var/lib/hotline-gateway")
+"""The one state folder that the shipped unit lets the service write to."""
+
 NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 REFUSED: Final = NO_ROOM | {errno.EROFS}
 """What heals without a restart: no room, read-only."""
@@ -119,9 +122,10 @@ def folder_error(
             f"the disk of the state folder {folder} is full ({error.strerror}); free some room"
         )
     if error.errno == errno.EROFS:
+        sandbox = "" if folder == USUAL else ", or open the unit to it (state-elsewhere.conf)"
         return StoreRefusedError(
             f"the disk of the state folder {folder} is read-only; check the card and mount it "
-            "for writing"
+            f"for writing{sandbox}"
         )
     if error.errno in (errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EEXIST):
         problem = (

@@ -40,7 +40,7 @@ from gateway.store import bounds, meta, queries, rows, soundness
 from gateway.store.base import LogRow
 from gateway.store.connection import SCHEMA_VERSION
 from gateway.store.database import FILE_NAME
-from gateway.store.folder import BALLAST_SIZE, StoreLockedError
+from gateway.store.folder import BALLAST_SIZE, USUAL, StoreLockedError, folder_error
 from gateway.store.recovery import OFFSET_MARGIN
 from gateway.store.segments import Segments
 from gateway.store.sqlite import SqliteStore
@@ -198,6 +198,13 @@ async def test_folder_that_cannot_be_used(tmp_path: Path) -> None:
     (tmp_path / "state").write_text("no folder")
     with pytest.raises(ConfigError, match="state_folder"):
         await opened(tmp_path / "state")
+
+
+def test_a_read_only_folder_elsewhere_names_the_unit() -> None:
+    """The shipped unit alone makes it so; the usual folder it opens, and there the card is bad."""
+    error = OSError(errno.EROFS, "read-only")
+    assert "state-elsewhere.conf" in str(folder_error(Path("/srv/hotline"), error))
+    assert "state-elsewhere.conf" not in str(folder_error(USUAL, error))
 
 
 async def test_use_before_and_after(tmp_path: Path) -> None:

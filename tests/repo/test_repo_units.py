@@ -12,6 +12,7 @@ import pytest
 
 from gateway.config.settings import StationSettings
 from gateway.doctor.ports import _RADIO_VENDORS
+from gateway.store.folder import USUAL
 
 ROOT = Path(__file__).parents[2]
 UNIT = ROOT / "systemd/hotline-gateway.service"
@@ -20,6 +21,7 @@ EXPOSURE_MAX: dict[str | None, float] = {
     None: 1.1,
     "named-users": 1.3,
     "remote-broker": 1.2,
+    "state-elsewhere": 1.1,
     "kernel-clock": 1.5,
     "unix-broker": 0.4,
 }
@@ -56,6 +58,7 @@ def test_folders_of_the_unit_are_the_defaults_of_the_configuration() -> None:
     """An installed gateway needs no paths in its configuration."""
     station = StationSettings(name="NORTH")
     assert str(station.state_folder) == "/var/lib/" + service()["StateDirectory"]
+    assert station.state_folder == USUAL
     assert str(station.runtime_folder) == "/run/" + service()["RuntimeDirectory"]
 
 

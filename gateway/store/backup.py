@@ -62,8 +62,10 @@ class Backup:
 def make_backup(folder: Path, target: Path) -> Backup:
     """Copy the database of a state folder into a new file, at one commit, beside its gateway.
 
-    Raises `FileExistsError`, `OSError` or `StoreFailedError`; then no part of it stays.
+    Raises `FileExistsError`, `OSError`, `StoreFailedError`, or `BackupError` for a folder; then no
+    part of it stays.
     """
+    _refuse_folder(target, "name a new file, in it or elsewhere")
     if "\n" in target.name:
         raise OSError(errno.EINVAL, "a name has no line break", str(target))
     source = folder / FILE_NAME
@@ -97,6 +99,7 @@ def make_backup(folder: Path, target: Path) -> Backup:
 
 def examine(path: Path) -> Backup:
     """Read a whole backup and check it against its checksum. Raises `BackupError` or `OSError`."""
+    _refuse_folder(path, "name the file that `hotline backup` made")
     digest = _digest(path)
     checksum = _checksum_of(path)
     try:
@@ -332,6 +335,12 @@ def _opened(path: Path) -> Iterator[sqlite3.Connection]:
 def _digest(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _refuse_folder(path: Path, remedy: str) -> None:
+    """`.` and `/` have no name that anything could be added to, and an empty word is `.` too."""
+    if path.is_dir():
+        raise BackupError(f"{path} is a folder; {remedy}")
 
 
 def _checksum_of(path: Path) -> Path:

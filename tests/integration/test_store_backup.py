@@ -135,6 +135,20 @@ async def test_changed_or_foreign_backup_is_refused(tmp_path: Path) -> None:
     assert (tmp_path / "state" / FILE_NAME).read_bytes() == before
 
 
+@pytest.mark.parametrize("name", ["", ".", "/", "..", "state"])
+async def test_a_folder_is_no_backup(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An empty word means this folder."""
+    await closed_after_filling(tmp_path / "state")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(BackupError, match="is a folder; name a new file"):
+        make_backup(tmp_path / "state", Path(name))
+    with pytest.raises(BackupError, match="is a folder; name the file"):
+        restore(Path(name), tmp_path / "state", station=OWN)
+    assert [it.name for it in tmp_path.iterdir()] == ["state"]
+
+
 def test_a_backup_that_finds_no_room_leaves_nothing(tmp_path: Path) -> None:
     """Neither the file nor what SQLite puts beside it."""
     asyncio.run(closed_after_filling(tmp_path / "state"))

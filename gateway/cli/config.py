@@ -36,7 +36,7 @@ def check(common: Common, no_files: bool) -> None:
     """
     from gateway.config.load import load_settings
 
-    settings = load_settings(common.config_path, check_files=not no_files)
+    settings = load_settings(common.config_path, check_files=not no_files, is_asked=True)
     if common.json:
         print_json(_summary(common.config_path, settings))
         return

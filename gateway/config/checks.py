@@ -47,6 +47,7 @@ def check_fields(fields: Fields) -> list[Problem]:
         *_check_links(links),
         *_check_files_once(lines),
         *_check_station(fields.get("station")),
+        *_check_roots(fields.get("station")),
         *_check_pins(fields.get("indicators"), len(links)),
         *_check_api(fields.get("api")),
         *_check_mqtt(fields.get("mqtt")),
@@ -145,6 +146,13 @@ def _real(folder: Path) -> Path:
     return Path("/" + os.path.realpath(folder).lstrip("/"))
 
 
+def _check_roots(station: StationSettings | None) -> Iterator[Problem]:
+    for name in () if station is None else ("state_folder", "runtime_folder"):
+        if set(os.path.normpath(getattr(station, name))) == {"/"}:
+            what = "is the root of all folders"
+            yield Problem(f"[station] {name}", what, "name a folder of the gateway's own")
+
+
 def _check_pins(indicators: IndicatorSettings | None, link_count: int) -> Iterator[Problem]:
     if indicators is None or indicators.factory == "none":
         return
@@ -215,6 +223,8 @@ def _check_mqtt(mqtt: MqttSettings | None) -> Iterator[Problem]:
         yield Problem(where, "names no socket", 'write it as "unix:///run/mosquitto.sock"')
     elif parts.scheme != "unix" and not parts.hostname:
         yield Problem(where, "names no host", 'write it as "mqtt://host:1883"')
+    elif parts.scheme != "unix" and (parts.path not in ("", "/") or parts.query or parts.fragment):
+        yield Problem(where, "has more than host and port", 'write it as "mqtt://host:1883"')
     yield from _check_identity("[mqtt]", mqtt, "mqtts", is_tls=mqtt.url.startswith("mqtts:"))
 
 
@@ -288,10 +298,9 @@ def _split(url: str) -> SplitResult | None:
     """Take an address apart, or None if it cannot be one."""
     try:
         parts = urlsplit(url)
-        _ = parts.port
+        return None if parts.port == 0 else parts
     except ValueError:
         return None
-    return parts
 
 
 def _is_reachable(port: str) -> bool:

@@ -100,6 +100,11 @@ def _read_array(
 ) -> tuple[msgspec.Struct | None, ...]:
     """Read an array of tables; counted from 1, as the operator does."""
     remedy = _description(hint)
+    if isinstance(value, dict):
+        header = where[where.rindex("[[") :]
+        what = "is one table, and there may be several"
+        problems.append(Problem(where, what, f"write {header} with two brackets in front of each"))
+        return ()
     if not isinstance(value, list):
         problems.append(Problem(where, f"is {shown(value)}", remedy))
         return ()

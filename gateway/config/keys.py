@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from importlib.util import find_spec
@@ -56,14 +57,14 @@ def check_other_files(
     for table, settings in (("[mqtt]", mqtt), ("[nats]", nats)):
         if settings is None:
             continue
-        for name, path, read in (
-            ("password_file", settings.password_file, read_private),
-            ("ca_file", settings.ca_file, read_public),
-            ("cert_file", settings.cert_file, read_public),
-            ("key_file", settings.key_file, read_private),
+        for name, path, read, parse in (
+            ("password_file", settings.password_file, read_private, str),
+            ("ca_file", settings.ca_file, read_public, _certificate),
+            ("cert_file", settings.cert_file, read_public, _certificate),
+            ("key_file", settings.key_file, read_private, _private_key),
         ):
             if path is not None:
-                _parsed(f"{table} {name}", path, read, str, problems)
+                _parsed(f"{table} {name}", path, read, parse, problems)
     if nats is None:
         return
     if find_spec("nats") is None:
@@ -71,6 +72,20 @@ def check_other_files(
         problems.append(Problem("[nats]", what, "pip install 'hotline-gateway[nats]'"))
     if nats.nkey_file is not None:
         _parsed("[nats] nkey_file", nats.nkey_file, read_private, parse_nkey, problems)
+
+
+def _certificate(text: str) -> str:
+    if not re.search("-----BEGIN (X509 |TRUSTED )?CERTIFICATE-----", text):
+        remedy = "name a PEM file, which has a line -----BEGIN CERTIFICATE-----"
+        raise FieldError("it", "holds no certificate", remedy)
+    return text
+
+
+def _private_key(text: str) -> str:
+    if not re.search("-----BEGIN ([A-Z0-9]+ )*PRIVATE KEY-----", text):
+        remedy = "name the PEM file of the key, which has a line -----BEGIN PRIVATE KEY-----"
+        raise FieldError("it", "holds no private key", remedy)
+    return text
 
 
 def read_nkey(path: Path) -> Nkey:

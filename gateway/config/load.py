@@ -10,6 +10,7 @@ from typing import Any
 
 from msgspec import json, structs
 
+from gateway.config.asked import check_asked
 from gateway.config.checks import build_policy, check_fields
 from gateway.config.document import Fields, Problem, read_fields
 from gateway.config.files import FILE_SIZE_MAX
@@ -20,10 +21,11 @@ from gateway.errors import ConfigError
 from gateway.security.keys import KeyRing
 
 
-def load_settings(path: Path, *, check_files: bool = True) -> Settings:
+def load_settings(path: Path, *, check_files: bool = True, is_asked: bool = False) -> Settings:
     """Read the file at `path`. Raises `ConfigError` with all its problems.
 
     `check_files` reads the keys, cards and secrets too, which only the daemon's user may.
+    `is_asked`: by a person, who wants to know also what the daemon starts without.
     """
     problems: list[Problem] = []
     fields: Fields = read_fields(Settings, _read_toml(path), "", problems)
@@ -32,6 +34,7 @@ def load_settings(path: Path, *, check_files: bool = True) -> Settings:
         # Also with problems above: the tables that could be read name files that may be missing.
         read_keyring(fields.get("station"), fields.get("line") or (), problems)
         check_other_files(fields.get("mqtt"), fields.get("nats"), problems)
+        problems += check_asked(fields) if is_asked else ()
     _raise(path, problems)
     return Settings(**fields)
 

@@ -48,7 +48,7 @@ def examine_configuration(path: Path, *, is_named: bool) -> tuple[Settings | Non
     except OSError:
         pass  # told below, with the problem
     try:
-        settings = load_settings(path)
+        settings = load_settings(path, is_asked=True)
     except ConfigError as error:
         remedy = "correct it there, then: sudo -u hotline hotline config check"
         findings = [fault(topic, problem, remedy) for problem in error.problems]

@@ -423,7 +423,21 @@ def test_missing_keys_are_named_with_what_to_write(folder: Path) -> None:
             '[mqtt]\nurl = "mqtt://x"\nca_file = "/x"\n',
             "[mqtt] ca_file: is of no use without mqtts://",
         ),
+        ({}, '[mqtt]\nurl = "mqtt://x:0"\n', "[mqtt] url: is no address of a broker"),
+        ({}, '[mqtt]\nurl = "mqtt://x/path"\n', "[mqtt] url: has more than host and port"),
+        ({}, '[mqtt]\nurl = "mqtt://x?a=b"\n', "[mqtt] url: has more than host and port"),
         ({}, "[api]\nuser = 3\n", "[[api.user]]: is 3"),
+        (
+            {},
+            '[api.user]\nname = "root"\n',
+            "[[api.user]]: is one table, and there may be several; write [[api.user]] with two",
+        ),
+        (
+            {'[[line.link]]\nname = "radio"': '[line.link]\nname = "radio"'}
+            | {'[[line.link]]\nname = "cable"': '[line.link.more]\nname = "cable"'},
+            "",
+            "[[line]] 1, [[line.link]]: is one table, and there may be several; write [[",
+        ),
         (
             {"[indicators]": "[indicators]\npins = 7"},
             "",
@@ -435,6 +449,8 @@ def test_missing_keys_are_named_with_what_to_write(folder: Path) -> None:
         ({"/run": "/x/..//state"}, "", "[station] runtime_folder: is the state folder as well"),
         ({"/run": "/state/run"}, "", "[station] runtime_folder: /"),
         ({"/state": "/run/state"}, "", "[station] state_folder: /"),
+        ({"{folder}/state": "/"}, "", "[station] state_folder: is the root of all folders"),
+        ({"{folder}/run": "//.."}, "", "[station] runtime_folder: is the root of all folders"),
         ({"/run": "/run" + "x" * 120}, "", "[station] runtime_folder: is too long"),
     ],
 )
@@ -442,6 +458,7 @@ def test_what_no_single_value_can_show(
     folder: Path, replace: dict[str, str], more: str, sentence: str
 ) -> None:
     """Names, ports and pins used twice, unknown numbers, users and brokers are refused."""
+    replace = {old.format(folder=folder): new for old, new in replace.items()}
     path = write(folder, replace=replace, more=more)
     assert any(found.startswith(sentence) for found in problems(path)), problems(path)
 
@@ -663,6 +680,72 @@ def test_what_adapters_need_is_read_at_the_start(folder: Path) -> None:
     assert "hunter2" not in sentence
     (folder / "password").chmod(0o600)
     load_settings(write(folder, more=more))
+
+
+@pytest.mark.parametrize(
+    ("name", "holds"),
+    [("ca_file", "certificate"), ("cert_file", "certificate"), ("key_file", "private key")],
+)
+def test_a_file_of_tls_is_one(name: str, holds: str, folder: Path) -> None:
+    """Another file than a certificate is found now, and not by a broker's refusal."""
+    text = "-----BEGIN CERTIFICATE-----\n-----BEGIN EC PRIVATE KEY-----\n"
+    more = '[mqtt]\nurl = "mqtts://x"\n'
+    for file in ("ca_file", "cert_file", "key_file"):
+        (folder / file).write_text(text)
+        (folder / file).chmod(0o600)
+        more += f'{file} = "{folder}/{file}"\n'
+    load_settings(write(folder, more=more))
+    (folder / name).write_text("root:x:0:0:root:/root:/bin/bash\n")
+    (sentence,) = problems(write(folder, more=more))
+    assert sentence.startswith(f"[mqtt] {name}: {folder}/{name}: it holds no {holds}; name")
+
+
+@pytest.mark.parametrize(
+    ("replace", "sentence"),
+    [
+        (
+            {'node = "!4d4c00b2"': 'node = "!4d4c00b2"\nchannel_key_file = "/nope"'},
+            "[[line]] 1, [[line.link]] 1 channel_key_file: /nope cannot be read",
+        ),
+        (
+            {"/dev/serial/by-id/usb-1": "/etc/passwd"},
+            "[[line]] 1, [[line.link]] 2 port: '/etc/passwd' is there, and is no serial device",
+        ),
+        (
+            {"tcp://localhost:4403": "/dev"},
+            "[[line]] 1, [[line.link]] 1 port: '/dev' is there, and is no serial device",
+        ),
+        ({"{folder}/state": "/dev/null"}, "[station] state_folder: /dev/null is no folder"),
+    ],
+)
+def test_a_person_is_told_what_the_daemon_starts_without(
+    replace: dict[str, str], sentence: str, folder: Path
+) -> None:
+    """What is there and cannot serve; a device that is absent may come."""
+    replace = {old.format(folder=folder): new for old, new in replace.items()}
+    load_settings(write(folder), is_asked=True)
+    path = write(folder, replace=replace)
+    load_settings(path)
+    with pytest.raises(ConfigError) as caught:
+        load_settings(path, is_asked=True)
+    (problem,) = caught.value.problems
+    assert problem.startswith(f"{path}: {sentence}")
+
+
+def test_a_channel_key_of_roots_is_no_problem(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The set-up reads it as root, and `config check` runs as the service's user."""
+    open_ = os.open
+
+    def refuse(path: Path, *more: int) -> int:
+        if str(path) == "/root/channel":
+            raise PermissionError(errno.EACCES, "Permission denied")
+        return open_(path, *more)
+
+    monkeypatch.setattr("gateway.config.files.os.open", refuse)
+    key = {'node = "!4d4c00b2"': 'node = "!4d4c00b2"\nchannel_key_file = "/root/channel"'}
+    load_settings(write(folder, replace=key), is_asked=True)
 
 
 def test_files_may_be_left_alone(folder: Path) -> None:

@@ -70,6 +70,11 @@ class PortInUseError(LinkLostError):
 class QueueUnavailableError(GatewayError):
     """The broker is away. Nothing is lost; the adapter backs off and comes back."""
 
+    def __init__(self, text: str, *, problem: str = "") -> None:
+        super().__init__(text)
+        self.problem = problem or text
+        """What is wrong, without which server of a cluster says so."""
+
 
 class StoreRefusedError(GatewayError):
     """The store cannot write now (disk full, read-only). The engine goes on in STORE REFUSED."""

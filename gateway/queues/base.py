@@ -68,7 +68,11 @@ class Desk(Protocol):
 
 class QueueAdapter(Protocol):
     async def run(self, emit: EmitQueue) -> None:
-        """Serve one connection until it is gone. Raises `QueueUnavailableError`."""
+        """Serve one connection until it is gone. Raises `QueueUnavailableError`.
+
+        Emits `QueueUp` once it is connected, and again each time that its cursor has moved: what
+        goes once more on each connection says nothing of what waits behind it.
+        """
         ...
 
 

@@ -118,7 +118,7 @@ class MqttAdapter:
                 self._offset = await self._store.cursor(QUEUE)
                 await connection.publish_or_fail(self._availability(is_available=True))
                 emit(QueueUp(QUEUE))
-                group.create_task(self._publish_feed(connection))
+                group.create_task(self._publish_feed(connection, emit))
                 group.create_task(self._publish_again(connection))
                 group.create_task(self._publish_lines(connection))
         except* QueueUnavailableError as group_of_outages:
@@ -138,7 +138,7 @@ class MqttAdapter:
                 self._took_at = asyncio.get_running_loop().time()
                 self._took.set()
 
-    async def _publish_feed(self, connection: MqttConnection) -> NoReturn:
+    async def _publish_feed(self, connection: MqttConnection, emit: EmitQueue) -> NoReturn:
         change = 0
         while True:
             rows = await self._store.publications(self._offset, limit=FEED_BATCH)
@@ -146,6 +146,7 @@ class MqttAdapter:
                 await self._publish(connection, rows)
                 self._offset = rows[-1].offset
                 await self._store.put_cursor(QUEUE, self._offset)
+                emit(QueueUp(QUEUE))
             else:
                 change = await self._desk.changed(change)
 

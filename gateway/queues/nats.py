@@ -94,7 +94,7 @@ class NatsAdapter:
                 for durable in durables:
                     group.create_task(self._serve_requests(connection, durable))
                 group.create_task(standing.watch())
-                group.create_task(self._publish_feed(connection))
+                group.create_task(self._publish_feed(connection, emit))
                 group.create_task(self._publish_lines(connection))
                 group.create_task(self._repeat_availability(connection))
         except* QueueUnavailableError as group_of_outages:
@@ -121,9 +121,9 @@ class NatsAdapter:
                     messages = []
                 await self._deal_with_all(connection, messages)
         except (Error, OSError) as error:
-            raise QueueUnavailableError(
-                f"the NATS server {connection.server} hands out no requests ({error})"
-            ) from error
+            problem = f"hands out no requests ({error})"
+            text = f"the NATS server {connection.server} {problem}"
+            raise QueueUnavailableError(text, problem=problem) from error
 
     async def _deal_with_all(self, connection: NatsConnection, messages: list[Msg]) -> None:
         """What is not dealt with when we stop is given back: else it waits for `ack_wait`."""
@@ -172,7 +172,7 @@ class NatsAdapter:
 
     # The feed.
 
-    async def _publish_feed(self, connection: NatsConnection) -> NoReturn:
+    async def _publish_feed(self, connection: NatsConnection, emit: EmitQueue) -> NoReturn:
         offset = await self._store.cursor(QUEUE)
         await self._publish_untaken(connection, offset)
         change = 0
@@ -182,6 +182,7 @@ class NatsAdapter:
                 await self._hand_off(connection, rows)
                 offset = rows[-1].offset
                 await self._store.put_cursor(QUEUE, offset)
+                emit(QueueUp(QUEUE))
             else:
                 change = await self._desk.changed(change)
 

@@ -366,15 +366,18 @@ class NatsConnection:
             waiting: list[asyncio.Future[Any]] = [asking, self._lost, denied]
             await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
             if denied.done():
-                raise RightDeniedError(f"the NATS server {self.server} {denied.result()}")
+                problem = denied.result()
+                text = f"the NATS server {self.server} {problem}"
+                raise RightDeniedError(text, problem=problem)
             if not asking.done():
                 raise self._unavailable(self._lost.result())
             document = msgspec.json.decode((await asking).data)
         except NoRespondersError as error:
-            raise NobodyTakesError(
-                f"the NATS server {self.server} has nobody who takes {subject}; no stream has it, "
-                "or JetStream has no leader now"
-            ) from error
+            problem = (
+                f"has nobody who takes {subject}; no stream has it, or JetStream has no leader now"
+            )
+            text = f"the NATS server {self.server} {problem}"
+            raise NobodyTakesError(text, problem=problem) from error
         except (Error, OSError, ValueError, msgspec.MsgspecError, TimeoutError) as error:
             reason = self._reasons[-1] if self._reasons else f"does not answer on {subject}"
             raise self._unavailable(reason) from error
@@ -412,7 +415,7 @@ class NatsConnection:
             self._reasons.append(f"cannot be reached ({_text(error)})")
 
     def _unavailable(self, problem: str) -> QueueUnavailableError:
-        return QueueUnavailableError(f"the NATS server {self.server} {problem}")
+        return QueueUnavailableError(f"the NATS server {self.server} {problem}", problem=problem)
 
 
 def _text(error: BaseException) -> str:

@@ -69,4 +69,5 @@ class Standing:
         return answer.get("created"), answer.get("config")
 
     def _unavailable(self, problem: str) -> QueueUnavailableError:
-        return QueueUnavailableError(f"the NATS server {self._connection.server} {problem}")
+        server = self._connection.server
+        return QueueUnavailableError(f"the NATS server {server} {problem}", problem=problem)

@@ -1,4 +1,8 @@
-"""Keeps a queue served: runs a fresh adapter for ever, with a capped backoff between two."""
+"""Keeps a queue served: runs a fresh adapter for ever, with a capped backoff between two.
+
+A broker that takes connections and nothing else would come and go for ever. So after a connection
+that broke soon the queue counts as up only when the next one has handed something on, or has held.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +17,11 @@ from gateway.queues.base import EmitQueue, QueueAdapter, QueueEvent
 
 BACKOFF_FIRST_S: Final = 0.25
 BACKOFF_MAX_S: Final = 30.0
+HELD_S: Final = 75.0
+"""Longer than the wait for a PUBACK, and than the backoff of another gateway that has our name."""
+REASON_COUNT_MAX: Final = 8
+"""So many reasons of one outage are told within `RETELL_S`, each of them once."""
+RETELL_S: Final = 600.0
 
 
 class QueueSupervisor:
@@ -25,30 +34,65 @@ class QueueSupervisor:
         self._make_adapter = make_adapter
         self._emit_outside = emit
         self._rng = rng
-        self._reason: str | None = ""
-        """Why it is down, as last told; None while it is up."""
+        self._delay_s = BACKOFF_FIRST_S
+        self._problem: str | None = ""
+        """Why it is down, as last told; None while it is told to be up."""
+        self._told_s: dict[str, float] = {}
+        """When each reason of this outage was told."""
+        self._holding: asyncio.TimerHandle | None = None
+        """Until the connection has held; None: there is none."""
+        self._is_doubtful = False
+        """The last connection has not held, or not yet."""
 
     async def run(self) -> NoReturn:
         """Run adapters until cancelled. Whatever is not an outage is a bug and is raised."""
-        delay_s = BACKOFF_FIRST_S
         while True:
             try:
                 await _apart(self._make_adapter().run(self._emit))
             except QueueUnavailableError as error:
-                if self._reason is None:
-                    delay_s = BACKOFF_FIRST_S
-                if self._reason != str(error):
-                    self._emit_outside(QueueDown(self._queue, str(error)))
-                self._reason = str(error)
+                self._tell_down(error)
             else:
                 raise AssertionError(f"the adapter of queue {self._queue} ended without an error")
-            await asyncio.sleep(delay_s * self._rng.uniform(0.75, 1.25))
-            delay_s = min(2 * delay_s, BACKOFF_MAX_S)
+            finally:
+                if self._holding is not None:
+                    self._holding.cancel()
+                    self._holding = None
+            await asyncio.sleep(self._delay_s * self._rng.uniform(0.75, 1.25))
+            self._delay_s = min(2 * self._delay_s, BACKOFF_MAX_S)
 
     def _emit(self, event: QueueEvent) -> None:
-        if isinstance(event, QueueUp):
-            self._reason = None
-            self._emit_outside(event)
+        if not isinstance(event, QueueUp):
+            return
+        if self._holding is None:
+            self._holding = asyncio.get_running_loop().call_later(HELD_S, self._held)
+            if self._is_doubtful:
+                return
+            self._is_doubtful = True
+        self._tell_up()
+
+    def _held(self) -> None:
+        self._is_doubtful = False
+        self._tell_up()
+
+    def _tell_up(self) -> None:
+        if self._problem is None:
+            return
+        self._problem = None
+        self._told_s.clear()
+        self._delay_s = BACKOFF_FIRST_S
+        self._emit_outside(QueueUp(self._queue))
+
+    def _tell_down(self, error: QueueUnavailableError) -> None:
+        """Once for each reason: they may take turns, as the servers of a cluster do."""
+        now_s = asyncio.get_running_loop().time()
+        told_s = {it: at_s for it, at_s in self._told_s.items() if now_s - at_s < RETELL_S}
+        self._told_s = told_s
+        problem = error.problem
+        if problem in (self._problem, *told_s) or len(told_s) >= REASON_COUNT_MAX:
+            return
+        told_s[problem] = now_s
+        self._problem = problem
+        self._emit_outside(QueueDown(self._queue, str(error)))
 
 
 async def _apart(serving: Coroutine[Any, Any, None]) -> None:

@@ -1,7 +1,8 @@
 """Whether the streams and consumers that a connection serves on are still those it began with.
 
 Who removes one on a live server tells us nothing: a pull of a consumer that is gone looks like one
-without messages, and so would all that follow it.
+without messages, and so would all that follow it. One that is made anew under its name is pulled
+from as before. Its time of making says nothing: before nats-server 2.10 each server has its own.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from nats.js.errors import APIError
 
 from gateway.errors import QueueUnavailableError
 from gateway.queues.nats_connection import NOT_FOUND, NatsConnection, RightDeniedError
-from gateway.queues.streams import REQUESTS
+from gateway.queues.streams import REQUESTS, consumer_settings, stream_settings
 
 LOOK_S: Final = 10.0
 """Between two looks: six requests to the cluster, which answers them without a write."""
@@ -58,7 +59,7 @@ class Standing:
                     raise self._unavailable(f"has another {name} or other settings of it now")
 
     async def _ask(self, subject: str, name: str) -> object:
-        """When it was made and its settings; None: it is not there."""
+        """Its settings, and when a stream was made; None: it is not there."""
         try:
             answer = await self._connection.ask(subject)
         except APIError as error:
@@ -66,7 +67,10 @@ class Standing:
                 return None
             said = str(error.description)[:120]
             raise self._unavailable(f"says nothing of {name} ({said})") from error
-        return answer.get("created"), answer.get("config")
+        config = answer.get("config") or {}
+        if subject.startswith("CONSUMER."):
+            return consumer_settings(config)
+        return answer.get("created"), stream_settings(config)
 
     def _unavailable(self, problem: str) -> QueueUnavailableError:
         server = self._connection.server

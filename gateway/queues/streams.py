@@ -115,6 +115,16 @@ def consumer_differences(config: Mapping[str, Any], wanted: Config) -> Iterator[
             yield Difference(key, config.get(key), wanted[key], is_unsafe=key != "max_ack_pending")
 
 
+def stream_settings(config: Mapping[str, Any]) -> Config:
+    """What of a stream's settings matters to us; a server adds others, each version its own."""
+    return {key: config.get(key) for key in (*_EXACT, *_AT_LEAST, "num_replicas", "no_ack")}
+
+
+def consumer_settings(config: Mapping[str, Any]) -> Config:
+    """The same of a durable consumer."""
+    return {key: config.get(key) for key in _CONSUMER}
+
+
 def _is_unsafe(key: str, value: Any, wanted: Config) -> bool:  # noqa: ANN401 (as below)
     """Whether it drops what it acknowledged; `value` differs from what is wanted."""
     if key in _UNSAFE:

@@ -21,11 +21,12 @@ from gateway.model import DeliveryState, Operation, Precedence, Role
 from gateway.queues.nats import NatsAdapter
 from gateway.queues.nats_connection import Access, NatsConnection, ServerRing
 from gateway.queues.nats_standing import Standing
-from gateway.queues.streams import stream_config
+from gateway.queues.streams import gateway_consumer, stream_config
 from tests.integration.adapter_running import until
 from tests.integration.desk_double import MemoryDesk, status
 from tests.integration.nats_cluster import NatsServer, nats_server, needs_nats, program
 from tests.integration.nats_running import Listener, options_of, running
+from tests.integration.queue_load import supervised
 
 pytestmark = needs_nats
 
@@ -530,6 +531,85 @@ async def test_what_is_removed_on_a_live_server_is_an_outage(
             for stream, kind in (("HOTLINE_NOTICE", "notice.>"), ("HOTLINE_LINE", "line.*")):
                 listener = await Listener.stored(client, stream, f"{SUBJECT}.{kind}")
                 await listener.until(kind[:-2])
+
+
+async def test_a_consumer_that_is_made_anew_is_pulled_from(server: NatsServer) -> None:
+    """Between two looks, with an outage or without: what is asked then comes."""
+    desk = MemoryDesk()
+    subject = "CONSUMER.DURABLE.CREATE.HOTLINE_REQUEST.gateway-NORTH-submit"
+    config = gateway_consumer("NORTH", "submit")
+    document = {"stream_name": "HOTLINE_REQUEST", "config": config}
+    options = options_of(server.url)
+    ring = ServerRing(options.access)
+
+    def make() -> NatsAdapter:
+        return NatsAdapter(options, ring, desk, desk.store)
+
+    async with program(server.url) as client, supervised("nats", make) as events:
+        await until(lambda: events)
+        await submit(client, NOTICE | {"request_id": "before"})
+        await until(lambda: len(desk.accepted) == 1)
+        await remove_consumer(client)
+        await client.request(f"$JS.API.{subject}", json.dumps(document).encode())
+        await submit(client, NOTICE | {"request_id": "after"})
+        await until(lambda: len(desk.accepted) == 2)
+
+
+class Looks:
+    """A server that gives these answers in turn, and no more after them."""
+
+    server = "nats://hq"
+
+    def __init__(self, *answers: dict[str, object]) -> None:
+        self._answers = list(answers)
+
+    async def ask(self, _subject: str) -> dict[str, object]:
+        if not self._answers:
+            raise QueueUnavailableError("no more")
+        return self._answers.pop(0)
+
+
+@pytest.mark.parametrize(
+    ("now", "what"),
+    [
+        ({"created": "later"}, "no more"),
+        ({"config": {"metadata": {"_nats.level": "1"}, "max_waiting": 512}}, "no more"),
+        ({"config": {"filter_subject": "another"}}, "another consumer"),
+        ({"config": {"ack_policy": "none"}}, "another consumer"),
+    ],
+)
+async def test_which_changes_of_a_consumer_are_an_outage(
+    now: dict[str, dict[str, object]], what: str
+) -> None:
+    """Not its time, which differs between the servers of 2.9, nor what a newer server adds."""
+    plain = {"created": "then", "config": gateway_consumer("NORTH", "submit")}
+    config = plain["config"] | now.get("config", {})  # type: ignore[operator]
+    standing = Standing(Looks(plain, plain | now | {"config": config}), look_s=0.0)  # type: ignore[arg-type]
+    await standing.find([], ["gateway-NORTH-submit"])
+    with pytest.raises(QueueUnavailableError, match=what):
+        await standing.watch()
+
+
+@pytest.mark.parametrize(
+    ("now", "what"),
+    [
+        ({"config": {"metadata": {"_nats.level": "1"}, "compression": "none"}}, "no more"),
+        ({"config": {"max_bytes": 5}}, "another stream"),
+        ({"config": {"no_ack": True}}, "another stream"),
+        ({"config": {"num_replicas": 2}}, "another stream"),
+        ({"created": "later"}, "another stream"),
+    ],
+)
+async def test_which_changes_of_a_stream_are_an_outage(
+    now: dict[str, dict[str, object]], what: str
+) -> None:
+    """What the shipped file says of it, and its time: one made anew has lost what was in it."""
+    plain = {"created": "then", "config": stream_config("HOTLINE_NOTICE", 3)}
+    config = plain["config"] | now.get("config", {})  # type: ignore[operator]
+    standing = Standing(Looks(plain, plain | now | {"config": config}), look_s=0.0)  # type: ignore[arg-type]
+    await standing.find(["HOTLINE_NOTICE"], [])
+    with pytest.raises(QueueUnavailableError, match=what):
+        await standing.watch()
 
 
 async def test_an_election_between_two_looks_is_no_outage() -> None:

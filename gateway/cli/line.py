@@ -319,9 +319,9 @@ def _keep(
 
     card_path, secret_path = _files_of(common, card)
     earlier = replace_card(card_path, write_paper("card", card_proof) + "\n")
-    write_secrets(secret_path, secrets)
     if earlier is not None and not common.json:
         say(earlier_words(earlier))
+    write_secrets(secret_path, secrets)
     if wish.add:
         append_or_show(common.config_path, stanza, card_path)
     return {} if earlier is None else {"earlier_card": str(earlier)}

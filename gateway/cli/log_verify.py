@@ -37,7 +37,8 @@ RECEIPTS: Final = (
 
 EARLIER_CARD: Final = (
     "An act that a station did not sign with the keys of the cards given may be of its earlier "
-    "keys: give its earlier card too, where its keys were changed."
+    "keys: give its earlier card too, where its keys were changed. --replace kept that as "
+    "NAME.card.1 beside the newer one."
 )
 
 

@@ -115,6 +115,8 @@ def trust(
     text = "".join(card_line.split()).upper() + "\n"
     # The card first: with it alone the same command goes on where a power cut came between.
     earlier = replace_card(card_path, text)
+    if earlier is not None and not common.json:
+        say(earlier_words(earlier))
     _write_secret(secret_path, secret, wish)
     if wish.add:
         append_or_show(common.config_path, stanza, card_path)
@@ -124,8 +126,6 @@ def trust(
             files["earlier_card"] = str(earlier)
         print_json({**card_document(card), **files, "stanza": stanza, "added": wish.add})
         return
-    if earlier is not None:
-        say(earlier_words(earlier))
     _tell(common, card_path, secret_path, stanza, wish)
 
 

@@ -2,7 +2,8 @@
 
 One package for each architecture serves Debian 12 (CPython 3.11) and 13 (3.13): a station that goes
 to the next Debian then needs no other package at the moment at which its Python changes. The same
-sources give the same octets: every date is SOURCE_DATE_EPOCH, by default that of the last commit.
+sources give the same octets: every date is SOURCE_DATE_EPOCH, by default that of the last commit,
+or of the newest file of an archive.
 """
 
 from __future__ import annotations
@@ -10,7 +11,6 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-import subprocess
 import sys
 import tempfile
 from datetime import UTC, datetime
@@ -18,8 +18,9 @@ from pathlib import Path
 
 from bill import write_bill
 from package import Package, write_package
+from sources import ROOT, changes, epoch
 from tree import stage
-from wheels import ARCHITECTURES, ROOT, build_gateway, fetch
+from wheels import ARCHITECTURES, build_gateway, fetch
 
 OUT = ROOT / "dist"
 
@@ -53,32 +54,12 @@ def main(architectures: list[str]) -> int:
     return 0
 
 
-def epoch() -> int:
-    """Seconds since 1970 that stand for the moment of the build."""
-    if given := os.environ.get("SOURCE_DATE_EPOCH"):
-        return int(given)
-    command = ["git", "log", "-1", "--format=%ct"]
-    try:
-        return int(subprocess.run(command, cwd=ROOT, capture_output=True, check=True).stdout)
-    except (OSError, subprocess.CalledProcessError):
-        sys.exit("this is no clone of the repository: set SOURCE_DATE_EPOCH (seconds since 1970)")
-
-
 def revision_of(moment: int, changed: bytes) -> str:
     """What tells packages of one version apart: the moment of the commit, and whether the tree has
     something that is in no commit.
     """
     revision = datetime.fromtimestamp(moment, UTC).strftime("%Y%m%d.%H%M%S")
     return f"{revision}+changed.{hashlib.sha256(changed).hexdigest()[:8]}" if changed else revision
-
-
-def changes() -> bytes:
-    """What differs from the last commit; empty where there is no repository."""
-    found = [
-        subprocess.run(["git", *command], cwd=ROOT, capture_output=True, check=False).stdout
-        for command in (["status", "--porcelain"], ["diff", "HEAD"])
-    ]
-    return b"".join(found)
 
 
 if __name__ == "__main__":

@@ -20,7 +20,8 @@ from datetime import UTC, datetime
 from email.utils import format_datetime
 from pathlib import Path
 
-from wheels import ROOT, Wheels
+from sources import ROOT
+from wheels import Wheels
 
 HERE = Path(__file__).parent
 HOME = "opt/hotline-gateway"

@@ -12,8 +12,8 @@ from pathlib import Path
 
 from packaging.markers import Marker
 from packaging.utils import parse_wheel_filename
+from sources import ROOT, files
 
-ROOT = Path(__file__).resolve().parents[2]
 LOCK = Path(__file__).with_name("requirements.lock")
 CACHE = ROOT / ".venv-deb/wheels"
 ARCHITECTURES = {"amd64": "x86_64", "arm64": "aarch64"}
@@ -148,13 +148,9 @@ def read_lock(text: str) -> list[Pin]:
 
 
 def build_gateway(work: Path) -> Path:
-    """Our own wheel, of the files that git keeps and no others."""
+    """Our own wheel, of the files of the sources and no others."""
     source = work / "source"
-    listed = subprocess.run(
-        ["git", "ls-files", "-z", "gateway", "pyproject.toml", "README.md", "LICENSE"],
-        cwd=ROOT, capture_output=True, check=True, text=True,
-    )  # fmt: skip
-    for name in filter(None, listed.stdout.split("\0")):
+    for name in files("gateway", "pyproject.toml", "README.md", "LICENSE"):
         target = source / name
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(ROOT / name, target)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import runpy
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -41,6 +42,45 @@ def test_tools_of_the_build_are_locked() -> None:
     """Nothing that makes the package comes without a hash."""
     for pin in pins(DEB / "tools.lock").values():
         assert "--hash=sha256:" in pin
+
+
+@pytest.fixture
+def archive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The sources without git, in a clone of something else."""
+    monkeypatch.delenv("SOURCE_DATE_EPOCH", raising=False)
+    subprocess.run(["git", "init", "-q", tmp_path], check=True, timeout=20)
+    root = tmp_path / "archive"
+    names = ("pyproject.toml", "README.md", "CHANGELOG.md", "LICENSE", "systemd/deb/sources.py")
+    for name in (*names, "gateway/a.py", "gateway/b/c.sql", "gateway/b/__pycache__/c.pyc"):
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text((DEB / "sources.py").read_text() if path.stem == "sources" else "")
+        os.utime(path, (1_700_000_000, 1_700_000_000))
+    return root
+
+
+def test_an_archive_without_git_can_be_built(archive: Path) -> None:
+    """Its files and their moment are found; what Python compiled is none of them."""
+    sources = runpy.run_path(str(archive / "systemd/deb/sources.py"))
+    wanted = ["README.md", "gateway/a.py", "gateway/b/c.sql"]
+    assert sources["files"]("gateway", "README.md") == wanted
+    assert sources["epoch"]() == 1_700_000_000
+    assert sources["changes"]() == b""
+    os.utime(archive / "gateway/a.py", (1_800_000_000, 1_800_000_000))
+    assert sources["epoch"]() == 1_800_000_000
+
+
+def test_a_clone_is_asked_for_its_files(archive: Path) -> None:
+    """Git's list counts; where git refuses the clone, its own words end the build."""
+    sources = runpy.run_path(str(archive / "systemd/deb/sources.py"))
+    subprocess.run(["git", "init", "-q", archive], check=True, timeout=20)
+    subprocess.run(["git", "add", "gateway/a.py"], cwd=archive, check=True, timeout=20)
+    assert sources["files"]("gateway", "README.md") == ["gateway/a.py"]
+    assert b"?? README.md" in sources["git"]("status", "--porcelain")
+    (archive / ".git/HEAD").write_text("damaged")
+    (archive.parent / ".git/HEAD").write_text("damaged")
+    with pytest.raises(SystemExit, match="git cannot read this clone"):
+        sources["files"]("gateway")
 
 
 @pytest.fixture(scope="module")

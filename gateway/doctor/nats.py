@@ -36,6 +36,9 @@ TOPIC: Final = "nats"
 VISIT_S: Final = 40.0
 SYNC_VERSION: Final = (2, 10)
 """The first that knows `sync_interval: always`."""
+_FULL_SOON: Final = 0.8
+_FULL: Final = 0.99
+"""The next notice may be a larger one than what is left."""
 _MAKES_IT: Final = "the gateway makes it: within 15 s where it runs, else when it starts"
 _LOCAL: Final = ("//localhost:", "//127.0.0.1:", "//[::1]:")
 
@@ -117,7 +120,7 @@ def judge_server(nats: NatsSettings, server: str, version: str) -> Iterator[Find
 def judge_stream(
     name: str, answer: Document, wanted: Config, remedy: str, topic: str = TOPIC
 ) -> Iterator[Finding]:
-    """A stream against its shipped definition, and where its copies are."""
+    """A stream against its shipped definition, where its copies are, and how full it is."""
     differences = list(stream_differences(answer["config"], wanted))
     for difference in differences:
         yield _difference(f"stream {name}", difference, remedy, topic)
@@ -130,11 +133,44 @@ def judge_stream(
     if behind:
         text = f"stream {name}: the copy on {', '.join(behind)} is behind or away"
         yield look(topic, text, "start that server; one more that fails stops the stream")
-    if not differences and not behind:
+    full = list(_judge_room(name, answer, topic))
+    yield from full
+    if not differences and not behind and not full:
         count = (answer.get("state") or {}).get("messages", 0)
         replicas = wanted["num_replicas"]
         copies = "1 copy" if replicas == 1 else f"{replicas} copies"
         yield ok(topic, f"stream {name} is as shipped, {copies}, {count} messages")
+
+
+def _judge_room(name: str, answer: Document, topic: str) -> Iterator[Finding]:
+    """Only of a stream that refuses when it is full; another one lets go of the oldest."""
+    config, state = answer["config"], answer.get("state") or {}
+    if config.get("discard") != "new":
+        return
+    count = int(state.get("messages", 0))
+    size = int(state.get("bytes", 0))
+    size_mean = size // max(count, 1)
+    for setting, unit, used, one in (
+        ("max_bytes", "octets", size, size_mean),
+        ("max_msgs", "messages", count, 1),
+    ):
+        bound = int(config.get(setting) or -1)
+        if bound <= 0 or used < _FULL_SOON * bound:
+            continue
+        remedy = _room(name, setting, is_queue=config.get("retention") == "workqueue")
+        share = f"stream {name} is {100 * used // bound} % full, {used} of {bound} {unit}"
+        if used >= _FULL * bound or bound - used < one:
+            yield fault(topic, f"{share}: it refuses what does not fit", remedy)
+        else:
+            yield look(topic, f"{share}; what does not fit will be refused", remedy)
+
+
+def _room(name: str, setting: str, *, is_queue: bool) -> str:
+    option = setting.replace("_", "-")
+    more = f"give it more room: nats stream edit {name} --{option}=N"
+    if is_queue:
+        return f"start the gateway that takes none (nats consumer report {name}), or {more}"
+    return f"{more}; or remove what all programs have taken: nats stream purge {name} --keep=N"
 
 
 def _difference(what: str, difference: Difference, remedy: str, topic: str = TOPIC) -> Finding:

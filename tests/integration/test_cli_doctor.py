@@ -228,6 +228,13 @@ async def test_the_streams_of_a_cluster_are_compared(folder: Path) -> None:
         found.has("ok", "stream HOTLINE_NOTICE is as shipped, 1 copy, 0 messages")
         found.has("ok", "consumer gateway-NORTH-submit is as shipped")
         manager = client.jetstream()
+        stream = (await manager.stream_info("HOTLINE_NOTICE")).config
+        await manager.update_stream(stream, max_msgs=1)
+        await manager.publish("hotline.v1.NORTH.notice.test.routine", b"{}")
+        found = await hotline("doctor", "--json", config=config)
+        assert found.code == 1
+        found.has("fault", "stream HOTLINE_NOTICE is 100 % full, 1 of 1 messages")
+        await manager.update_stream(stream, max_msgs=-1)
         await manager.delete_stream("HOTLINE_STATE")
         await manager.add_stream(
             name="HOTLINE_STATE", subjects=["hotline.v1.*.state.*"], storage="memory"

@@ -642,6 +642,34 @@ def test_a_stream_that_drops_what_it_acknowledged(
     assert len(found) == 1
 
 
+@pytest.mark.parametrize(
+    ("bounds", "state", "mark", "words"),
+    [
+        ({}, {"messages": 10, "bytes": 790}, OK, "as shipped"),
+        ({}, {"messages": 10, "bytes": 800}, LOOK, "is 80 % full, 800 of 1000 octets"),
+        ({}, {"messages": 100, "bytes": 989}, LOOK, "98 % full"),
+        ({}, {"messages": 100, "bytes": 990}, FAULT, "99 % full, 990 of 1000 octets: it refuses"),
+        ({}, {"messages": 4, "bytes": 801}, FAULT, "80 % full"),  # not one more goes in
+        ({"max_msgs": 10}, {"messages": 7, "bytes": 1}, OK, "as shipped"),
+        ({"max_msgs": 10}, {"messages": 8, "bytes": 1}, LOOK, "80 % full, 8 of 10 messages"),
+        ({"max_msgs": 10}, {"messages": 10, "bytes": 1}, FAULT, "100 % full, 10 of 10 messages"),
+        ({"max_bytes": -1}, {"messages": 10, "bytes": 990}, OK, "as shipped"),
+        ({"discard": "old"}, {"messages": 10, "bytes": 990}, OK, "as shipped"),
+    ],
+)
+def test_a_stream_gets_full(
+    bounds: dict[str, object], state: dict[str, int], mark: Mark, words: str
+) -> None:
+    """Notices wait at the gateway then: a look while there is time, else a fault."""
+    wanted = stream_config("HOTLINE_NOTICE", 1) | {"max_bytes": 1000} | bounds
+    answer = {"config": wanted, "state": state}
+    (found,) = nats.judge_stream("HOTLINE_NOTICE", answer, wanted, "edit it")
+    assert found.mark is mark
+    assert words in found.text
+    option = "--max-msgs=N" if "max_msgs" in bounds else "--max-bytes=N"
+    assert (option in found.remedy) == (mark is not OK)
+
+
 def test_nats_findings() -> None:
     """An unsafe stream is a fault; another bound, a copy behind and an old server want a look."""
     plain = stream_config("HOTLINE_NOTICE", 3)

@@ -73,10 +73,14 @@ class Machine:
 
     def names(self, folder: str) -> list[str]:
         """What a folder holds, sorted; nothing when it is not there."""
+        return self.listed(folder) or []
+
+    def listed(self, folder: str) -> list[str] | None:
+        """As `names`; None when the folder is not there, or may not be read."""
         try:
             return sorted(os.listdir(self.path(folder)))  # noqa: PTH208 (names, not paths)
         except OSError:
-            return []
+            return None
 
     def processes(self) -> Iterator[tuple[int, str]]:
         """Number and name of every process that can be seen."""

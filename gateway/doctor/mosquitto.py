@@ -15,11 +15,11 @@ from typing import Final
 
 from gateway.doctor.finding import Finding, Mark, fault, look, ok
 from gateway.doctor.machine import Machine
+from gateway.doctor.mosquitto_folder import judge_folder
 from gateway.queues.mqtt_socket import Broker
 
 TOPIC: Final = "broker"
 FRAGMENT: Final = "hotline.conf (/usr/share/hotline-gateway or gateway/queues/mosquitto)"
-INCLUDE_DEPTH_MAX: Final = 4
 _DEFAULT_FILE: Final = "/etc/mosquitto/mosquitto.conf"
 _DEFAULT_PORT: Final = "1883"
 _LISTENERS: Final = ("listener", "port")
@@ -41,6 +41,10 @@ class Running:
     """Of its command line, which count where its file has no listener."""
     lines: Lines | None
     """What it has read; None where we cannot."""
+    number: int = 0
+    """Of its process."""
+    unread: tuple[str, ...] = ()
+    """What its file includes and we cannot read: it may say otherwise."""
     has_file: bool = True
 
     def listens_at(self, place: str) -> bool:
@@ -144,10 +148,13 @@ def examine_mosquitto(machine: Machine, broker: Broker, *, is_near: bool) -> lis
     running = list(_running(machine))
     place = str(broker.unix_path or broker.port)
     there = [it for it in running if it.listens_at(place)]
-    if len(there) == 1:
-        return list(_judge(there[0]))
+    if len(there) == 1 and not there[0].unread:
+        return list(_judge(machine, there[0]))
     unread = [it.name for it in running if it.lines is None]
-    if there:
+    unread += [name for it in running for name in it.unread]
+    if len(there) == 1:
+        reason = f"{', '.join(there[0].unread)} cannot be read"
+    elif there:
         reason = f"{' and '.join(it.name for it in there)} listen at {place} by their settings"
     elif unread:
         reason = f"{', '.join(unread)} cannot be read"
@@ -157,9 +164,15 @@ def examine_mosquitto(machine: Machine, broker: Broker, *, is_near: bool) -> lis
     return [look(TOPIC, f"{unseen}: {reason}", remedy)]
 
 
-def _judge(running: Running) -> Iterator[Finding]:
+def _judge(machine: Machine, running: Running) -> Iterator[Finding]:
     if running.has_file:
-        yield from judge_settings(running.name, running.lines or [])
+        lines = running.lines or []
+        found = list(judge_settings(running.name, lines))
+        settings = _values(lines)
+        if _is_true(settings.get("persistence", "false")):
+            place = list(judge_folder(machine, running.name, settings, running.number))
+            found = [*place, *(it for it in found if not place or it.mark is not Mark.OK)]
+        yield from found
         return
     remedy = f"start it with -c {_DEFAULT_FILE}, and {FRAGMENT} in /etc/mosquitto/conf.d"
     yield fault(TOPIC, f"{running.name}: a restart of the broker forgets every message", remedy)
@@ -208,29 +221,52 @@ def _running(machine: Machine) -> Iterator[Running]:
             # A relative name stays so where the folder cannot be seen (another user's process).
             folder = machine.target(f"/proc/{number}/cwd") or ""
             file = str(PurePosixPath(folder) / files[-1])
-            yield Running(file, ports, _read(machine, file, folder))
+            lines, unread = _read(machine, file, folder)
+            yield Running(file, ports, lines, number, unread)
         else:
-            yield Running(f"mosquitto without a file (process {number})", ports, [], has_file=False)
+            yield Running(
+                f"mosquitto without a file (process {number})", ports, [], number, has_file=False
+            )
 
 
-def _read(machine: Machine, file: str, folder: str, depth: int = 0) -> Lines | None:
-    """A file with what it includes, in order; `folder` is where relative names begin.
+def _read(machine: Machine, file: str, folder: str) -> tuple[Lines | None, tuple[str, ...]]:
+    """A file with what it includes, in order, and what of that cannot be read; `folder` is where
+    relative names begin.
 
-    None: it cannot be read.
+    None: the file itself cannot be read.
     """
     text = machine.text(file) if file.startswith("/") else None
     if text is None:
-        return None
+        return None, ()
     lines: Lines = []
+    unread: list[str] = []
     for name, value in _settings(text):
-        if name == "include_dir" and depth < INCLUDE_DEPTH_MAX:
-            included = PurePosixPath(folder) / value
-            for one in machine.names(str(included)):
-                if one.endswith(".conf"):
-                    lines += _read(machine, str(included / one), folder, depth + 1) or []
-        else:
+        if name != "include_dir":
             lines.append((name, value))
-    return lines
+            continue
+        included = PurePosixPath(folder, value)
+        # Mosquitto does not start without that folder, so one that is not seen is hidden from us.
+        names = machine.listed(str(included)) if included.is_absolute() else None
+        if names is None:
+            unread.append(str(included))
+            continue
+        for one in sorted(filter(_is_included, names), key=_place):
+            part = machine.text(str(included / one))
+            if part is None:
+                unread.append(str(included / one))
+            else:
+                # It heeds include_dir in its first file only.
+                lines += [it for it in _settings(part) if it[0] != "include_dir"]
+    return lines, tuple(unread)
+
+
+def _is_included(name: str) -> bool:
+    return name.endswith(".conf") and name != ".conf"
+
+
+def _place(name: str) -> list[tuple[str, str]]:
+    """Where Mosquitto has it in the order: without case, character by character, capitals first."""
+    return [(one.upper(), one) for one in name]
 
 
 def _settings(text: str) -> Iterator[tuple[str, str]]:

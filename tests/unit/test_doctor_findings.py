@@ -485,10 +485,14 @@ def test_broker_settings() -> None:
     check(judge("unix:///run/broker.sock"), OK, "accepts no user")
 
 
+KEPT_IN = "/var/lib/mosquitto"
+LOCATION = f"persistence_location {KEPT_IN}/"
+
+
 def test_mosquitto_settings(tmp_path: Path) -> None:
     """The shipped file has no finding, Debian's own has each; the broker at our port is meant."""
     shipped = (resources.files("gateway.queues.mosquitto") / "hotline.conf").read_text()
-    pretend = Pretend(tmp_path)
+    pretend = Pretend(tmp_path).file(f"{KEPT_IN}/mosquitto.db").file("/etc/mosquitto/conf.d/README")
 
     def judge(url: str = "mqtt://localhost:1883", *, is_near: bool = True) -> list[Finding]:
         broker = Broker.parse(url)
@@ -500,7 +504,8 @@ def test_mosquitto_settings(tmp_path: Path) -> None:
     check(judge(), LOOK, "/etc/mosquitto/mosquitto.conf cannot be read")
     check(judge(is_near=False), LOOK, "cannot be seen from here")
     pretend.file(
-        "/etc/mosquitto/mosquitto.conf", "persistence true\ninclude_dir /etc/mosquitto/conf.d"
+        "/etc/mosquitto/mosquitto.conf",
+        f"persistence true\n{LOCATION}\ninclude_dir /etc/mosquitto/conf.d",
     )
     found = judge()
     assert [it.mark for it in found] == [LOOK] * 4
@@ -569,7 +574,9 @@ def test_every_setting_of_the_fragment_is_judged() -> None:
 def test_which_mosquitto_is_judged(tmp_path: Path) -> None:
     """The one that listens at our port, whatever else runs or lies in /etc/mosquitto."""
     shipped = (resources.files("gateway.queues.mosquitto") / "hotline.conf").read_text()
+    shipped = f"{LOCATION}\n{shipped}"
     pretend = Pretend(tmp_path).file("/etc/mosquitto/mosquitto.conf", shipped)
+    pretend.file(f"{KEPT_IN}/mosquitto.db")
 
     def judge(url: str) -> list[Finding]:
         return mosquitto.examine_mosquitto(pretend.machine, Broker.parse(url), is_near=True)

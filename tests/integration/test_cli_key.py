@@ -20,6 +20,8 @@ from gateway.cli.lines import configured_cards
 from gateway.cli.main import main
 from gateway.cli.options import Common
 from gateway.config.load import load_keyring, load_settings
+from gateway.doctor.finding import Mark
+from gateway.doctor.installation import examine_configuration
 from gateway.model import (
     ActId,
     Epoch,
@@ -257,6 +259,19 @@ def test_config_check_notes_a_missing_port(run: Run, joined: tuple[Side, Side]) 
     shown = run("config", "check", "--config", north.config)
     assert shown.code == 0
     assert "/dev/not-there is not there now; the gateway will wait for it" in shown.out
+
+
+def test_config_check_and_doctor_refuse_a_port_that_is_a_file(
+    run: Run, joined: tuple[Side, Side]
+) -> None:
+    """The daemon would wait for it; who asks is told."""
+    north = joined[0]
+    north.config.write_text(north.config.read_text().replace("/dev/null", "/etc/passwd"))
+    ended = run("config", "check", "--config", north.config)
+    assert (ended.code, "is no serial device" in ended.err) == (78, True), ended.err
+    settings, (found,) = examine_configuration(north.config, is_named=True)
+    assert settings is not None
+    assert (found.mark, "is no serial device" in found.text) == (Mark.FAULT, True)
 
 
 def test_config_check_prints_every_problem(run: Run, joined: tuple[Side, Side]) -> None:

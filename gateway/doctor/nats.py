@@ -40,6 +40,7 @@ _FULL_SOON: Final = 0.8
 _FULL: Final = 0.99
 """The next notice may be a larger one than what is left."""
 _MAKES_IT: Final = "the gateway makes it: within 15 s where it runs, else when it starts"
+_ALLOW_IT: Final = "allow it, as in gateway/queues/jetstream/nats-server.conf"
 _LOCAL: Final = ("//localhost:", "//127.0.0.1:", "//[::1]:")
 
 Document = Mapping[str, Any]
@@ -78,8 +79,7 @@ async def examine_stream(
     except APIError as error:
         return [_missing(f"stream {place}", f"nats stream add --config {file}", error, topic)]
     except RightDeniedError:
-        remedy = "allow it, as in gateway/queues/jetstream/nats-server.conf"
-        return [fault(topic, f"our user may not publish $JS.API.{subject}", remedy)]
+        return [fault(topic, f"our user may not publish $JS.API.{subject}", _ALLOW_IT)]
     wanted = connection.definition(place)
     remedy = f"nats stream edit {place} --config {file}"
     return list(judge_stream(place, answer, wanted, remedy, topic))
@@ -88,10 +88,14 @@ async def examine_stream(
 async def _consumer(connection: NatsConnection, station: str, request: str) -> list[Finding]:
     wanted = gateway_consumer(station, request)
     name = wanted["durable_name"]
+    subject = f"CONSUMER.INFO.{REQUESTS}.{name}"
     try:
-        answer = await connection.ask(f"CONSUMER.INFO.{REQUESTS}.{name}")
+        answer = await connection.ask(subject)
     except APIError as error:
         return [_missing(f"consumer {name}", _MAKES_IT, error)]
+    except RightDeniedError:
+        text = f"our user may not publish $JS.API.{subject}"
+        return [look(TOPIC, f"{text}: who removes the consumer is not noticed", _ALLOW_IT)]
     differences = list(consumer_differences(answer["config"], wanted))
     remedy = f"nats consumer rm {REQUESTS} {name}; the gateway makes it anew within 15 s"
     return [_difference(f"consumer {name}", it, remedy) for it in differences] or [

@@ -405,10 +405,13 @@ class NatsConnection:
             said = str(error).lower()
             is_deaf = f'subscription to "{self._access.inbox.lower()}.' in said
             hint = f'; allow it to subscribe to "{self._access.inbox}.>"' if is_deaf else ""
-            self._reasons.append(f"denies us a right ({_text(error)}){hint}")
-            for subject, denied in self._asked.items():
-                if (is_deaf or f'"{subject.lower()}"' in said) and not denied.done():
-                    denied.set_result(self._reasons[-1])
+            reason = f"denies us a right ({_text(error)}){hint}"
+            asked = [it for subject, it in self._asked.items() if f'"{subject.lower()}"' in said]
+            for denied in self._asked.values() if is_deaf else asked:
+                if not denied.done():
+                    denied.set_result(reason)
+            if not asked:  # else it is that question's answer, and may be no matter
+                self._reasons.append(reason)
         elif isinstance(error, ssl.SSLError):
             self._reasons.append(f"refuses TLS ({error.reason}); check ca_file, cert_file and host")
         elif not self._reasons:

@@ -14,10 +14,14 @@ import pytest
 from nats.aio.client import Client
 from nats.js.errors import APIError
 
+from gateway.config.settings import NatsSettings
 from gateway.core.events import QueueUp
+from gateway.doctor.finding import Mark
+from gateway.doctor.nats import examine_nats
 from gateway.errors import QueueUnavailableError
 from gateway.queues.nats_connection import Access, NatsConnection, ServerRing
 from gateway.queues.streams import (
+    LINES,
     NOTICES,
     REQUESTS,
     SPARE_STREAMS,
@@ -250,6 +254,33 @@ async def test_a_station_of_which_the_streams_were_forgotten(tmp_path: Path) -> 
         options: dict[str, Any] = {"user": "north", "password": "secret"}
         async with running(server.url, desk=MemoryDesk(), **options) as adapter:
             assert 'allow it to subscribe to "_INBOX_NORTH.>"' in str(await adapter.end())
+
+
+async def test_a_right_that_is_not_needed_is_no_reason_later(tmp_path: Path) -> None:
+    """Who may not read a consumer is served; a look in the doctor, with all that it found else;
+    and an outage after it has its own reason.
+    """
+    denied = 'deny: ["$JS.API.CONSUMER.INFO.>"]'
+    rights = f'publish: {{ allow: ">", {denied} }}, subscribe: ">"'
+    user = f"{{ user: north, password: secret, permissions: {{ {rights} }} }}"
+    file = tmp_path / "password"
+    file.write_text("secret")
+    file.chmod(0o600)
+    async with (
+        nats_server(tmp_path, f"authorization {{ users: [ {user} ] }}") as server,
+        running(server.url, desk=MemoryDesk(), user="north", password="secret") as adapter,
+    ):
+        settings = NatsSettings(servers=(server.url,), replicas=1, user="north", password_file=file)
+        found = await examine_nats(settings, "NORTH")
+        await server.kill()
+        assert "denies us a right" not in str(await adapter.end())
+    texts = {it.text: it.mark for it in found}
+    for name in STREAMS:
+        assert (
+            texts[f"stream {name} is as shipped, 1 copy, {int(name == LINES)} messages"] is Mark.OK
+        )
+    looks = [it for it in found if "who removes the consumer is not noticed" in it.text]
+    assert [it.mark for it in looks] == [Mark.LOOK] * 2
 
 
 async def test_streams_for_all_stations_stay_in_use(tmp_path: Path) -> None:

@@ -343,6 +343,14 @@ def test_purge_of_a_folder_that_is_read_only(station: Station) -> None:
     assert not (station.root / CONFIG).exists()
 
 
+def test_purge_keeps_the_earlier_card_of_a_station(station: Station) -> None:
+    """What it signed before its keys were replaced is verified with that one."""
+    station_at(station, STATE)
+    station.file(f"{CONFIG}/NORTH.card.1", "earlier")
+    station.run("postrm", "purge")
+    assert station.left(f"{STATE}/logbook") == ["1.book", "NORTH.card", "NORTH.card.1"]
+
+
 def test_purge_leaves_cards_that_can_be_copied_nowhere(station: Station) -> None:
     """The keys go all the same."""
     station_at(station, STATE)

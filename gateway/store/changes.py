@@ -1,4 +1,4 @@
-"""Writes as SQL on schema 5, inside a transaction that the caller began."""
+"""Writes as SQL on schema 6, inside a transaction that the caller began."""
 
 from __future__ import annotations
 
@@ -79,9 +79,9 @@ _CHANGE_DELIVERY: Final = """
     UPDATE act SET state = :state, flags = :flags, answers = :answers, delivery_check = :check"""
 _PUT_NOTICE_OFFSET: Final = _upsert_act("notice_offset")
 _PUT_RECEIPTED: Final = "UPDATE act SET receipted = ? WHERE id = ?"
-_STATE_NUMBER: Final = "SELECT coalesce(max(number), 0) + 1 FROM state_entry WHERE notice_id = ?"
+_STATE_KEY: Final = "SELECT max(key) FROM state_entry WHERE key BETWEEN ? AND ?"
 _ADD_STATE_ENTRY: Final = _insert(
-    "state_entry", "notice_id, number, state, utc, link, evidence, row_check"
+    "state_entry", "key, state, utc, link, evidence, row_check", replace=True
 )
 _PUT_SEEN: Final = _insert("seen", "id, sha256, row_check")
 _PUT_SUBMISSION: Final = _insert("submission", "principal, request_id, sha256, act_id, row_check")
@@ -115,7 +115,7 @@ _DROP_ACT: Final = """
     DELETE FROM act WHERE id = ? AND delivery_open IS NOT 1
         AND (direction IS NOT 1 OR receipted IS NOT NULL)
     RETURNING direction, addressee"""
-_DROP_HISTORY: Final = "DELETE FROM state_entry WHERE notice_id = ?"
+_DROP_HISTORY: Final = "DELETE FROM state_entry WHERE key BETWEEN ? AND ?"
 _DROP_PUBLICATION: Final = "DELETE FROM publication WHERE offset = ?"
 _EPOCH: Final = "SELECT number, highest FROM epoch WHERE peer = ? AND epoch = ?"
 _PUT_HIGHEST: Final = "UPDATE epoch SET highest = ?, row_check = ? WHERE number = ?"
@@ -222,8 +222,12 @@ def _put_delivery(connection: sqlite3.Connection, delivery: StoredDelivery) -> N
 
 
 def _add_state_entry(connection: sqlite3.Connection, entry: StateEntry) -> None:
-    (number,) = connection.execute(_STATE_NUMBER, (pack_id(entry.notice_id),)).fetchone()
-    connection.execute(_ADD_STATE_ENTRY, _with_check(rows.state_entry_columns(entry, number)))
+    low, high = rows.history_range(pack_id(entry.notice_id))
+    (newest,) = connection.execute(_STATE_KEY, (low, high)).fetchone()
+    # One history that is full loses its newest entry for the next: never the room of another.
+    key = min((newest or low) + 1, high)
+    columns = _with_check(rows.state_entry_columns(entry, key - low))
+    connection.execute(_ADD_STATE_ENTRY, (key, *columns[2:]))
 
 
 def _put_airtime(connection: sqlite3.Connection, write: PutAirtime) -> None:
@@ -252,7 +256,7 @@ def drop(connection: sqlite3.Connection, acts: Sequence[ActId], offsets: Sequenc
         found = execute(_DROP_ACT, (number,)).fetchall()
         if not found:
             continue
-        execute(_DROP_HISTORY, (number,))
+        execute(_DROP_HISTORY, rows.history_range(number))
         direction, addressee = found[0]
         if direction == 1:
             keep_highest(connection, addressee, act_id)

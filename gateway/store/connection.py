@@ -14,7 +14,7 @@ from gateway.errors import ConfigError
 from gateway.store import rows
 from gateway.store.folder import sync_folder
 
-SCHEMA_VERSION: Final = 5
+SCHEMA_VERSION: Final = 6
 """The newest file in `schema/`."""
 PAGE_SIZE: Final = 1024
 INCREMENTAL: Final = 2

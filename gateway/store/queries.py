@@ -17,8 +17,10 @@ ACT: Final = "id, addressee, direction, octets, signature, boot_id, born, age_kn
 DELIVERY: Final = (
     "id, delivery_direction, state, flags, taken, answers, delivery_open, delivery_check"
 )
-OPEN: Final = "(delivery_open = 1 OR (direction = 1 AND receipted IS NULL))"
-"""As in the partial index `act_open`, by which a start reads."""
+OPEN: Final = "delivery_open = 1"
+"""As in the partial index `act_open_listed`."""
+UNRECEIPTED: Final = "direction = 1 AND receipted IS NULL"
+"""As in the partial index `act_unreceipted`."""
 
 _ACT_COUNT: Final = ACT.count(",") + 1
 _NOTICE: Final = f"SELECT {ACT}, {DELIVERY} FROM act WHERE octets IS NOT NULL AND "  # noqa: S608
@@ -26,12 +28,12 @@ _BY_ID: Final = _NOTICE + "delivery_direction IS NOT NULL AND id = ?"
 _LISTED: Final = _NOTICE + "delivery_direction = ? ORDER BY number DESC LIMIT ?"
 _LISTED_OPEN: Final = f"""
     SELECT {ACT}, {DELIVERY} FROM act INDEXED BY act_open_listed
-    WHERE octets IS NOT NULL AND delivery_direction = ? AND delivery_open = 1
+    WHERE octets IS NOT NULL AND delivery_direction = ? AND {OPEN}
     ORDER BY number DESC LIMIT ?"""  # noqa: S608
 _ACT_BY_ID: Final = f"SELECT {ACT} FROM act WHERE octets IS NOT NULL AND id = ?"  # noqa: S608
 _HISTORY: Final = """
     SELECT notice_id, number, state, utc, link, evidence, row_check FROM state_entry
-    WHERE notice_id = ? ORDER BY number DESC LIMIT ?"""
+    WHERE key BETWEEN ? AND ? ORDER BY key DESC LIMIT ?"""
 PUBLICATION: Final = """
     publication.offset, topic, notice_id, precedence, operation, document, row_check"""
 _PUBLICATIONS: Final = f"""
@@ -139,6 +141,6 @@ def _stored_notice(connection: sqlite3.Connection, row: rows.Row) -> StoredNotic
 
 def history(connection: sqlite3.Connection, notice_id: ActId) -> tuple[StateEntry, ...]:
     """The newest `HISTORY_COUNT_MAX` entries of a notice, oldest first."""
-    values = (pack_id(notice_id), bounds.HISTORY_COUNT_MAX)
+    values = (*rows.history_range(pack_id(notice_id)), bounds.HISTORY_COUNT_MAX)
     found: Sequence[rows.Row] = connection.execute(_HISTORY, values).fetchall()
     return tuple(rows.state_entry_of(row) for row in reversed(found))

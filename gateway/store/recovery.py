@@ -31,7 +31,7 @@ from gateway.model import ActId, Instant, Station, UtcTime
 from gateway.packing import pack_id, unpack_ids
 from gateway.store import bounds, changes, meta, rows
 from gateway.store.base import LogRow
-from gateway.store.queries import ACT, DELIVERY, OPEN
+from gateway.store.queries import ACT, DELIVERY, OPEN, UNRECEIPTED
 
 T = TypeVar("T")
 
@@ -46,8 +46,13 @@ _ACT_CHECK: Final = _DELIVERY_AT - 1
 _DELIVERY_ANSWERS, _DELIVERY_OPEN, _DELIVERY_CHECK = -3, -2, -1
 
 _ROW: Final = f"SELECT number, receipted, {ACT}, {DELIVERY} FROM act"  # noqa: S608
-_OPEN_ROWS: Final = f"{_ROW} WHERE {OPEN} ORDER BY number"
-_CLOSED_ROWS: Final = f"{_ROW} WHERE {OPEN} IS NOT TRUE ORDER BY number DESC LIMIT ?"
+_OPEN_ROWS: Final = f"""
+    {_ROW} INDEXED BY act_open_listed WHERE {OPEN}
+    UNION ALL
+    {_ROW} INDEXED BY act_unreceipted WHERE {UNRECEIPTED} AND ({OPEN}) IS NOT TRUE"""
+_CLOSED_ROWS: Final = f"""
+    {_ROW} WHERE ({OPEN}) IS NOT TRUE AND ({UNRECEIPTED}) IS NOT TRUE
+    ORDER BY number DESC LIMIT ?"""
 _ROWS_BY_ID: Final = f"{_ROW} WHERE id IN (%s)"
 _HIGHEST: Final = """
     SELECT id & 65535 FROM act
@@ -286,18 +291,17 @@ def set_aside(connection: sqlite3.Connection, table: str, number: int) -> None:
 
 def _set_aside_history(connection: sqlite3.Connection, notice_id: int) -> None:
     found = connection.execute(
-        "SELECT notice_id, number, state, utc, link, evidence, row_check FROM state_entry "
-        "WHERE notice_id = ?",
-        (notice_id,),
+        "SELECT key, notice_id, number, state, utc, link, evidence, row_check FROM state_entry "
+        "WHERE key BETWEEN ? AND ?",
+        rows.history_range(notice_id),
     ).fetchall()
-    for row in found:
+    for key, *row in found:
         if rows.check(*row[:-1]) != row[-1]:
             connection.execute(
-                "INSERT INTO set_aside (origin, content) VALUES (?, ?)", ("state_entry", repr(row))
+                "INSERT INTO set_aside (origin, content) VALUES (?, ?)",
+                ("state_entry", repr(tuple(row))),
             )
-            connection.execute(
-                "DELETE FROM state_entry WHERE notice_id = ? AND number = ?", row[:2]
-            )
+            connection.execute("DELETE FROM state_entry WHERE key = ?", (key,))
 
 
 def restore_acts(

@@ -1,4 +1,4 @@
-"""Records as the columns of schema 5, and back with their checks verified. No SQL, no file."""
+"""Records as the columns of schema 6, and back with their checks verified. No SQL, no file."""
 
 from __future__ import annotations
 
@@ -36,6 +36,9 @@ from gateway.store import documents
 Value = int | str | bytes | None
 Row = Sequence[Any]
 """The types of columns are held by STRICT tables, their values by the checks."""
+
+HISTORY_NUMBER_MAX: Final = 0xFFFF
+"""Entries of one notice's history that table `state_entry` has room for."""
 
 _CHECK_SIZE: Final = 8
 _OVERDUE, _LATE, _DISPLAYED, _UNPROVEN = 1, 2, 4, 8
@@ -157,6 +160,11 @@ def state_entry_columns(entry: StateEntry, number: int) -> tuple[Value, ...]:
         entry.link,
         entry.evidence,
     )
+
+
+def history_range(notice_id: int) -> tuple[int, int]:
+    """The first and the last `key` that table `state_entry` has for a notice."""
+    return notice_id << 16, notice_id << 16 | HISTORY_NUMBER_MAX
 
 
 def state_entry_of(row: Row) -> StateEntry:

@@ -276,7 +276,7 @@ async def test_a_copy_in_place_sets_the_log_books_files_aside(tmp_path: Path) ->
     await store.close()
 
 
-@pytest.mark.parametrize("version", [1, 2, 3, 4])
+@pytest.mark.parametrize("version", [1, 2, 3, 4, 5])
 async def test_a_backup_of_an_older_version_is_put_back(version: int, tmp_path: Path) -> None:
     """Made before the first start of this version: sound, upgraded at its start, a rollback."""
     state = tmp_path / "state"

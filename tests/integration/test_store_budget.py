@@ -49,8 +49,9 @@ from tests.integration.store_records import (
 )
 
 LIFE_COUNT = 150
-SIZE_MAX = 40_000
-"""Octets a notice's life on one side (DESIGN, store)."""
+SIZE_MAX = 35_000
+"""Octets a notice's life on one side. DESIGN's budget is 40 kB; gateways write 4 kB more than this
+life (longer documents, answers), which `hotline benchmark --only writing` measures."""
 
 
 def written() -> int:

@@ -541,6 +541,6 @@ async def test_what_is_damaged_is_not_written_anew(tmp_path: Path) -> None:
     await store.close()
     with closing(sqlite3.connect(tmp_path / FILE_NAME, isolation_level=None)) as connection:
         connection.execute("PRAGMA writable_schema = ON")
-        connection.execute("DELETE FROM sqlite_schema WHERE name = 'act_open'")
+        connection.execute("DELETE FROM sqlite_schema WHERE name = 'act_unreceipted'")
     with pytest.raises(StoreFailedError, match="start the gateway"):
         vacuum(tmp_path)

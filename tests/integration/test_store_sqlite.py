@@ -661,9 +661,9 @@ async def test_changed_text_ends_no_query(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("index", "entry", "octet", "changed"),
     [
-        # (number, row) of row 2 says row 3, which has a place already.
-        pytest.param("act_open", b"\x03\x01\x01\x02\x02", 4, 3, id="another place"),
-        # (direction, number, row) is no record any more; SQLite's own check lets it pass.
+        # (direction, number, row) of row 2 says row 3, which has a place already.
+        pytest.param("act_open_listed", b"\x04\x08\x01\x01\x02\x02", 5, 3, id="another place"),
+        # It is no record any more; SQLite's own check lets it pass.
         pytest.param("act_listed", b"\x04\x08\x01\x01\x02\x02", 0, 5, id="no record"),
     ],
 )
@@ -754,6 +754,77 @@ async def test_schema_4_is_read(tmp_path: Path) -> None:
     store, recovered = await opened(tmp_path)
     assert [(put.minute, put.spent_ms) for put in recovered.airtime] == [(3, 4_000), (4, 600)]
     assert await store.cursor("mqtt") == 3
+    await store.close()
+
+
+_HISTORY = "SELECT notice_id, number, state, utc, link, evidence, row_check FROM state_entry"
+
+
+async def test_schema_5_is_read(tmp_path: Path) -> None:
+    """Histories move to another tree as they are; what is open is found by its new indexes."""
+    shutil.copy(DATABASES / "schema-0005.sqlite", tmp_path / FILE_NAME)
+    with closing(sqlite3.connect(tmp_path / FILE_NAME)) as connection:
+        before = connection.execute(_HISTORY).fetchall()
+    store, recovered = await opened(tmp_path)
+    assert not recovered.was_rebuilt
+    acts = [act(1), act(1, IN), act(2, IN), act(2), act(3), act(4)]
+    assert recovered.acts == tuple(acts)
+    assert recovered.receipted == {act_id(1), act_id(3)}
+    assert [made.is_open for made in recovered.deliveries] == [False, False, True, True]
+    with closing(sqlite3.connect(tmp_path / FILE_NAME)) as connection:
+        assert connection.execute(_HISTORY).fetchall() == before
+        assert len(before) == 8
+    await store.commit([entry(1, DeliveryState.HAVCO)])
+    notice = await store.notice(act_id(1))
+    assert notice is not None
+    assert [past.state.name for past in notice.history] == ["QUEUED", "SENT", "ROGER", "HAVCO"]
+    await store.close()
+    with closing(sqlite3.connect(tmp_path / FILE_NAME)) as connection:
+        assert list(soundness.faults(connection)) == []
+
+
+async def test_a_damaged_history_does_not_hinder_an_upgrade(tmp_path: Path) -> None:
+    """What a bad card made of a place in a history is kept aside; the others are as they were."""
+    shutil.copy(DATABASES / "schema-0005.sqlite", tmp_path / FILE_NAME)
+    edit(tmp_path, "UPDATE state_entry SET number = number | 1 << 40 WHERE state = 'SENT'")
+    edit(tmp_path, "UPDATE state_entry SET notice_id = notice_id | 1 << 55 WHERE number = 3")
+    edit(tmp_path, "UPDATE state_entry SET state = 'WILCO' WHERE state = 'RECEIPTED' AND utc = 7")
+    store, recovered = await opened(tmp_path)
+    assert not recovered.was_rebuilt
+    for serial, direction, states in ((1, OUT, ["QUEUED"]), (2, IN, ["ROGER"])):
+        notice = await store.notice(act_id(serial, direction))
+        assert notice is not None
+        assert [past.state.name for past in notice.history] == states
+    await store.close()
+    with closing(sqlite3.connect(tmp_path / FILE_NAME)) as connection:
+        aside = [
+            content for (content,) in connection.execute("SELECT content FROM set_aside").fetchall()
+        ]
+    assert [state for state in ("SENT", "ROGER", "WILCO") if state in str(aside)] == [
+        "SENT",
+        "ROGER",
+        "WILCO",
+    ]
+    assert len(aside) == 3
+
+
+async def test_a_full_history_takes_no_room_of_another(tmp_path: Path) -> None:
+    """65 535 entries of one notice: the newest gives way to the next, the one behind is whole."""
+    await filled(tmp_path, sent(1, 1), sent(2, 2))
+    edit(tmp_path, "UPDATE state_entry SET key = key + 65533 WHERE notice_id & 65535 = 1")
+    store, _ = await opened(tmp_path)
+    for state in (DeliveryState.SENT, DeliveryState.RECEIPTED, DeliveryState.ROGER):
+        await store.commit([entry(1, state)])
+    with closing(sqlite3.connect(tmp_path / FILE_NAME)) as connection:
+        found = connection.execute(f"{_HISTORY} ORDER BY notice_id, number").fetchall()
+    assert [(row[0] & 0xFFFF, row[1], row[2]) for row in found] == [
+        (1, 65534, "QUEUED"),
+        (1, 65535, "ROGER"),
+        (2, 1, "QUEUED"),
+    ]
+    notice = await store.notice(act_id(2))
+    assert notice is not None
+    assert len(notice.history) == 1
     await store.close()
 
 

@@ -156,13 +156,7 @@ class MqttAdapter:
         was_taking = False
         while True:
             self._notice_went.clear()
-            rows = await self._store.publications(
-                backlog.position,
-                limit=REPUBLISH_BATCH,
-                topic=Topic.NOTICE,
-                untaken_only=True,
-                precedence=backlog.precedence,
-            )
+            rows = await self._untaken(backlog.precedence, after=backlog.position)
             backlog.take(rows)
             due = [row for row in rows if self._is_due(row)]
             for start in range(0, len(due), FEED_BATCH):
@@ -199,14 +193,18 @@ class MqttAdapter:
     async def _publish_urgent(self, connection: MqttConnection) -> None:
         """What a broker dropped that was full, and shall not wait until the consumer is through."""
         for precedence in (Precedence.FLASH, Precedence.IMMEDIATE):
-            rows = await self._store.publications(
-                0,
-                limit=REPUBLISH_BATCH,
-                topic=Topic.NOTICE,
-                untaken_only=True,
-                precedence=precedence,
-            )
+            rows = await self._untaken(precedence)
             await self._publish(connection, [row for row in rows if self._is_due(row)])
+
+    async def _untaken(self, precedence: Precedence, *, after: int = 0) -> list[Publication]:
+        """A batch of notices that nobody has taken, behind an offset."""
+        return await self._store.publications(
+            after,
+            limit=REPUBLISH_BATCH,
+            topic=Topic.NOTICE,
+            untaken_only=True,
+            precedence=precedence,
+        )
 
     def _is_due(self, row: Publication) -> bool:
         """Whether it is time to hand a notice on again: the feed has, and the broker lost it."""

@@ -18,7 +18,7 @@ from gateway.core.records import Durability, LogHead, Recovered
 from gateway.errors import FieldError, GatewayError, StoreFailedError, StoreRefusedError
 from gateway.logbook.segment import Record
 from gateway.model import Station
-from gateway.store import book, bounds, changes, meta, queries, recovery, rows
+from gateway.store import book, bounds, changes, meta, queries, recovery, restoring, rows
 from gateway.store.base import LogRow
 from gateway.store.connection import INCREMENTAL, UNREADABLE, is_damage
 from gateway.store.folder import (
@@ -159,11 +159,11 @@ class Database:
         with self.connection:
             self.connection.execute("BEGIN IMMEDIATE")
             for table, number in damaged:
-                recovery.set_aside(self.connection, table, number)
-            rows_kept = recovery.book_rows(self.connection)
-            restored = recovery.restore_acts(self.connection, rows_kept, station=self._station)
-            recovery.restore_from_acts(self.connection)
-            recovery.after_setting_aside(self.connection, damaged, book_offset=self._book_offset())
+                restoring.set_aside(self.connection, table, number)
+            rows_kept = restoring.book_rows(self.connection)
+            restored = restoring.restore_acts(self.connection, rows_kept, station=self._station)
+            restoring.restore_from_acts(self.connection)
+            restoring.after_setting_aside(self.connection, damaged, book_offset=self._book_offset())
             names = ", ".join(f"{table} {number}" for table, number in damaged[:8])
             what = f"{len(damaged)} damaged rows were set aside ({names}); {restored}"
             mark_rebuilt(self.connection, self.folder, self.notes, what)

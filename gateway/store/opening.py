@@ -18,7 +18,7 @@ from gateway.logbook.chain import GENESIS, next_hash
 from gateway.logbook.entry import DIFFERS, HEAD_FIELD
 from gateway.logbook.segment import Record
 from gateway.model import Station, TimeQuality
-from gateway.store import book, changes, meta, queries, recovery
+from gateway.store import book, changes, meta, queries, recovery, restoring
 from gateway.store.base import LogRow
 from gateway.store.connection import VACUUM_SIZE_MAX, connect, is_damage, make_vacuumable
 from gateway.store.folder import keep_newest, set_aside
@@ -236,11 +236,11 @@ class Opening:
             )
             base = max(record.next_offset for record in records)
             if base > meta.next_offset(self.connection):
-                base += recovery.OFFSET_MARGIN
+                base += restoring.OFFSET_MARGIN
                 meta.put(self.connection, meta.NEXT_OFFSET, base)
-            restored = recovery.restore_acts(self.connection, records, station=self._station)
+            restored = restoring.restore_acts(self.connection, records, station=self._station)
             if self._was_damaged or restored.count or restored.lost_count:
-                recovery.restore_from_acts(self.connection)
+                restoring.restore_from_acts(self.connection)
                 mark_rebuilt(self.connection, self._folder, self._notes, str(restored))
 
 

@@ -19,6 +19,7 @@ from pathlib import Path
 import pytest
 
 from gateway.core.records import (
+    DropOutlived,
     LogHead,
     PutAct,
     PutAirtime,
@@ -41,7 +42,7 @@ from gateway.store.base import LogRow
 from gateway.store.connection import SCHEMA_VERSION
 from gateway.store.database import FILE_NAME
 from gateway.store.folder import BALLAST_SIZE, USUAL, StoreLockedError, folder_error
-from gateway.store.recovery import OFFSET_MARGIN
+from gateway.store.restoring import OFFSET_MARGIN
 from gateway.store.segments import Segments
 from gateway.store.sqlite import SqliteStore
 from tests.integration.store_records import (
@@ -555,6 +556,40 @@ async def test_damage_met_by_a_query(tmp_path: Path) -> None:
     await store.close()
     store, recovered = await opened(tmp_path)
     assert recovered.deliveries == (delivery(1), delivery(2))
+    await store.close()
+
+
+async def test_an_entry_that_left_its_history_is_told(tmp_path: Path) -> None:
+    """Its place changed so that no notice's history has it: no query would ever meet it."""
+    await filled(tmp_path, sent(1, 1), sent(2, 2), [entry(2, DeliveryState.SENT)])
+    edit(tmp_path, "UPDATE state_entry SET key = key | 1 << 30 WHERE state = 'SENT'")
+    store, recovered = await opened(tmp_path)
+    assert recovered.was_rebuilt
+    assert any("state_entry" in note for note in store.notes)
+    notice = await store.notice(act_id(2))
+    assert notice is not None
+    assert [past.state for past in notice.history] == [DeliveryState.QUEUED]
+    await store.commit([station_entry()])
+    assert not (await store.recover()).was_rebuilt
+    await store.close()
+
+
+@pytest.mark.parametrize("table", ["seen", "submission"])
+async def test_a_changed_number_drops_no_other_row(table: str, tmp_path: Path) -> None:
+    """What is beyond a bound goes by the numbers: one that leapt would take all the others."""
+    await filled(tmp_path, *(received(serial, serial) for serial in (1, 2, 3)), sent(1, 4))
+    await filled(tmp_path, sent(2, 5), sent(3, 6))
+    highest = f"(SELECT max(number) FROM {table})"
+    edit(tmp_path, f"UPDATE {table} SET number = number | 1 << 40 WHERE number = {highest}")
+    store, recovered = await opened(tmp_path)
+    assert recovered.was_rebuilt
+    assert any(f"{table} place" in note for note in store.notes)
+    assert [known for known, _ in recovered.seen] == [act_id(serial, IN) for serial in (1, 2, 3)]
+    assert [known.act_id for known in recovered.submissions] == [act_id(n) for n in (1, 2, 3)]
+    await store.commit([DropOutlived((act_id(9),), ())])
+    again = await store.recover()
+    assert not again.was_rebuilt
+    assert (again.seen, again.submissions) == (recovered.seen, recovered.submissions)
     await store.close()
 
 

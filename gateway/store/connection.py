@@ -185,6 +185,9 @@ def _upgrade(connection: sqlite3.Connection, path: Path, version: int) -> None:
                 raise
             # The script is right and the schema was: a text in a row is none any more.
             raise _damaged(str(error)) from error
+        except (sqlite3.IntegrityError, sqlite3.DataError) as error:
+            # Two rows in one place, or a value of another type: what SQLite never let in.
+            raise _damaged(str(error)) from error
 
 
 def _script(number: int) -> str:

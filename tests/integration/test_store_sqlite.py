@@ -843,6 +843,28 @@ async def test_a_damaged_history_does_not_hinder_an_upgrade(tmp_path: Path) -> N
     assert len(aside) == 3
 
 
+@pytest.mark.parametrize(
+    ("of", "to"),
+    [
+        # The second entry of a history says that it is the third, which is there.
+        pytest.param(b"\x02SENT", b"\x03SENT", id="a place that is taken"),
+        pytest.param(b"\x01\x15\x01\x17", b"\x01\x14\x01\x17", id="a text is a blob"),
+    ],
+)
+async def test_damage_that_hinders_an_upgrade_ends_no_start(
+    of: bytes, to: bytes, tmp_path: Path
+) -> None:
+    """Set aside and made anew from the log book, as damage is that a start finds by itself."""
+    path = tmp_path / FILE_NAME
+    octets = (DATABASES / "schema-0005.sqlite").read_bytes()
+    assert octets.count(of) == 1
+    path.write_bytes(octets.replace(of, to))
+    store, recovered = await opened(tmp_path)
+    assert recovered.was_rebuilt
+    assert (tmp_path / f"{FILE_NAME}.damaged-1").exists()
+    await store.close()
+
+
 async def test_a_full_history_takes_no_room_of_another(tmp_path: Path) -> None:
     """65 535 entries of one notice: the newest gives way to the next, the one behind is whole."""
     await filled(tmp_path, sent(1, 1), sent(2, 2))

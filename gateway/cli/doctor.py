@@ -49,7 +49,7 @@ FAR_S_DEFAULT: Final = 90
 @api_options
 def command(common: Common, port: str | None, far: bool, far_s: int | None) -> None:
     """Examine this station: ports, radio, disturbing programs, permissions, clock, lamps, broker,
-    disk, keys, configuration, service, versions.
+    disk, database, keys, configuration, service, versions.
 
     \b
     ok     as it should be

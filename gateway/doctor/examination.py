@@ -13,6 +13,7 @@ from gateway.config.settings import MeshtasticLinkSettings, Settings
 from gateway.doctor.callers import users_of
 from gateway.doctor.clock import examine_clock
 from gateway.doctor.daemon import FAR_S, Daemon, ask_daemon, examine_far, judge_daemon
+from gateway.doctor.database import VISIT_S, visit_database
 from gateway.doctor.disk import examine_disk
 from gateway.doctor.disturbance import examine_disturbances
 from gateway.doctor.finding import Finding, fault, look, ok
@@ -142,6 +143,7 @@ def _configured_steps(machine: Machine, request: Request, settings: Settings) ->
     steps = [
         _reading("gpio", "lamps and button", lambda: examine_gpio(machine, factory)),
         _reading("disk", "the disk", lambda: examine_disk(machine, folder)),
+        _reading("database", "the database", lambda: visit_database(machine, folder), VISIT_S),
         _reading("key", "keys and cards", lambda: examine_keys(settings)),
         _reading(
             "service",
@@ -151,11 +153,16 @@ def _configured_steps(machine: Machine, request: Request, settings: Settings) ->
         ),
     ]
     if settings.mqtt is not None:
-        from gateway.doctor.broker import VISIT_S, examine_broker
+        from gateway.doctor import broker
 
         mqtt, name = settings.mqtt, settings.station.name
         steps.append(
-            Step("broker", "the broker", VISIT_S, lambda: examine_broker(machine, mqtt, name))
+            Step(
+                "broker",
+                "the broker",
+                broker.VISIT_S,
+                lambda: broker.examine_broker(machine, mqtt, name),
+            )
         )
     if settings.nats is not None:
         from gateway.doctor import nats as cluster

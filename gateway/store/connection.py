@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from functools import cache, partial
 from importlib import resources
 from pathlib import Path
@@ -74,10 +75,14 @@ def _open_settled(path: Path) -> sqlite3.Connection:
 
 def _open(path: Path) -> sqlite3.Connection:
     connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=5)
+    _prepare(connection)
+    return connection
+
+
+def _prepare(connection: sqlite3.Connection) -> None:
     # A text that is none any more must reach the check of its row, not end the query.
     connection.text_factory = partial(str, encoding="utf-8", errors="surrogateescape")
     _give_checks(connection)
-    return connection
 
 
 def _give_checks(connection: sqlite3.Connection) -> None:
@@ -87,7 +92,7 @@ def _give_checks(connection: sqlite3.Connection) -> None:
 
 def _settle(connection: sqlite3.Connection) -> int:
     """Make our settings and prove the schema; its version. Raises `sqlite3.Error`."""
-    try:
+    with _damage_by_name():
         connection.execute(f"PRAGMA page_size = {PAGE_SIZE}")
         if connection.execute("PRAGMA page_count").fetchone() == (0,):
             # Before anything is in it; of one that is there it would change the header.
@@ -101,8 +106,27 @@ def _settle(connection: sqlite3.Connection) -> int:
             "temp_store = MEMORY",
         ):
             connection.execute(f"PRAGMA {pragma}").fetchall()
+    return proven_version(connection)
+
+
+def proven_version(connection: sqlite3.Connection) -> int:
+    """The number of the schema, which is what our scripts make. Raises `sqlite3.Error`."""
+    with _damage_by_name():
         (version,) = connection.execute("PRAGMA user_version").fetchone()
         found = connection.execute(_SCHEMA).fetchall()
+    # A later version has another schema; of a number alone one bit may have changed.
+    if (version ^ SCHEMA_VERSION).bit_count() == 1 and found == _schema_of(SCHEMA_VERSION):
+        raise _damaged(f"it says schema {version}, and is schema {SCHEMA_VERSION}")
+    if version <= SCHEMA_VERSION and found != _schema_of(version):
+        raise _damaged(f"its schema is not schema {version}")
+    return int(version)
+
+
+@contextmanager
+def _damage_by_name() -> Iterator[None]:
+    """What SQLite says of a changed schema, in other words than of damage."""
+    try:
+        yield
     except UnicodeDecodeError as error:
         # The module decodes SQLite's own message strictly, and that may name what was damaged.
         raise _damaged("a name in the schema is no text") from error
@@ -111,12 +135,6 @@ def _settle(connection: sqlite3.Connection) -> int:
             # These statements are right: a schema that SQLite cannot parse is not what we wrote.
             raise _damaged(str(error)) from error
         raise
-    # A later version has another schema; of a number alone one bit may have changed.
-    if (version ^ SCHEMA_VERSION).bit_count() == 1 and found == _schema_of(SCHEMA_VERSION):
-        raise _damaged(f"it says schema {version}, and is schema {SCHEMA_VERSION}")
-    if version <= SCHEMA_VERSION and found != _schema_of(version):
-        raise _damaged(f"its schema is not schema {version}")
-    return int(version)
 
 
 def make_vacuumable(connection: sqlite3.Connection, *, size_max: int | None) -> bool:
@@ -170,9 +188,26 @@ def connect_reader(path: Path) -> sqlite3.Connection:
     return connection
 
 
+@contextmanager
+def observing(path: Path) -> Iterator[sqlite3.Connection]:
+    """A connection for somebody else than the gateway, whether that runs or not: it neither writes
+    nor copies the WAL back, and makes no file, but for the WAL's index where that was lost.
+
+    Not after the end of `with`. Raises `sqlite3.Error`.
+    """
+    # Without a WAL nobody has it open, and an ordinary reader would leave one behind.
+    has_wal = path.with_name(f"{path.name}-wal").exists()
+    uri = f"{path.absolute().as_uri()}?mode=ro{'' if has_wal else '&immutable=1'}"
+    with closing(
+        sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False, timeout=5)
+    ) as connection:
+        _prepare(connection)
+        yield connection
+
+
 def _upgrade(connection: sqlite3.Connection, path: Path, version: int) -> None:
     if version > SCHEMA_VERSION:
-        raise ConfigError([_newer(path, version)])
+        raise ConfigError(["; ".join(newer(path, version))])
     if 0 < version < SCHEMA_VERSION:
         _keep(connection, backup_path(path, version))
     for number in range(version + 1, SCHEMA_VERSION + 1):
@@ -231,18 +266,27 @@ def _keep(connection: sqlite3.Connection, backup: Path) -> None:
     sync_folder(backup.parent)
 
 
-def _newer(path: Path, version: int) -> str:
-    """Why a database is not opened, and both ways out."""
+def newer(path: Path, version: int) -> tuple[str, str]:
+    """Why a database is not opened, and the ways out."""
     problem = (
         f"the database {path} was made by a newer gateway (schema {version}, this one knows "
-        f"{SCHEMA_VERSION}); install that version again"
+        f"{SCHEMA_VERSION})"
     )
+    remedy = "install that version again"
     if not backup_path(path, SCHEMA_VERSION).exists():
-        return problem
-    return (
-        f"{problem}, or go back to what this one left with `sudo hotline restore --before-upgrade` "
+        return problem, remedy
+    return problem, (
+        f"{remedy}, or go back to what this one left with `sudo hotline restore --before-upgrade` "
         "and start the gateway; what came since is taken from the log book"
     )
+
+
+def upgrade_room(path: Path) -> int:
+    """How many octets an upgrade takes at most, about: the old database stays, as a copy, and what
+    the upgrade writes goes through the WAL. Raises `OSError`.
+    """
+    wal = path.with_name(f"{path.name}-wal")
+    return 2 * (path.stat().st_size + (wal.stat().st_size if wal.exists() else 0))
 
 
 def is_damage(error: sqlite3.DatabaseError) -> bool:

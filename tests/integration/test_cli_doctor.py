@@ -56,6 +56,7 @@ async def test_without_a_gateway_the_radio_itself_is_asked(folder: Path) -> None
             ("ok", "far radio !4d4c00b2 'South' known with its key"),
             ("look", "the lamps are simulated"),
             ("ok", "reached the disk"),
+            ("ok", "no database yet"),
             ("ok", "own card NORTH (station 1): words "),
             ("ok", "far card SOUTH (station 2): words "),
         ):
@@ -89,6 +90,7 @@ async def test_beside_a_running_gateway_its_ports_are_not_touched(folder: Path) 
         assert found.code == 0, found.out
         found.has("ok", "runs and answers")
         found.has("ok", "link radio to SOUTH")
+        found.has("ok", "is sound: trees, rows and the log book's chain, read in ")
         found.has("ok", f"{port} belongs to the running gateway and was not touched; it says")
         named = await hotline("doctor", "--json", "--port", port, config=config)
         named.has("ok", f"{port} belongs to the running gateway")

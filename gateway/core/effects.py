@@ -107,6 +107,13 @@ class RequestEntropy:
     size: int
 
 
+@dataclass(frozen=True, slots=True)
+class RequestActs:
+    """Bring these own acts, as the store has them, as `ActsArrived`; what it lacks is left out."""
+
+    ids: tuple[ActId, ...]
+
+
 class Level(enum.Enum):
     DEBUG = "debug"
     INFO = "info"
@@ -134,6 +141,7 @@ class AlarmCode(Word):
     LOG_BOOK = "log book differs"
     NO_LINK = "no usable link"
     FAR_GATEWAY_SILENT = "far gateway silent"
+    FAR_ROLLBACK = "far station lost notices"
     TWO_INCARNATIONS = "two incarnations"
     FAILED_OPENS = "failed opens"
     CROSSED = "WILCO crossed CANCEL"
@@ -153,6 +161,7 @@ CLEARED_BY_HAND: Final = frozenset(
         AlarmCode.SAME_ID,
         AlarmCode.STORE_REBUILT,
         AlarmCode.LOG_BOOK,
+        AlarmCode.FAR_ROLLBACK,
         AlarmCode.TWO_INCARNATIONS,
         AlarmCode.FAILED_OPENS,
         AlarmCode.CROSSED,
@@ -335,6 +344,7 @@ Effect = (
     | RejectRequest
     | Publish
     | RequestEntropy
+    | RequestActs
     | Observe
     | ShowStatus
     | ShowHeard

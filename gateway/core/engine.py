@@ -18,6 +18,7 @@ from gateway.core.duty import Duty
 from gateway.core.effects import AlarmCode, Level, ShowStatus, Step
 from gateway.core.entropy import EntropyPool
 from gateway.core.events import (
+    ActsArrived,
     AnswerSubmitted,
     ButtonPressed,
     ButtonReleased,
@@ -57,6 +58,7 @@ from gateway.core.records import Recovered
 from gateway.core.recovery import restore
 from gateway.core.refusals import Refusals
 from gateway.core.requests import Submissions
+from gateway.core.resending import say_again
 from gateway.core.rotation import Rotation
 from gateway.core.session import Session
 from gateway.core.speech import Speech
@@ -165,6 +167,8 @@ class Engine:
                 self._start(event, draft)
             case EntropyArrived(octets):
                 self._state.entropy.fill(octets)
+            case ActsArrived(acts):
+                say_again(self._state, acts, draft)
             case NoticeSubmitted():
                 self._counter.submit(event, draft)
             case AnswerSubmitted():
@@ -182,8 +186,7 @@ class Engine:
             case LinkTold():
                 self._link_told(event, draft)
             case FrameReceived():
-                line = self._line(event.link)
-                self._frames.receive(event, line, draft)
+                self._frames.receive(event, self._line(event.link), draft)
             case FrameSent(link, transmission, remaining_ms):
                 self._line(link).frame_sent(link, transmission, remaining_ms, draft)
             case FrameAcknowledged(link, transmission):
@@ -397,9 +400,8 @@ class Engine:
     def _judge_far(self, line: Line, draft: Draft) -> None:
         """Alarm when the far gateway was silent on every link for its limit."""
         now = draft.now.instant
-        last = (
-            line.standing.heard_at if line.standing.heard_at is not None else self._state.started_at
-        )
+        heard_at = line.standing.heard_at
+        last = self._state.started_at if heard_at is None else heard_at
         limit = self._far_limit_ms(line)
         if now - last < limit:
             self._state.timers.set(("far", line.peer), Instant(last + limit))
@@ -438,8 +440,7 @@ class Engine:
                 record.born, record.age_known = born, age_known
                 state.watch.begin(record, draft.now.instant)
             if found is not None:
-                _, act = found
-                act.born, act.age_known = born, age_known
+                found[1].born, found[1].age_known = born, age_known
         if bounded:
             for line in state.lines.values():
                 state.apply_orders(line, draft)

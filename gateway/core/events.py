@@ -6,7 +6,7 @@ import enum
 from dataclasses import dataclass
 
 from gateway.core.airtime import Airtime
-from gateway.core.records import LogHead
+from gateway.core.records import LogHead, StoredAct
 from gateway.model import (
     ActId,
     AnswerCode,
@@ -55,6 +55,13 @@ class EntropyArrived:
     """Fresh octets of os.urandom, asked for by `RequestEntropy`."""
 
     octets: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class ActsArrived:
+    """Own acts from the store, asked for by `RequestActs`."""
+
+    acts: tuple[StoredAct, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -297,6 +304,7 @@ class Stopping:
 Event = (
     Started
     | EntropyArrived
+    | ActsArrived
     | NoticeSubmitted
     | AnswerSubmitted
     | ClearAsked

@@ -16,6 +16,7 @@ from gateway.core.life import log_station
 from gateway.core.line import Line
 from gateway.core.outgoing import OutAct
 from gateway.core.records import Durability, PutPeer, PutReceipted
+from gateway.core.resending import notice_loss
 from gateway.core.session import HelloOutcome, Opened
 from gateway.core.station import StationState
 from gateway.errors import AuthenticationError, DecodeError
@@ -281,6 +282,7 @@ class Frames:
                 assert_never(outcome)
         if outcome is HelloOutcome.PROVEN:
             self._proven(item, opened, line, draft)
+            notice_loss(self._state, line, item.known, draft)
         if is_proven:
             self._told(item, line, draft)
             self._state.rotation.judge(line, draft)

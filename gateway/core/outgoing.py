@@ -7,6 +7,7 @@ what became of that.
 from __future__ import annotations
 
 import heapq
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -84,6 +85,34 @@ class Outgoing:
     def knows(self, epoch: int, serial: int) -> bool:
         """Whether we gave this serial out; a peer that claims more shows a rollback of ours."""
         return serial <= self._highest.get(epoch, 0)
+
+    def lost(self, known: Sequence[tuple[int, int]]) -> dict[int, int]:
+        """Own epochs with acts that were receipted and that a peer which names `known` (its newest
+        epochs, with the highest serial of each) does not hold; with the highest that it holds.
+
+        Of an epoch that it does not name nothing is held only if a later one is named, or none:
+        it names a few. Where it names one that is not known here, our own store is the older.
+        """
+        named = dict(known)
+        order = list(self._highest)
+        if not all(epoch in self._highest for epoch in named):
+            order, first = [], 0
+        else:
+            first = 1 + max((order.index(epoch) for epoch in named), default=-1)
+        held = named | dict.fromkeys(order[first:], 0)
+        return {
+            epoch: upto
+            for epoch, upto in held.items()
+            if any(
+                ActId(self._own, Epoch(epoch), Serial(serial)) not in self._acts
+                for serial in range(upto + 1, self._highest.get(epoch, 0) + 1)
+            )
+        }
+
+    def forget_receipt(self, act_id: ActId) -> None:
+        """Its receipt is looked for again."""
+        upto = self._receipted_upto.get(act_id.epoch, 0)
+        self._receipted_upto[act_id.epoch] = min(upto, act_id.serial - 1)
 
     def add(self, act: OutAct) -> None:
         self._acts[act.id] = act

@@ -133,6 +133,14 @@ class PutReceipted:
 
 
 @dataclass(frozen=True, slots=True)
+class DropReceipt:
+    """The peer has lost an own act that it receipted: it goes again, also after a restart."""
+
+    id: ActId
+    durability: Durability = Durability.FULL
+
+
+@dataclass(frozen=True, slots=True)
 class PutEpoch:
     """An own epoch was opened on the line to `peer`; written before its first act is used."""
 
@@ -268,6 +276,7 @@ Write = (
     | AddStateEntry
     | PutSeen
     | PutReceipted
+    | DropReceipt
     | PutEpoch
     | PutSubmission
     | PutPeer

@@ -58,7 +58,7 @@ def restore(state: StationState, hearing: Hearing, recovered: Recovered, draft: 
     for stored, head in heads:
         if isinstance(head, NoticeHead) and stored.direction is Direction.IN:
             _restore_early_end(state, hearing, head)
-    _restore_out_acts(
+    restore_out_acts(
         state,
         [
             (stored, head.precedence)
@@ -238,7 +238,7 @@ def _restore_early_end(state: StationState, hearing: Hearing, notice: NoticeHead
         hearing.note_early_end(reference, notice.kind)
 
 
-def _restore_out_acts(
+def restore_out_acts(
     state: StationState, acts: list[tuple[StoredAct, Precedence]], draft: Draft
 ) -> None:
     """Own acts without a receipt. A run has one key and epochs of its own, so one act of an epoch

@@ -21,6 +21,7 @@ from gateway.core.effects import (
     Publish,
     RejectCode,
     RejectRequest,
+    RequestActs,
     RequestEntropy,
     ShowHeard,
     ShowStatus,
@@ -29,6 +30,7 @@ from gateway.core.effects import (
     Transmit,
 )
 from gateway.core.events import (
+    ActsArrived,
     CopyTold,
     EntropyArrived,
     Event,
@@ -192,6 +194,7 @@ class EngineLoop:
             self._inbox.put_first([LogHeadCommitted(head)])
         if effects:
             self._perform(effects)
+            await self._bring_acts(effects)
         for entry in entries:
             entry.settle()
 
@@ -270,10 +273,17 @@ class EngineLoop:
                     self._outlets.observe(effect)
                 case RequestEntropy():
                     self._inbox.put(EntropyArrived(self._outlets.entropy(effect.size)))
+                case RequestActs():
+                    pass  # `_bring_acts`: the store is asked, which takes a while
                 case _:
                     assert_never(effect)
         if is_news:
             self._desk.announce()
+
+    async def _bring_acts(self, effects: Sequence[Effect]) -> None:
+        for effect in effects:
+            if isinstance(effect, RequestActs):
+                self._inbox.put(ActsArrived(tuple(await self._store.acts(effect.ids))))
 
     def _with_reasons(self, links: Iterable[LinkStatus]) -> tuple[LinkStatus, ...]:
         """The links, where one without a device says why: what is missing, what to do."""

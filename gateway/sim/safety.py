@@ -45,7 +45,12 @@ _PROVES_NOTHING: Final = NOT_RECEIPTED | {
     DeliveryState.CANCELLED,
     DeliveryState.SUPERSEDED,
 }
-_FALSE_ALARMS: Final = (AlarmCode.ROLLBACK, AlarmCode.SAME_ID, AlarmCode.TWO_INCARNATIONS)
+_FALSE_ALARMS: Final = (
+    AlarmCode.ROLLBACK,
+    AlarmCode.FAR_ROLLBACK,
+    AlarmCode.SAME_ID,
+    AlarmCode.TWO_INCARNATIONS,
+)
 _CLOSING: Final = frozenset(
     {AnswerCode.WILCO, AnswerCode.CANTCO, AnswerCode.AFFIRM, AnswerCode.NEGATIVE}
 )

@@ -19,6 +19,7 @@ from gateway.core.effects import (
     Effect,
     Observe,
     RejectRequest,
+    RequestActs,
     RequestEntropy,
     ShowStatus,
     Status,
@@ -27,6 +28,7 @@ from gateway.core.effects import (
 )
 from gateway.core.engine import Engine
 from gateway.core.events import (
+    ActsArrived,
     AnswerSubmitted,
     EntropyArrived,
     Event,
@@ -335,6 +337,10 @@ class World(Timeline):
                 post.answered[token] = answer_id
             case RejectRequest(token):
                 post.rejected[token] = effect
+            case RequestActs(ids):
+                rows = post.store._live.rows  # noqa: SLF001 - the store's queries are coroutines
+                acts = tuple(row.act for one in ids if (row := rows.get(one)) and row.act)
+                self.at(self.now_ms, lambda: self.give_to(post, ActsArrived(acts)))
             case RequestEntropy(size):
                 octets = self.rng.randbytes(size)
                 self.at(self.now_ms, lambda: self.give_to(post, EntropyArrived(octets)))

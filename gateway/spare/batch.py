@@ -31,6 +31,7 @@ _WRITES: Final[dict[str, type[Any]]] = {
         records.AddStateEntry,
         records.PutSeen,
         records.PutReceipted,
+        records.DropReceipt,
         records.PutEpoch,
         records.PutSubmission,
         records.PutPeer,

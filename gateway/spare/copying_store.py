@@ -26,6 +26,7 @@ from gateway.core.records import (
     PutAct,
     PutAirtime,
     Recovered,
+    StoredAct,
     Topic,
     Write,
 )
@@ -296,6 +297,9 @@ class CopyingStore:
 
     async def notice(self, notice_id: ActId) -> StoredNotice | None:
         return await self._store.notice(notice_id)
+
+    async def acts(self, ids: Sequence[ActId]) -> list[StoredAct]:
+        return await self._store.acts(ids)
 
     async def notices(
         self, direction: Direction, *, open_only: bool = False, limit: int = 100

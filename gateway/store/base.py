@@ -60,6 +60,10 @@ class Store(Protocol):
 
     async def notice(self, notice_id: ActId) -> StoredNotice | None: ...
 
+    async def acts(self, ids: Sequence[ActId]) -> list[StoredAct]:
+        """Those of them that are there, in this order."""
+        ...
+
     async def notices(
         self, direction: Direction, *, open_only: bool = False, limit: int = 100
     ) -> list[StoredNotice]:

@@ -12,6 +12,7 @@ from gateway.core.records import (
     AddPublication,
     AddStateEntry,
     DropOutlived,
+    DropReceipt,
     Durability,
     LogHead,
     PutAct,
@@ -79,6 +80,7 @@ _CHANGE_DELIVERY: Final = """
     UPDATE act SET state = :state, flags = :flags, answers = :answers, delivery_check = :check"""
 _PUT_NOTICE_OFFSET: Final = _upsert_act("notice_offset")
 _PUT_RECEIPTED: Final = "UPDATE act SET receipted = ? WHERE id = ?"
+_DROP_RECEIPT: Final = "UPDATE act SET receipted = NULL WHERE id = ?"
 _STATE_KEY: Final = "SELECT max(key) FROM state_entry WHERE key BETWEEN ? AND ?"
 _ADD_STATE_ENTRY: Final = _insert(
     "state_entry", "key, state, utc, link, evidence, row_check", replace=True
@@ -153,6 +155,8 @@ def apply(
             case PutReceipted(act_id):
                 number = pack_id(act_id)
                 execute(_PUT_RECEIPTED, (rows.receipt_mark(number), number))
+            case DropReceipt(act_id):
+                execute(_DROP_RECEIPT, (pack_id(act_id),))
             case PutEpoch(peer, epoch):
                 execute(_PUT_EPOCH, _with_check((peer, epoch, 0)))
             case PutSubmission():

@@ -16,6 +16,7 @@ from gateway.core.records import (
     AddStateEntry,
     Direction,
     DropOutlived,
+    DropReceipt,
     Durability,
     LogHead,
     Publication,
@@ -146,6 +147,12 @@ def _put_receipted(state: _State, write: PutReceipted) -> None:
         row.is_receipted = True
 
 
+def _drop_receipt(state: _State, write: DropReceipt) -> None:
+    row = state.rows.get(write.id)
+    if row is not None:
+        row.is_receipted = False
+
+
 def _put_epoch(state: _State, write: PutEpoch) -> None:
     state.epochs.append((write.peer, write.epoch))
 
@@ -210,6 +217,7 @@ _APPLY: Final[dict[type, Callable[..., None]]] = {
     AddStateEntry: _add_state_entry,
     PutSeen: _put_seen,
     PutReceipted: _put_receipted,
+    DropReceipt: _drop_receipt,
     PutEpoch: _put_epoch,
     PutSubmission: _put_submission,
     PutPeer: _put_peer,
@@ -343,6 +351,10 @@ class MemoryStore:
         if not self.is_refusing:
             self._was_refused = False
         return not self.is_refusing
+
+    async def acts(self, ids: Sequence[ActId]) -> list[StoredAct]:
+        rows = (self._live.rows.get(act_id) for act_id in ids)
+        return [row.act for row in rows if row is not None and row.act is not None]
 
     async def notice(self, notice_id: ActId) -> StoredNotice | None:
         row = self._live.rows.get(notice_id)

@@ -128,6 +128,11 @@ def act(connection: sqlite3.Connection, act_id: ActId) -> StoredAct | None:
     return None if row is None else rows.act_of(row)
 
 
+def acts(connection: sqlite3.Connection, ids: Sequence[ActId]) -> list[StoredAct]:
+    found = (act(connection, act_id) for act_id in ids)
+    return [stored for stored in found if stored is not None]
+
+
 def _stored_notice(connection: sqlite3.Connection, row: rows.Row) -> StoredNotice:
     delivery = rows.delivery_of(row[_ACT_COUNT:])
     answers = (act(connection, answer) for answer in delivery.answers)

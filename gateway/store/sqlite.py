@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Final, TypeVar
 
-from gateway.core.records import Direction, LogHead, Publication, Recovered, Topic, Write
+from gateway.core.records import Direction, LogHead, Publication, Recovered, StoredAct, Topic, Write
 from gateway.errors import StoreFailedError, StoreRefusedError
 from gateway.model import ActId, Precedence, Station, UtcTime
 from gateway.store import meta, outliving, queries
@@ -112,6 +112,9 @@ class SqliteStore:
 
     async def notice(self, notice_id: ActId) -> StoredNotice | None:
         return await self._read(lambda connection: queries.notice(connection, notice_id))
+
+    async def acts(self, ids: Sequence[ActId]) -> list[StoredAct]:
+        return await self._read(partial(queries.acts, ids=ids))
 
     async def notices(
         self, direction: Direction, *, open_only: bool = False, limit: int = 100

@@ -10,6 +10,7 @@ from random import Random
 import pytest
 
 from gateway.core.records import (
+    DropReceipt,
     Durability,
     PutAct,
     PutDelivery,
@@ -130,6 +131,14 @@ async def test_receipt_only_of_a_known_act(bench: Bench) -> None:
     recovered = await bench.restart()
     assert recovered.receipted == {act_id(2)}
     assert [made.id for made in recovered.acts] == [act_id(1), act_id(2)]
+
+
+async def test_a_receipt_that_is_taken_back(bench: Bench) -> None:
+    """The peer has lost the act: it is not receipted, and is given out for sending it again."""
+    await bench.store.commit([PutAct(act(1)), PutReceipted(act_id(1)), PutAct(act(2))])
+    await bench.store.commit([DropReceipt(act_id(1)), DropReceipt(act_id(9))])
+    assert await bench.store.acts([act_id(2), act_id(9), act_id(1)]) == [act(2), act(1)]
+    assert (await bench.restart()).receipted == frozenset()
 
 
 @pytest.mark.parametrize("seed", range(6))

@@ -162,3 +162,42 @@ def test_a_dropped_act_leaves_no_part_in_the_heap_of_its_link() -> None:
     assert list(lane.acts) == [act(2).id, act(3).id]
     lane.clear()
     assert (lane.jobs, lane.acts) == ([], {})
+
+
+@pytest.mark.parametrize(
+    ("known", "lost"),
+    [
+        pytest.param(((5, 2), (6, 2), (7, 3)), {}, id="all of it"),
+        pytest.param(((5, 2), (6, 2), (7, 2)), {}, id="that one is under way"),
+        pytest.param(((5, 2), (6, 1), (7, 3)), {6: 1}, id="one of an epoch"),
+        pytest.param(((7, 3),), {}, id="it names its newest epochs only"),
+        pytest.param(((6, 2),), {7: 0}, id="a later epoch"),
+        pytest.param(((5, 1),), {5: 1, 6: 0, 7: 0}, id="all since"),
+        pytest.param((), {5: 0, 6: 0, 7: 0}, id="everything"),
+        pytest.param(((5, 2), (9, 4)), {}, id="our own store is the older"),
+        pytest.param(((5, 1), (9, 4)), {5: 1}, id="both are"),
+        pytest.param(((5, 2), (6, 9), (7, 3)), {}, id="it has more than we know"),
+    ],
+)
+def test_what_a_new_incarnation_lacks(
+    known: tuple[tuple[int, int], ...], lost: dict[int, int]
+) -> None:
+    """Epochs 5 and 6 with two acts each, receipted; two of three of epoch 7."""
+    outgoing = Outgoing(OWN)
+    for epoch in (5, 6):
+        outgoing.note_epoch(epoch, 2)
+    for serial in (1, 2, 3):
+        outgoing.add(act(serial))
+    assert outgoing.receipt(7, 2, 0) != []
+    assert outgoing.lost(known) == lost
+
+
+def test_a_receipt_taken_back_is_looked_for_again() -> None:
+    """An act that goes again is receipted by a receipt that would have told nothing new."""
+    outgoing = Outgoing(OWN)
+    for serial in (1, 2, 3):
+        outgoing.add(act(serial))
+    outgoing.receipt(7, 3, 0)
+    outgoing.forget_receipt(act(2).id)
+    outgoing.add(act(2))
+    assert [one.id.serial for one in outgoing.receipt(7, 3, 0)] == [2]

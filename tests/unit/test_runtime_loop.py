@@ -21,6 +21,7 @@ from gateway.core.effects import (
     Publish,
     RejectCode,
     RejectRequest,
+    RequestActs,
     RequestEntropy,
     ShowHeard,
     ShowStatus,
@@ -28,6 +29,7 @@ from gateway.core.effects import (
     Transmit,
 )
 from gateway.core.events import (
+    ActsArrived,
     EntropyArrived,
     Event,
     FrameReceived,
@@ -43,7 +45,7 @@ from gateway.core.events import (
     Started,
     StoreHealed,
 )
-from gateway.core.records import LogHead, PutEpoch, Recovered, Write
+from gateway.core.records import LogHead, PutEpoch, Recovered, StoredAct, Write
 from gateway.errors import StoreFailedError, StoreRefusedError
 from gateway.model import (
     ActId,
@@ -66,6 +68,7 @@ from gateway.runtime.desk import RuntimeDesk
 from gateway.runtime.inbox import Inbox
 from gateway.runtime.loop import EngineLoop, Outlets
 from gateway.runtime.status_line import nothing_to_show
+from tests.integration.store_records import act
 
 RADIO = LinkName("radio")
 LINK_UP = LinkUp(RADIO, LinkTraits(200, SerialAirtime(9600)))
@@ -124,6 +127,9 @@ class FaultyStore:
         self.batches.append(tuple(writes))
         head, self.head = self.head, None
         return head
+
+    async def acts(self, ids: Sequence[ActId]) -> list[StoredAct]:
+        return [act(act_id.serial) for act_id in ids]
 
     async def probe(self) -> bool:
         return self.fault is None
@@ -314,6 +320,16 @@ async def test_entropy_comes_as_an_event() -> None:
         await house.inbox.deliver(FrameReceived(RADIO, b"x"))
         await house.inbox.deliver(None)
     assert EntropyArrived(bytes(8)) in house.engines[0].handled
+
+
+async def test_acts_of_the_store_come_as_an_event() -> None:
+    """RequestActs leads to ActsArrived with what the store has of them."""
+    wanted = (ActId(Station(1), Epoch(7), Serial(1)), ActId(Station(1), Epoch(7), Serial(2)))
+    house = House(table((FrameReceived, Step((), (RequestActs(wanted),)))))
+    async with house.running():
+        await house.inbox.deliver(FrameReceived(RADIO, b"x"))
+        await house.inbox.deliver(None)
+    assert ActsArrived((act(1), act(2))) in house.engines[0].handled
 
 
 async def test_committed_head_is_told() -> None:

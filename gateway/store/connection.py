@@ -5,15 +5,15 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from functools import cache, partial
 from importlib import resources
 from pathlib import Path
 from typing import Final
 
-from gateway.errors import ConfigError
+from gateway.errors import ConfigError, StoreRefusedError
 from gateway.store import rows
-from gateway.store.folder import sync_folder
+from gateway.store.folder import NO_ROOM, can_write, sync_folder
 
 SCHEMA_VERSION: Final = 6
 """The newest file in `schema/`."""
@@ -35,15 +35,15 @@ UNREADABLE: Final = frozenset(
 )
 
 
-def connect(path: Path) -> sqlite3.Connection:
-    """Open with our settings and bring the schema up to date.
+def connect(path: Path, *, notes: list[str] | None = None) -> sqlite3.Connection:
+    """Open with our settings and bring the schema up to date; then `notes` get a sentence.
 
-    Raises `sqlite3.Error` (`is_damage` says of which kind), `OSError` or, for a newer schema,
-    `ConfigError`.
+    Raises `sqlite3.Error` (`is_damage` says of which kind), `OSError`, for a newer schema
+    `ConfigError` and, where the upgrade finds no room, `StoreRefusedError`.
     """
     if not path.exists():
         _make(path)
-    return _open_settled(path)
+    return _open_settled(path, notes=notes)
 
 
 def _make(path: Path) -> None:
@@ -52,8 +52,7 @@ def _make(path: Path) -> None:
     Else a power cut in the very first start leaves one that the next start calls damaged.
     """
     new = path.with_name(f"{path.name}.new")
-    for suffix in ("-wal", "-shm", "-journal", ""):
-        new.with_name(new.name + suffix).unlink(missing_ok=True)
+    _forget(new)
     # Notices are nobody else's: SQLite would make the file readable for all, and WAL like it.
     os.close(os.open(new, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o640))
     with closing(_open_settled(new)) as connection:
@@ -63,10 +62,18 @@ def _make(path: Path) -> None:
     sync_folder(path.parent)
 
 
-def _open_settled(path: Path) -> sqlite3.Connection:
+def _open_settled(path: Path, *, notes: list[str] | None = None) -> sqlite3.Connection:
     connection = _open(path)
     try:
-        _upgrade(connection, path, _settle(connection))
+        version = _settle(connection)
+        if version > SCHEMA_VERSION:
+            raise ConfigError(["; ".join(newer(path, version))])
+        if 0 < version < SCHEMA_VERSION:
+            note = _upgrade(connection, path, version)
+            if notes is not None:
+                notes.append(note)
+        else:
+            _run_scripts(connection, version)
     except BaseException:
         connection.close()
         raise
@@ -205,11 +212,43 @@ def observing(path: Path) -> Iterator[sqlite3.Connection]:
         yield connection
 
 
-def _upgrade(connection: sqlite3.Connection, path: Path, version: int) -> None:
-    if version > SCHEMA_VERSION:
-        raise ConfigError(["; ".join(newer(path, version))])
-    if 0 < version < SCHEMA_VERSION:
-        _keep(connection, backup_path(path, version))
+def _upgrade(connection: sqlite3.Connection, path: Path, version: int) -> str:
+    """Keep the database as it is, then change it; what happened, as a sentence."""
+    kept = backup_path(path, version)
+    room = upgrade_room(path)
+    try:
+        _keep(connection, kept)
+        _run_scripts(connection, version)
+    except (sqlite3.OperationalError, OSError) as error:
+        if not _is_full(error, path):
+            raise
+        connection.rollback()
+        with suppress(sqlite3.Error, OSError):
+            if connection.execute("PRAGMA user_version").fetchone() == (version,):
+                kept.unlink(missing_ok=True)  # the database itself is still as it was
+        raise StoreRefusedError(
+            f"the disk is full: the database {path} is to be upgraded from schema {version} to "
+            f"{SCHEMA_VERSION}, which takes about {max(room >> 20, 1)} MiB, twice its size; free "
+            "some room, or install the version before again, which runs meanwhile"
+        ) from error
+    return (
+        f"the database {path} was upgraded from schema {version} to {SCHEMA_VERSION}; as it was it"
+        f" is kept as {kept.name}, for the way back to the version before"
+    )
+
+
+def _is_full(error: sqlite3.OperationalError | OSError, path: Path) -> bool:
+    if isinstance(error, OSError):
+        return error.errno in NO_ROOM
+    code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
+    if code != sqlite3.SQLITE_IOERR:
+        return code == sqlite3.SQLITE_FULL
+    # SQLite tells only ENOSPC apart; a quota looks like a broken disk.
+    refusal = can_write(path.parent, at=path.stat().st_size)
+    return refusal is not None and refusal.errno in NO_ROOM
+
+
+def _run_scripts(connection: sqlite3.Connection, version: int) -> None:
     for number in range(version + 1, SCHEMA_VERSION + 1):
         try:
             connection.executescript(
@@ -248,7 +287,7 @@ def _keep(connection: sqlite3.Connection, backup: Path) -> None:
     On the disk, whole, before the first change: without room for it there is no upgrade.
     """
     copy = backup.with_name(f"{backup.name}.new")
-    copy.unlink(missing_ok=True)
+    _forget(copy)
     descriptor = os.open(copy, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o640)
     try:
         target = sqlite3.connect(copy)
@@ -258,12 +297,18 @@ def _keep(connection: sqlite3.Connection, backup: Path) -> None:
             target.close()
         os.fsync(descriptor)
     except BaseException:
-        copy.unlink(missing_ok=True)
+        _forget(copy)
         raise
     finally:
         os.close(descriptor)
     copy.rename(backup)
     sync_folder(backup.parent)
+
+
+def _forget(new: Path) -> None:
+    """Remove a database that has not its name yet, with all that SQLite makes beside it."""
+    for suffix in ("-wal", "-shm", "-journal", ""):
+        new.with_name(new.name + suffix).unlink(missing_ok=True)
 
 
 def newer(path: Path, version: int) -> tuple[str, str]:

@@ -105,6 +105,9 @@ class Database:
             # Debian's SQLite flushes no folder: on some file systems a new database or WAL, and all
             # that was committed into it, would lie under no name after a power cut.
             sync_folder(self.folder)
+        except StoreRefusedError:
+            self._ballast.release()  # an upgrade without room
+            raise
         except sqlite3.Error as error:
             raise self.meaning(error) from error
         except OSError as error:

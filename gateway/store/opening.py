@@ -46,7 +46,7 @@ class Opening:
     """Opens at once; then `connection` is that of the writer."""
 
     def __init__(self, folder: Path, path: Path, *, station: Station, notes: list[str]) -> None:
-        """`notes` get a sentence each. Raises `sqlite3.Error`, `OSError`, `ConfigError`."""
+        """`notes` get a sentence each. Raises what `connect` raises."""
         self._folder = folder
         self._path = path
         self._station = station
@@ -72,7 +72,7 @@ class Opening:
         for may_mend in (False, True):
             # A read that failed once is no damage; what a second look finds too is.
             try:
-                connection = connect(self._path)
+                connection = connect(self._path, notes=self._notes)
                 try:
                     problem = self._examine(connection, may_mend=may_mend)
                 except BaseException:

@@ -4,22 +4,31 @@ from __future__ import annotations
 
 import os
 import resource
+import shutil
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
 
 from gateway.errors import StoreRefusedError
+from gateway.store.database import FILE_NAME
 from gateway.store.folder import BALLAST_SIZE
 from gateway.store.sqlite import SqliteStore
 from tests.integration.store_records import OWN, act_id, sent
 
 CHILD = Path(__file__).parent / "store_child.py"
+DATABASES = Path(__file__).parent / "databases"
 ROOT = Path(__file__).parents[2]
 DISK_SIZE = BALLAST_SIZE + 3 * 1024 * 1024
+LONG_HISTORY = """
+    WITH RECURSIVE number(n) AS (SELECT 100 UNION ALL SELECT n + 1 FROM number WHERE n < 4999)
+    INSERT INTO state_entry SELECT notice_id, n, state, utc, link, hex(randomblob(80)), row_check
+    FROM number, (SELECT * FROM state_entry LIMIT 1)
+"""
 
 
 @pytest.fixture
@@ -167,3 +176,48 @@ async def test_start_on_a_read_only_disk(small_disk: Path | None) -> None:
     subprocess.run(["mount", "-o", "remount,rw", str(small_disk)], check=True)
     assert len((await store.recover()).acts) == 1
     await store.close()
+
+
+@pytest.mark.parametrize(
+    "spare",
+    [pytest.param(0.5, id="none for the copy"), pytest.param(1.3, id="none for the change")],
+)
+async def test_an_upgrade_without_room(small_disk: Path | None, spare: float) -> None:
+    """It says that it is one, and what it takes; the old database is as it was, and nothing beside
+    it. With room it goes on, and says that too.
+    """
+    if small_disk is None:
+        pytest.skip("no tmpfs can be mounted here")
+    database = small_disk / FILE_NAME
+    shutil.copy(DATABASES / "schema-0005.sqlite", database)
+    with closing(sqlite3.connect(database)) as connection, connection:
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute(LONG_HISTORY)
+    before = dump(database)
+    size = database.stat().st_size
+    assert size > 1 << 20
+    fill_but(small_disk / "other", spare=int(spare * size))
+    store = SqliteStore(small_disk, station=OWN)
+    with pytest.raises(StoreRefusedError) as refusal:
+        await store.recover()
+    for words in ("from schema 5 to ", "takes about 2 MiB, twice its size", "runs meanwhile"):
+        assert words in str(refusal.value)
+    assert not list(small_disk.glob(f"{FILE_NAME}.*"))
+    assert dump(database) == before
+    (small_disk / "other").unlink()
+    await store.recover()
+    (note,) = store.notes
+    assert "upgraded from schema 5 to" in note
+    await store.close()
+    assert dump(small_disk / f"{FILE_NAME}.schema-5") == before
+
+
+def fill_but(path: Path, *, spare: int) -> None:
+    fill(path)
+    with path.open("r+b") as file:
+        file.truncate(path.stat().st_size - spare)
+
+
+def dump(database: Path) -> list[str]:
+    with closing(sqlite3.connect(database)) as connection:
+        return list(connection.iterdump())

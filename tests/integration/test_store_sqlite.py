@@ -944,18 +944,22 @@ async def test_a_damaged_offset_is_never_used_again(tmp_path: Path) -> None:
     await store.close()
 
 
-async def test_an_upgrade_leaves_a_way_back(tmp_path: Path) -> None:
+@pytest.mark.parametrize("version", [1, 3])
+async def test_an_upgrade_leaves_a_way_back(version: int, tmp_path: Path) -> None:
     """Before the schema changes the old database is kept, whole; it opens like the original."""
-    shutil.copy(DATABASES / "schema-0003.sqlite", tmp_path / "hotline.sqlite")
+    shutil.copy(DATABASES / f"schema-{version:04}.sqlite", tmp_path / "hotline.sqlite")
     store, upgraded = await opened(tmp_path)
+    (note,) = [note for note in store.notes if "upgraded" in note]
+    assert f"from schema {version} to " in note
+    assert f"kept as hotline.sqlite.schema-{version}" in note
     await store.close()
-    kept = tmp_path / "hotline.sqlite.schema-3"
+    kept = tmp_path / f"hotline.sqlite.schema-{version}"
     assert stat.S_IMODE(kept.stat().st_mode) == 0o640
-    with closing(sqlite3.connect(DATABASES / "schema-0003.sqlite")) as old:
+    with closing(sqlite3.connect(DATABASES / f"schema-{version:04}.sqlite")) as old:
         dump = list(old.iterdump())
     with closing(sqlite3.connect(kept)) as copy:
         assert list(copy.iterdump()) == dump
-        assert copy.execute("PRAGMA user_version").fetchone() == (3,)
+        assert copy.execute("PRAGMA user_version").fetchone() == (version,)
     # The way back, as the refusal of an older version tells it; then forward again.
     back = tmp_path / "back"
     back.mkdir()

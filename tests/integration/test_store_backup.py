@@ -460,6 +460,27 @@ async def test_backup_and_restore_of_a_gateway(folder: Path, is_new_card: bool) 
             assert cleared.code == 0, cleared
 
 
+async def test_a_new_card_gets_again_what_it_had_receipted(folder: Path) -> None:
+    """Without a backup: each open notice once, by itself, and the far side's people are told."""
+    async with cable(folder):
+        stations = write_stations(folder)
+        async with running(*stations.values()) as (north, south):
+            for text in ("one", "two", "three"):
+                await assert_carries(north, south, text)
+            ids = {one["id"] for one in await boxes(south)}
+            assert await south.stop() == 0
+            state = stations["SOUTH"].folder / "state"
+            shutil.rmtree(state)
+            state.mkdir()
+            await south.start()
+            await until(lambda: inbox_has(south, *ids))
+            assert "new card" in (await alarms(north))["far station lost notices"]
+            for notice in (await get(north, "/v1/outbox"))["notices"]:
+                assert notice["state"] == "MACHINE RECEIPT"
+            await assert_carries(north, south, "four")
+            assert len(await boxes(south)) == len(ids) + 1
+
+
 async def peer_noticed(process: object, *, is_new_card: bool) -> bool:
     """A card without the book's files learns from the far station what it has lost."""
     entries = await entries_of(process, "rollback")  # type: ignore[arg-type]

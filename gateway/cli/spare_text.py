@@ -28,7 +28,10 @@ def spare_text(spare: Mapping[str, Any]) -> str:
     if spare.get("held_by") != "none":
         text = f"GATEWAY {name} is taking over"
         return f"{text}, and not active yet: {problem}" if problem else text
-    if other:
+    vacancy = spare.get("vacancy")
+    if vacancy:
+        text += f"; {vacancy}"
+    elif other:
         text += f"; {other.get('name')} is the active one {_BY.get(str(other.get('held_by')), '')}"
     else:
         text += "; no gateway of this station holds the claim, as far as this one knows"

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import click
 
 from gateway.cli.connection import connect
 from gateway.cli.options import Common, api_options
-from gateway.cli.output import print_json, say
+from gateway.cli.output import print_json, say, warn
 from gateway.cli.spare_text import spare_text
+
+NOBODY: Final = "the other gateway may not follow, and then none of this station is active"
 
 
 @click.command("standby")
@@ -17,11 +21,16 @@ def command(common: Common, show: bool) -> None:
     """Make this gateway stand by: it transmits nothing from now on, and follows the other one.
 
     The claim is given back, so the other takes it at once where the cluster decides
-    (takeover = "lease"); else promote it.
+    (takeover = "lease"); else promote it. It is done also where the other could not take over,
+    with a warning: then no gateway of the station is active.
     """
     with connect(common) as gateway:
-        spare = gateway.spare() if show else gateway.say_spare("standby")
+        before = spare = gateway.spare()
+        if not show:
+            spare = gateway.say_spare("standby")
     if common.json:
         print_json(spare)
     else:
         say(spare_text(spare))
+    if not show and (doubt := before.get("follower")):
+        warn(f"{NOBODY}: {doubt}; see that one, or take it up here again (hotline promote)")

@@ -70,6 +70,17 @@ class Partner:
         report = self._report
         return report is not None and report.is_in_step and now < self._heard_at + FRESH_MS
 
+    def doubt(self, now: Instant) -> str:
+        """Why it could not take over now, as far as is known; empty: it could."""
+        report = self._report
+        if self.is_in_step(now):
+            return ""
+        if report is None:
+            return "the other gateway is not heard of"
+        if now >= self._heard_at + FRESH_MS:
+            return f"gateway {report.name} is not heard of any more"
+        return f"gateway {report.name} is out of step: {report.problem or report.copy.value}"
+
     def gives_way(self, refused_ms: int, now: Instant) -> bool:
         """Whether the other one shall be the active one, since our store refuses for so long."""
         return refused_ms >= REFUSED_MS and self.is_in_step(now)

@@ -131,6 +131,11 @@ class Tenure:
         return claim
 
     @property
+    def seen(self) -> tuple[Claim | None, Instant | None, Instant]:
+        """The entry, when it was last seen, and until when a lease of the other may be good."""
+        return self._claim, self._read_at, self._others_until
+
+    @property
     def lease_wait_ms(self) -> int:
         """The longer lease and a quarter, for clocks that run apart and what is under way."""
         lease_ms = max(self._lease_ms, self._claim.lease_ms if self._claim else 0)

@@ -27,6 +27,11 @@ from gateway.spare.twin import Twin, differences, twin_of
 TOPIC: Final = "spare"
 VISIT_S: Final = 40.0
 
+_NOBODY: Final = (
+    "start both, wait a minute; then hotline promote on the one that was active last: nothing is"
+    " sent or accepted meanwhile"
+)
+
 Document = dict[str, Any]
 
 
@@ -102,6 +107,8 @@ def judge_role(spare: SpareSettings, document: Document | None) -> Iterator[Find
         text = f"gateway {name} holds the claim by {document.get('held_by')}, and is not active yet"
         remedy = "see to that, or promote the other one; nothing is sent or accepted meanwhile"
         yield fault(TOPIC, f"{text}: {why}", remedy)
+    elif vacancy := document.get("vacancy"):
+        yield fault(TOPIC, f"gateway {name} stands by: {vacancy}", _NOBODY)
     elif problem:
         text = f"gateway {name} stands by, and its copy is not whole: {problem}"
         remedy = (
@@ -126,7 +133,10 @@ def judge_claim(claim: Claim | None, twins: list[Twin]) -> Iterator[Finding]:
     """Who is the active one, as the cluster has it."""
     if claim is None or not held(claim):
         text = "no gateway of this station holds the claim"
-        yield look(TOPIC, text, "hotline promote on one of them, or start them both")
+        if claim is None:
+            yield look(TOPIC, f"{text} yet", "hotline promote on one of them, or start them both")
+        else:
+            yield fault(TOPIC, f"{text}: none of them is active", _NOBODY)
         return
     right = "a person's word" if claim.hold is Hold.HAND else "lease"
     text = f"gateway {claim.name} holds the claim by {right}, term {claim.term}"

@@ -9,11 +9,11 @@ import asyncio
 import gc
 import os
 import signal
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from random import Random
-from typing import Any, Final, NoReturn
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from gateway import __version__
 from gateway.api.peer import refuse_unmapped_users
@@ -21,7 +21,7 @@ from gateway.api.server import ApiServer
 from gateway.api.spare import Spare
 from gateway.config.load import load_keyring, load_policy, settings_digest
 from gateway.config.settings import Settings
-from gateway.core.effects import Alarm, Level, Observe, RejectCode, Status
+from gateway.core.effects import Level, Observe, RejectCode, Status
 from gateway.core.engine import Engine
 from gateway.core.events import Principal, Stopping
 from gateway.core.policy import Policy
@@ -34,6 +34,7 @@ from gateway.logbook.head import encode_head, sign_head
 from gateway.model import LinkName, Station
 from gateway.observe.log import LocalLog, stderr_journal
 from gateway.runtime.adapters import make_adapters
+from gateway.runtime.beside import Beside
 from gateway.runtime.clock import Clock, KernelSources
 from gateway.runtime.desk import RuntimeDesk
 from gateway.runtime.drivers import served
@@ -46,10 +47,13 @@ from gateway.runtime.queue_supervisor import QueueSupervisor
 from gateway.runtime.retention import Retention
 from gateway.runtime.sd_notify import SystemdNotifier
 from gateway.runtime.secrecy import keep_memory_private
-from gateway.runtime.status_line import nothing_to_show, status_line
+from gateway.runtime.status_line import status_line
 from gateway.security.keys import KeyRing
 from gateway.store.base import Store
 from gateway.store.sqlite import SqliteStore
+
+if TYPE_CHECKING:
+    from gateway.runtime.board import Board
 
 STOPPING_S: Final = 1.5
 """For the last entry and dark lamps; then everything is closed."""
@@ -70,26 +74,6 @@ def run_daemon(settings: Settings, *, notifier: SystemdNotifier | None = None) -
     policy = load_policy(settings)
     notifier = notifier or SystemdNotifier(os.environ)
     return asyncio.run(Daemon(settings, keys, policy, notifier=notifier).run())
-
-
-Follow = Callable[[Callable[[Alarm | None], None]], Coroutine[Any, Any, NoReturn]]
-"""Given what shows the alarm of one that stands by."""
-
-
-@dataclass(frozen=True, slots=True)
-class Beside:
-    """What the active one of a station's two gateways has besides."""
-
-    store: Store
-    """In place of the daemon's own."""
-    may_transmit: Callable[[], bool]
-    """Asked for each frame."""
-    control: Spare
-    tasks: Sequence[Coroutine[Any, Any, Any]]
-    watch: Callable[[Callable[[], bool], Callable[[], int]], None]
-    """Given the questions whether the engine works, and for how many ms the store refuses."""
-    is_behind: bool
-    """It may lack what the other one has said."""
 
 
 class Daemon:
@@ -113,6 +97,8 @@ class Daemon:
         self._names = {keys.card.station: keys.card.name} | {
             station: line.card.name for station, line in keys.lines.items()
         }
+        self.shown: Status | None = None
+        """What the engine showed last."""
         self._status_line = ""
         self._news = LinkNews(self._name_of)
         self._asked: asyncio.Future[str]
@@ -147,7 +133,11 @@ class Daemon:
                 await store.close()
 
     async def stand_by(
-        self, store: SqliteStore, follow: Follow, control: Spare, name: str
+        self,
+        store: SqliteStore,
+        follow: Callable[[], Coroutine[Any, Any, NoReturn]],
+        control: Spare,
+        board: Board,
     ) -> NoReturn:
         """No engine, no device, no queue: `follow` the active one, and serve the API."""
         self._make_runtime_folder()
@@ -156,22 +146,25 @@ class Daemon:
         desk.close(RejectCode.STANDBY, "this gateway stands by; the active one takes requests")
         indicators = self._make_indicators(inbox, lambda: True)
 
-        def show(alarm: Alarm | None) -> None:
-            status = nothing_to_show(self._keys.card.station, alarm)
+        def show(status: Status) -> None:
             desk.show(status)
+            desk.announce()
             indicators.show(status)
+            self._status_line = ""
+            line = status_line(status, self._name_of)
+            self._notifier.status(f"gateway {board.name} stands by; {line}")
 
-        show(None)
+        board.open(show)
         api = self._make_api(desk, store, indicators, control)
         async with asyncio.TaskGroup() as group:
-            group.create_task(follow(show))
+            group.create_task(follow())
+            group.create_task(board.run(inbox))
             api.open()
             group.create_task(api.run())
             group.create_task(indicators.run())
             group.create_task(self._stop_when_asked(inbox, desk, is_active=False))
             group.create_task(self._show_life())
             self._notifier.ready()
-            self._notifier.status(f"gateway {name} stands by")
         raise AssertionError("a task of the daemon ended without an error")
 
     async def _show_life(self) -> NoReturn:
@@ -385,6 +378,7 @@ class Daemon:
         }
 
     def _show(self, status: Status, indicators: Indicators) -> None:
+        self.shown = status
         indicators.show(status)
         line = status_line(status, self._name_of)
         if line != self._status_line:

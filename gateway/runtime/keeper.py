@@ -123,6 +123,13 @@ class Keeper:
             return f"that it is the active one cannot be remembered: {self._save_problem}"
         return "the lease of the other gateway may be good still"
 
+    @property
+    def doubt(self) -> str:
+        """Why the other gateway could not take over from this one now; empty: it could."""
+        if self.cluster is None:
+            return f"it cannot be seen ({self.problem or 'connecting'})"
+        return self._partner.doubt(self._instant())
+
     async def changed(self, *, within_s: float) -> None:
         """Return when the role has changed, or after `within_s`."""
         changed = self._changed

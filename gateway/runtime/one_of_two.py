@@ -6,7 +6,6 @@ Each role has a store opened anew, and the active one an engine of its own: to b
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NoReturn
@@ -14,15 +13,16 @@ from typing import TYPE_CHECKING, Final, NoReturn
 from gateway.config.settings import Settings
 from gateway.core.claim import Copy, Hold
 from gateway.core.copying import Rebasing
-from gateway.core.effects import Alarm, Level
+from gateway.core.effects import Level
 from gateway.core.events import CopyTold, SpareTold
 from gateway.core.records import Recovered
 from gateway.errors import StoreRefusedError
+from gateway.runtime.beside import Beside
 from gateway.runtime.clock import Clock
-from gateway.runtime.daemon import Beside, StopRequestedError, cause_of
+from gateway.runtime.daemon import StopRequestedError, cause_of
 from gateway.runtime.inbox import Inbox
 from gateway.runtime.keeper import Engine
-from gateway.runtime.spare_control import SpareControl, make_keeper
+from gateway.runtime.spare_control import SpareControl, make_board, make_keeper
 from gateway.runtime.status_line import refused_alarm
 from gateway.runtime.understudy import (
     PROBE_S,
@@ -59,6 +59,7 @@ class OneOfTwo:
         self._daemon = daemon
         self._folder = settings.station.state_folder
         self._keeper = make_keeper(settings, keys, clock.instant, daemon.observe)
+        self._board = make_board(settings, keys, self._keeper, clock.now, daemon.observe)
         self._is_owner = asyncio.Event()
         self._rebasing = Rebasing()
 
@@ -106,9 +107,12 @@ class OneOfTwo:
             self._rebasing,
             is_refused=recovered.store_refused,
         )
-        control = SpareControl(keeper, serves=False, problem=lambda: understudy.problem)
+        board = self._board
+        board.problem = lambda: understudy.problem
         try:
-            await self._daemon.stand_by(store, understudy.run, control, keeper.name)
+            await self._daemon.stand_by(
+                store, lambda: understudy.run(board.tell), self._standing_by(), board
+            )
         except Exception as error:
             cause = cause_of(error)
             if not isinstance(cause, PromotedError):
@@ -121,6 +125,16 @@ class OneOfTwo:
             await self._daemon.serve(store, lambda inbox: self._beside(store, turn, inbox))
         finally:
             keeper.watch(None)
+            board.keep(self._daemon.shown)
+
+    def _standing_by(self) -> SpareControl:
+        board = self._board
+        return SpareControl(
+            self._keeper,
+            serves=False,
+            problem=board.explain,
+            vacancy=lambda: board.vacancy,
+        )
 
     async def _opened(self, store: SqliteStore) -> Recovered:
         """Where a full disk does not even let it be opened: alarm and API without it, until it can
@@ -134,8 +148,10 @@ class OneOfTwo:
             await self._wait_for_room(store, problem)
 
     async def _wait_for_room(self, store: SqliteStore, problem: str) -> None:
-        async def ask(show: Callable[[Alarm | None], None]) -> NoReturn:
-            show(refused_alarm(problem))
+        board = self._board
+
+        async def ask() -> NoReturn:
+            board.tell(refused_alarm(problem))
             while True:
                 await asyncio.sleep(PROBE_S)
                 with suppress(StoreRefusedError):
@@ -143,9 +159,9 @@ class OneOfTwo:
                     raise RoomError
 
         await self._step_back(problem)
-        control = SpareControl(self._keeper, serves=False, problem=lambda: problem)
+        board.problem = lambda: problem
         try:
-            await self._daemon.stand_by(store, ask, control, self._keeper.name)
+            await self._daemon.stand_by(store, ask, self._standing_by(), board)
         except Exception as error:
             if not isinstance(cause_of(error), RoomError):
                 raise

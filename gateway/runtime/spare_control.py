@@ -7,8 +7,9 @@ from typing import Final
 
 from gateway.config.settings import Settings
 from gateway.core.claim import Obstacle
-from gateway.model import Instant
+from gateway.model import Instant, Now
 from gateway.runtime.adapters import nats_access
+from gateway.runtime.board import Board
 from gateway.runtime.keeper import Keeper, Observe
 from gateway.security.keys import KeyRing
 from gateway.spare.twin import twin_of
@@ -38,6 +39,22 @@ def make_keeper(
     )
 
 
+def make_board(
+    settings: Settings, keys: KeyRing, keeper: Keeper, now: Callable[[], Now], observe: Observe
+) -> Board:
+    """Of such a station too."""
+    spare = settings.spare
+    assert spare is not None
+    return Board(
+        name=spare.name,
+        station=keys.card.station,
+        tenure=keeper.tenure,
+        by_lease=spare.takeover == "lease",
+        now=now,
+        observe=observe,
+    )
+
+
 class SpareControl:
     """The API's side of it."""
 
@@ -48,14 +65,17 @@ class SpareControl:
         serves: bool,
         problem: Callable[[], str],
         waiting: Callable[[], int] = int,
+        vacancy: Callable[[], str] = str,
     ) -> None:
         """`serves`: there is an engine. `problem` is what this store lacks (standing by), or the
-        cluster (active); empty: nothing. `waiting`: how many acts the cluster lacks.
+        cluster (active); empty: nothing. `waiting`: how many acts the cluster lacks. `vacancy`: why
+        no gateway of the station is active.
         """
         self._keeper = keeper
         self._serves = serves
         self._problem = problem
         self._waiting = waiting
+        self._vacancy = vacancy
 
     @property
     def is_unreplicated(self) -> bool:
@@ -75,6 +95,8 @@ class SpareControl:
             "other": None if other is None else {"name": other.name, "held_by": other.hold.value},
             "cluster": "" if keeper.cluster is not None else keeper.problem or "connecting",
             "problem": self._problem(),
+            "vacancy": self._vacancy(),
+            "follower": keeper.doubt if is_active else "",
             "unreplicated_count": self._waiting() if self.is_unreplicated else 0,
         }
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 
 from gateway.core.effects import Alarm, AlarmCode, Status
-from gateway.model import Station
+from gateway.core.vacancy import Vacant, Want
+from gateway.model import Instant, Now, Station
 
 
 def status_line(status: Status, name_of: Callable[[Station], str]) -> str:
@@ -33,7 +35,42 @@ def waiting_alarm(reason: str) -> Alarm:
     return Alarm(AlarmCode.NOT_ACTIVE, text)
 
 
-def nothing_to_show(station: Station, alarm: Alarm | None = None) -> Status:
+def vacant_text(vacant: Vacant, now: Now, problem: str) -> str:
+    """That no gateway of the station is active, why, and what to do. `problem`: what the copy of
+    this one lacks; empty: nothing.
+    """
+    nobody = "no gateway of this station is active"
+    match vacant.want:
+        case Want.UNSEEN:
+            since = _since(vacant.seen_at, now)
+            return (
+                f"{nobody}, unless the other one still reaches the cluster, which does not answer"
+                f" here {since}; bring it back, or promote one by hand: see that the other one is"
+                " off, then `hotline promote --other-is-off`"
+            )
+        case Want.OVER:
+            why = f"its copy is not whole: {problem}" if problem else "takeover is by hand"
+            return (
+                f"{nobody}: the lease of gateway {vacant.holder} is over, and this one takes"
+                f" nothing by itself ({why}); see to gateway {vacant.holder}, or promote this one"
+                " by hand: `hotline promote`"
+            )
+        case Want.FREE:
+            return (
+                f"{nobody}: none holds the claim; promote by hand the one that was active last:"
+                " `hotline promote`"
+            )
+
+
+def _since(seen_at: Instant, now: Now) -> str:
+    """By the boot's clock where the wall clock is not trusted."""
+    if now.utc is None:
+        return f"for {(now.instant - seen_at) // 60_000} min"
+    moment = datetime.fromtimestamp(now.utc - (now.instant - seen_at) // 1000, tz=UTC)
+    return f"since {moment:%H:%M}Z"
+
+
+def nothing_to_show(station: Station, alarms: Sequence[Alarm] = ()) -> Status:
     """What a gateway without an engine shows: alive, and what is wrong, if anything is."""
     return Status(
         station=station,
@@ -43,8 +80,8 @@ def nothing_to_show(station: Station, alarm: Alarm | None = None) -> Status:
         pending_in_count=0,
         pending_out=(),
         pending_out_count=0,
-        alarms=() if alarm is None else (alarm,),
-        store_refused=alarm is not None and alarm.code is AlarmCode.STORE_REFUSED,
+        alarms=tuple(alarms),
+        store_refused=any(alarm.code is AlarmCode.STORE_REFUSED for alarm in alarms),
         stopping=False,
         buzzer_silenced=False,
         button_refused_at=None,

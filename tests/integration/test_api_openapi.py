@@ -139,6 +139,8 @@ class TwoGateways:
             "other": other,
             "cluster": "",
             "problem": "",
+            "vacancy": "",
+            "follower": "",
             "unreplicated_count": 0,
         }
 

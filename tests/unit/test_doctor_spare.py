@@ -34,7 +34,7 @@ def check(found: Iterable[Finding], *expected: tuple[Mark, str]) -> None:
     ("claim", "expected"),
     [
         (None, [(LOOK, "no gateway of this station holds")]),
-        (replace(LEASE, hold=Hold.NONE), [(LOOK, "no gateway of this station holds")]),
+        (replace(LEASE, hold=Hold.NONE), [(FAULT, "none of them is active")]),
         (LEASE, [(OK, "gateway a holds the claim by lease, term 3")]),
         (replace(LEASE, hold=Hold.HAND), [(OK, "by a person's word")]),
         (replace(LEASE, is_paused=True), [(LOOK, "and was stopped")]),
@@ -88,6 +88,10 @@ def test_rights() -> None:
     [
         (None, [(LOOK, "cannot be asked")]),
         ({"role": "standby", "problem": ""}, [(OK, "its copy is whole")]),
+        (
+            {"role": "standby", "problem": "no cluster", "vacancy": "no gateway is active"},
+            [(FAULT, "stands by: no gateway is active")],
+        ),
         ({"role": "standby", "problem": "no cluster"}, [(FAULT, "not whole: no cluster")]),
         (
             {"role": "standby", "held_by": "hand", "problem": "no cluster"},

@@ -228,7 +228,10 @@ def install_copy(path: Path, folder: Path) -> Path | None:
     """
     lock = FolderLock(folder)
     try:
-        Segments(folder / "logbook").abandon()
+        segments = Segments(folder / "logbook")
+        segments.abandon()
+        segments.begin()
+        segments.close()
         return _put_in_place(path, folder).kept
     finally:
         lock.release()

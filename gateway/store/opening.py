@@ -59,6 +59,7 @@ class Opening:
         self.segment_number = 0
         """The last entry that the files hold."""
         self.segments = Segments(folder / "logbook")
+        self._had_files = bool(self.segments.files())
         vouched = self.segments.head()  # before anything moves the files
         self.connection = self._connect_sound()
         self._mend_book()
@@ -124,6 +125,11 @@ class Opening:
         """Bring database and segment files to the same end of the same book."""
         head = recovery.log_head(self.connection)
         number = 0 if head is None else head.number
+        if number and not self._had_files and recovery.restored_at(self.connection) is None:
+            self._notes.append(
+                f"the log book's files in {self._folder / 'logbook'} were gone; they are written"
+                f" again from the database (entries 1 to {number}); find out who removed them"
+            )
         records, is_whole = self.segments.tail()
         tail = self._judge(records, number) if is_whole else _Tail.TORN
         behind: list[Record] = []

@@ -94,9 +94,12 @@ class Segments:
         new.replace(path)
 
     def abandon(self) -> Path | None:
-        """Set all files aside (they tell another history than the database); where they are now."""
+        """Set all files aside (they tell another history than the database); where they are now.
+
+        None: there is nothing in them.
+        """
         self.close()
-        if not self.files():
+        if not any(path.stat().st_size for path in self.files()):
             return None
         target = self._free_name("other")
         self._folder.rename(target)
@@ -105,6 +108,11 @@ class Segments:
             shutil.rmtree(self._named("other", number), ignore_errors=True)
         sync_folder(self._folder.parent)
         return target
+
+    def begin(self) -> None:
+        """Have a file, an empty one: what is missing here, nobody took away."""
+        if not self.files():
+            self._open_next()
 
     def set_aside_newest(self) -> Path:
         """Move the newest file that is not empty away; where it is now."""

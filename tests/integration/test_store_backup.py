@@ -265,8 +265,10 @@ async def test_a_copy_in_place_sets_the_log_books_files_aside(tmp_path: Path) ->
     copy_database(tmp_path / "state", tmp_path / "copy")
     await one_more(tmp_path / "state")
     files = sorted(path.name for path in (tmp_path / "state/logbook").iterdir())
-    install_copy(tmp_path / "copy", tmp_path / "state")
-    assert list((tmp_path / "state/logbook").iterdir()) == []
+    for _ in range(2):
+        install_copy(tmp_path / "copy", tmp_path / "state")
+    assert [path.stat().st_size for path in (tmp_path / "state/logbook").iterdir()] == [0]
+    assert not (tmp_path / "state/logbook.other-2").exists()
     aside = tmp_path / "state/logbook.other-1"
     assert sorted(path.name for path in aside.iterdir()) == files
     store = SqliteStore(tmp_path / "state", station=OWN)

@@ -206,8 +206,7 @@ async def test_an_upgrade_without_room(small_disk: Path | None, spare: float) ->
     assert dump(database) == before
     (small_disk / "other").unlink()
     await store.recover()
-    (note,) = store.notes
-    assert "upgraded from schema 5 to" in note
+    assert "upgraded from schema 5 to" in store.notes[0]
     await store.close()
     assert dump(small_disk / f"{FILE_NAME}.schema-5") == before
 

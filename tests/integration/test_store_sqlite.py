@@ -371,6 +371,27 @@ async def test_torn_or_missing_segments_are_written_again(tmp_path: Path) -> Non
     await store.close()
 
 
+async def test_removed_files_are_written_again_and_told(tmp_path: Path) -> None:
+    """Of a sound database too, once; not of a station that has only begun."""
+    store, _ = await opened(tmp_path)
+    assert store.notes == []
+    await store.commit(sent(1, 1))
+    await store.close()
+    book = tmp_path / "logbook"
+    whole = {path.name: path.read_bytes() for path in book.iterdir()}
+    shutil.rmtree(book)
+    store, recovered = await opened(tmp_path)
+    (note,) = store.notes
+    assert f"the log book's files in {book} were gone" in note
+    assert "again from the database (entries 1 to 1)" in note
+    assert not recovered.was_rebuilt
+    await store.close()
+    assert {path.name: path.read_bytes() for path in book.iterdir()} == whole
+    store, _ = await opened(tmp_path)
+    assert store.notes == []
+    await store.close()
+
+
 @pytest.mark.parametrize("is_ahead", [False, True])
 async def test_torn_middle_of_the_newest_file(is_ahead: bool, tmp_path: Path) -> None:
     """As a power cut leaves it, with or without what came after: written again, and no alarm."""

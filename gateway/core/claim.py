@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from gateway.model import Word
+from gateway.model import Instant, Word
 
 
 class Hold(Word):
@@ -29,6 +29,10 @@ class Claim:
     """The holder's own, so that a shorter one of the other takes nothing early."""
     is_paused: bool = False
     """Its holder was stopped in order, transmits no more, and may be back soon."""
+    is_asked: bool = False
+    """By hand, and its holder has not seen yet that it was taken: such a claim may come to the
+    entry late, when nobody wants it any more.
+    """
 
 
 class Copy(Word):
@@ -45,26 +49,6 @@ class Copy(Word):
     """The cluster has no commits any more, and nothing shows that this store has them all."""
     OTHER = "other"
     """It does not go on from here: it needs the whole store of the other one."""
-
-
-class Start(Word):
-    """What one that holds the claim does to become the active one."""
-
-    WAIT = "wait"
-    APPEND = "append"
-    """Fence the other at the cluster, then begin."""
-    ALONE = "alone"
-    """Begin without the cluster."""
-    LEAVE = "leave"
-    """The claim is given back."""
-
-
-@dataclass(frozen=True, slots=True)
-class Takeover:
-    """`is_behind`: the other one may have said what this store does not have."""
-
-    start: Start
-    is_behind: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,15 +68,35 @@ Order = Read | Put
 
 
 @dataclass(frozen=True, slots=True)
+class Wish:
+    """A person's word that this gateway be the active one, which the cluster has not taken yet."""
+
+    said_at: Instant | None
+    """None: in an earlier boot."""
+    other_is_off: bool
+    revision: int
+    """Of the entry then: what the other gateway has claimed since is newer."""
+
+
+@dataclass(frozen=True, slots=True)
 class Memory:
     """What must outlive a restart: whether a person made this one the active one, and when."""
 
     by_hand: bool = False
+    """The cluster has taken that, or does not count."""
+    wish: Wish | None = None
+    wait_ms: int = 0
+    """For a lease of the other: anew after a restart. 0: it has ended."""
     term: int = 0
     run: str = ""
     """Of the last claim by this machine in this boot, whose process has ended; empty: of none."""
     resume_count: int = 0
     """Starts in a row that took up the lease of a killed run."""
+
+    @property
+    def is_wanted(self) -> bool:
+        """Whether a person made it the active one, and nobody has taken that back."""
+        return self.by_hand or self.wish is not None
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,8 @@ The two share one entry that is changed by compare-and-set only (`Claim`, with i
 claim by *lease* is renewed, and good until `lease_ms` after the last renewal that the cluster took
 was *asked for*, by the holder's own clock; the other takes it no earlier than `lease_wait_ms` after
 it first saw that renewal, by its own. So no common clock is needed. A claim by *hand* has no end:
-losing the cluster never silences a gateway that a person made the active one.
+losing the cluster never silences a gateway that a person made the active one (`promotion`: until
+the entry shows his word).
 
 A lease is the station's, not the process's: who was killed or stopped and is back on the same
 machine goes on with it at once. It is renewed only while the engine works, and who ends again and
@@ -17,30 +18,15 @@ from __future__ import annotations
 
 from typing import Final
 
-from gateway.core.claim import (
-    Claim,
-    Copy,
-    Hold,
-    Memory,
-    Obstacle,
-    Order,
-    Put,
-    Read,
-    Start,
-    Takeover,
-)
+from gateway.core.claim import Claim, Copy, Hold, Memory, Obstacle, Order, Put, Read
+from gateway.core.promotion import Promotion
+from gateway.core.takeover import Start, Takeover, takeover
 from gateway.model import Instant
 
 LEASE_MS: Final = 15_000
 """Longer than a crash (systemd's second, a start of one to four) and than most elections of the
 cluster; with a quarter more and a start, a third of what a FLASH may wait for its receipt (60 s).
 """
-RECALL_MS: Final = 5_000
-"""After a start, one that was promoted by hand asks the cluster this long, then goes on alone."""
-ALONE_MS: Final = 5_000
-"""Promoted by hand, the takeover waits this long for a cluster that does not answer."""
-CHASE_MS: Final = 30_000
-"""The same, for one that answers while the other gateway still appends."""
 PAUSE_MS: Final = 10_000
 """Who is stopped in order is waited for this long: an upgrade or a restart changes no roles."""
 RESUME_COUNT_MAX: Final = 3
@@ -71,19 +57,17 @@ class Tenure:
         self._revision = 0
         self._read_at: Instant | None = None
         """When the entry was last seen; None: never in this run."""
-        self._others_until = now
-        """Until then a lease of the other may be good."""
+        self._wait_for_other(now, memory.wait_ms)
         self._hold = Hold.NONE
         self._from = now
         self._until = now
         self._begun_at = now
         self._term = memory.term
-        self._wants_hand = memory.by_hand
-        self._recall_until = Instant(now + RECALL_MS) if memory.by_hand else None
+        self.promotion = Promotion(memory, now)
         self._gives_back = False
         self._is_resting = False
         """A person made it stand by: it takes nothing by itself until the other was active."""
-        self._was_by_hand = memory.by_hand
+        self._was_by_hand = memory.by_hand and not memory.wait_ms
         self._earlier_run = memory.run
         self._resume_count = memory.resume_count
         self._copy = Copy.UNSEEN
@@ -109,9 +93,14 @@ class Tenure:
 
     def memory(self, now: Instant) -> Memory:
         """To be kept before anything is transmitted."""
-        is_by_hand = self._hold is Hold.HAND and self.may_transmit(now)
+        is_by_hand = self._hold is Hold.HAND or self.promotion.is_recalled
+        wish = self.promotion.remembered
+        until = self._from if self._hold is Hold.HAND else self._others_until
+        is_waiting = now < until and (is_by_hand or wish is not None)
         return Memory(
-            by_hand=is_by_hand or self._recall_until is not None,
+            by_hand=is_by_hand,
+            wish=wish,
+            wait_ms=self._wait_ms if is_waiting else 0,
             term=self._term,
             run=self._earlier_run,
             resume_count=self._resume_count,
@@ -160,8 +149,8 @@ class Tenure:
         due = [self._next_at]
         if self._hold is Hold.LEASE:
             due.append(self._until)
-        if self._recall_until is not None:
-            due.append(self._recall_until)
+        if (deadline := self.promotion.deadline()) is not None:
+            due.append(deadline)
         if self._hold is not Hold.NONE and now < self._from:
             due.append(self._from)
         if self._by_lease and self._hold is Hold.NONE and now < self._others_until:
@@ -180,8 +169,8 @@ class Tenure:
                     "the cluster cannot be asked whether the other gateway is active",
                     "make sure that the other one is off, and say so (--other-is-off)",
                 )
-            self._begin(Hold.HAND, now, self.term + 1)
-            self._seek_hand(now)
+            self._wait_for_other(now, 0)
+            self._go_alone(now)
             return None
         other = self.other
         if other is not None and other.hold is Hold.HAND and not other_is_off:
@@ -190,13 +179,16 @@ class Tenure:
                 "make that one stand by first, or see that it is off and say so (--other-is-off)",
             )
         if other_is_off:
-            self._others_until = now
-        self._seek_hand(now)
+            self._wait_for_other(now, 0)
+        self.promotion.say(now, other_is_off=other_is_off, revision=self._revision)
+        self._is_resting = self._gives_back = False
+        self._next_at = now
         return None
 
     def stand_by(self, now: Instant) -> None:
         """Stop being the active one at once, and let the other take it."""
-        self._gives_back = self._hold is not Hold.NONE or self._wants_hand
+        self._gives_back = self._hold is not Hold.NONE or self.promotion.is_wanted
+        self.promotion.withdraw()
         self._end()
         self._is_resting = True
         self._next_at = now
@@ -205,7 +197,7 @@ class Tenure:
 
     def leave(self, now: Instant) -> None:
         """The process was told to end. A lease is kept for `PAUSE_MS`, a person's word for ever."""
-        if self._hold is not Hold.LEASE:
+        if self._hold is not Hold.LEASE or self.promotion.is_wanted:
             return
         self._end()
         self._is_resting = self._is_leaving = True
@@ -217,7 +209,7 @@ class Tenure:
             return
         self._gives_back = True
         self._end()
-        self._others_until = Instant(now + self.lease_wait_ms)
+        self._wait_for_other(now, self.lease_wait_ms)
         self._next_at = now
 
     def set_copy(self, copy: Copy, now: Instant) -> None:
@@ -232,31 +224,24 @@ class Tenure:
 
     def takeover(self, copy: Copy, now: Instant) -> Takeover:
         """What follows from holding the claim, with a store that compares so."""
-        is_by_hand = self._hold is Hold.HAND
-        waited_ms = now - self._begun_at
-        match copy:
-            case Copy.WHOLE | Copy.AHEAD:
-                return Takeover(Start.APPEND)
-            case Copy.OTHER | Copy.EMPTIED if is_by_hand:
-                return Takeover(Start.APPEND, is_behind=True)
-            case Copy.OTHER | Copy.EMPTIED:
-                # By lease nobody goes on with less than there is.
-                self._gives_back = self._hold is not Hold.NONE
-                self._end()
-                self._copy, self._next_at = copy, now
-                return Takeover(Start.LEAVE)
-            case Copy.UNSEEN if is_by_hand and waited_ms >= ALONE_MS:
-                return Takeover(Start.ALONE, is_behind=not self._was_by_hand)
-            case Copy.BEHIND if is_by_hand and waited_ms >= CHASE_MS:
-                return Takeover(Start.ALONE, is_behind=True)
-            case _:
-                return Takeover(Start.WAIT)
+        found = takeover(
+            copy,
+            is_by_hand=self._hold is Hold.HAND,
+            was_by_hand=self._was_by_hand,
+            waited_ms=now - self._begun_at,
+        )
+        if found.start is Start.LEAVE:
+            self._gives_back = self._hold is not Hold.NONE
+            self._end()
+            self._copy, self._next_at = copy, now
+        return found
 
     # What the cluster says.
 
     def read(self, claim: Claim | None, revision: int, now: Instant) -> None:
         """The entry as it is now."""
         self._read_at, self._is_stale = now, False
+        is_wanted = self.promotion.looked()
         if revision == self._revision and claim == self._claim:
             return
         self._claim, self._revision = claim, revision
@@ -264,34 +249,25 @@ class Tenure:
         if claim is None:
             return
         if self._is_ours(claim):
-            # By hand, and nobody wants it any more: its answer was lost, and then a person's mind
-            # changed. Nobody else would ever take it.
-            self._gives_back |= claim.hold is Hold.HAND and not self._is_by_hand()
+            if claim.hold is Hold.HAND:
+                self._have_hand(claim, now)  # its answer was lost
             return
-        if self._is_left(claim) and self._hold is Hold.NONE and not self._is_by_hand():
+        if self._hold is Hold.NONE and claim.name == self._name and claim.hold is Hold.HAND:
+            self._meet_own(now, is_wanted=is_wanted)
+            return
+        if self._hold is Hold.NONE and self._is_left(claim):
             self._resume(claim, now)
-            return
-        if claim.run == self._earlier_run and claim.hold is Hold.HAND and self._is_by_hand():
-            self._wants_hand = True  # an earlier run of ours never had its answer: no other's word
-            return
-        if claim.hold is Hold.HAND and claim.name == self._name and not self._is_by_hand():
-            # Of a run of ours that was made to stand by and could not say so here. Should it be a
-            # copy of our card after all, that one has the time to claim again.
-            self._gives_back = True
-            self._others_until = Instant(now + self.lease_wait_ms)
             return
         if claim.hold is not Hold.NONE:
             self._is_resting = self._gives_back = False
         if claim.hold is Hold.LEASE:
             wait_ms = self.lease_wait_ms
-            self._others_until = Instant(
-                now + (min(PAUSE_MS, wait_ms) if claim.is_paused else wait_ms)
-            )
+            self._wait_for_other(now, min(PAUSE_MS, wait_ms) if claim.is_paused else wait_ms)
         elif claim.hold is Hold.NONE:
-            self._others_until = now
+            self._wait_for_other(now, 0)
         if self._hold is Hold.LEASE:
             self._end()
-        elif self._hold is Hold.HAND or self._wants_hand:
+        if self._is_by_hand():
             self._meet(claim)
 
     def _is_left(self, claim: Claim) -> bool:
@@ -301,22 +277,39 @@ class Tenure:
 
     def _resume(self, claim: Claim, now: Instant) -> None:
         """Take the lease up at once, or, after too many ends, let the other have it first."""
-        if claim.is_paused or self._resume_count < RESUME_COUNT_MAX:
-            self._others_until = now
-            self._is_resuming = not claim.is_paused
+        is_wanted = self.promotion.is_wanted
+        if claim.is_paused or is_wanted or self._resume_count < RESUME_COUNT_MAX:
+            self._wait_for_other(now, 0)
+            self._is_resuming = not (claim.is_paused or is_wanted)
         else:
             self._gives_back = True
-            self._others_until = Instant(now + self.lease_wait_ms)
+            self._wait_for_other(now, self.lease_wait_ms)
+
+    def _meet_own(self, now: Instant, *, is_wanted: bool) -> None:
+        """An earlier run's claim by hand: it goes on, unless a person took his word back. Should it
+        be of a copy of our card after all, that one has the time to claim again.
+        """
+        if is_wanted:
+            self.promotion.recall(now)
+            return
+        self._gives_back = True
+        self._wait_for_other(now, self.lease_wait_ms)
 
     def _meet(self, claim: Claim) -> None:
         """One that was promoted by hand sees another's claim: the later word of a person counts."""
-        is_later = claim.term > self._term if self._hold is Hold.NONE else claim.term >= self._term
-        is_recalled = self._recall_until is not None and claim.hold is Hold.LEASE
-        if is_later and (claim.hold is Hold.HAND or is_recalled):
-            if self._hold is Hold.HAND or self._recall_until is not None:
-                self._end()
+        promotion = self.promotion
+        if self._hold is Hold.NONE and not promotion.is_recalled:
+            if claim.name != self._name:
+                promotion.meet(claim, self._revision)
             return
-        self._wants_hand = True
+        is_later = claim.term > self._term if self._hold is Hold.NONE else claim.term >= self._term
+        # A word that the entry never showed is maybe newer than one that may have come here late.
+        is_word = claim.hold is Hold.HAND and not (claim.is_asked and promotion.is_owed)
+        if is_later and (is_word or (promotion.is_recalled and claim.hold is Hold.LEASE)):
+            promotion.withdraw()
+            self._end()
+            return
+        promotion.is_owed = True
 
     def put(self, done: Put, revision: int, *, asked_at: Instant, now: Instant) -> None:
         """The cluster took our claim; it was asked at `asked_at`."""
@@ -326,20 +319,14 @@ class Tenure:
         self._next_at = Instant(now + self._lease_ms // 4)
         if claim.hold is Hold.LEASE:
             self._earlier_run = self._run
+        if self.promotion.is_wanted:
+            self._next_at = now
         if claim.is_paused:
             self._is_leaving = False
         elif claim.hold is Hold.NONE:
             self._gives_back = False
         elif claim.hold is Hold.HAND:
-            if not self._wants_hand:
-                self._gives_back = True  # a person changed his mind meanwhile
-                self._next_at = now
-                return
-            self._wants_hand, self._recall_until = False, None
-            if self._hold is not Hold.NONE:
-                self._hold, self._term = Hold.HAND, claim.term
-            else:
-                self._begin(Hold.HAND, now, claim.term, start=max(now, self._others_until))
+            self._have_hand(claim, now)
         elif self._hold is Hold.LEASE and claim.term == self._term:
             self._until = Instant(asked_at + self._lease_ms)
         elif self._hold is Hold.NONE and not self._is_resting:
@@ -348,9 +335,22 @@ class Tenure:
             self._is_resuming = False
             self._begin(Hold.LEASE, now, claim.term)
 
+    def _have_hand(self, claim: Claim, now: Instant) -> None:
+        """The entry shows our own claim by hand."""
+        if not self._is_by_hand():
+            self._gives_back = True  # a person changed his mind meanwhile
+            self._next_at = now
+            return
+        self.promotion.taken()
+        self._gives_back = False
+        if self._hold is not Hold.NONE:
+            self._hold, self._term = Hold.HAND, claim.term
+        else:
+            self._begin(Hold.HAND, now, claim.term)
+
     def unanswered(self) -> None:
         """The cluster was asked and did not answer: what it said lately counts no more."""
-        self._read_at = None
+        self._read_at, self._is_stale = None, True
 
     def refused(self, now: Instant) -> None:
         """The entry had another revision: it must be looked up before anything else."""
@@ -368,10 +368,11 @@ class Tenure:
         return self._wanted(now) or Read()
 
     def _wanted(self, now: Instant) -> Put | None:
-        if self._wants_hand:
-            self._earlier_run = self._run  # kept before it is asked: the answer may be lost
-            return self._put(Hold.HAND, self.term + 1)
+        if self.promotion.is_wanted:
+            return self._put(Hold.HAND, self.term + 1, is_asked=True)
         claim = self._claim
+        if self._hold is Hold.HAND and claim and claim.is_asked and self._is_ours(claim):
+            return self._put(Hold.HAND, self._term)
         if self._is_leaving:
             if claim is not None and self._is_ours(claim) and claim.hold is Hold.LEASE:
                 return self._put(Hold.LEASE, claim.term, is_paused=True)
@@ -396,9 +397,11 @@ class Tenure:
             return False
         return now >= self._others_until
 
-    def _put(self, hold: Hold, term: int, *, is_paused: bool = False) -> Put:
+    def _put(
+        self, hold: Hold, term: int, *, is_paused: bool = False, is_asked: bool = False
+    ) -> Put:
         lease_ms = self._lease_ms if hold is Hold.LEASE else 0
-        claim = Claim(term, self._name, self._run, hold, lease_ms, is_paused)
+        claim = Claim(term, self._name, self._run, hold, lease_ms, is_paused, is_asked)
         return Put(claim, self._revision)
 
     def pass_time(self, now: Instant) -> None:
@@ -408,28 +411,40 @@ class Tenure:
         if self._hold is Hold.LEASE and now >= self._until:
             self._end()
             if not self._is_well:
-                self._others_until = Instant(now + self.lease_wait_ms)
-        if self._recall_until is not None and now >= self._recall_until:
-            self._recall_until = None
-            self._begin(Hold.HAND, now, self.term + 1)
+                self._wait_for_other(now, self.lease_wait_ms)
+        if self.promotion.comes_true(now):
+            self._go_alone(now)
         if now >= self._others_until and self._hold is Hold.NONE and self._may_take(now):
             self._next_at = min(self._next_at, now)
 
-    def _seek_hand(self, now: Instant) -> None:
-        self._wants_hand, self._is_resting, self._gives_back = True, False, False
+    def _go_alone(self, now: Instant) -> None:
+        """Be the active one by hand without the cluster."""
+        wish = self.promotion.wish
+        self.promotion.begun_alone()
+        self._is_resting = self._gives_back = False
         self._next_at = now
+        if self._hold is not Hold.NONE:
+            self._hold, self._term = Hold.HAND, self.term + 1
+            return
+        self._begin(Hold.HAND, now, self.term + 1)
+        if wish is not None and wish.said_at is not None:
+            self._begun_at = wish.said_at
 
-    def _begin(self, hold: Hold, now: Instant, term: int, *, start: Instant | None = None) -> None:
+    def _wait_for_other(self, now: Instant, wait_ms: int) -> None:
+        """A lease of the other may be good for so long."""
+        self._others_until, self._wait_ms = Instant(now + wait_ms), wait_ms
+
+    def _begin(self, hold: Hold, now: Instant, term: int) -> None:
         self._hold, self._term = hold, term
-        self._begun_at, self._from = now, now if start is None else start
+        self._begun_at, self._from = now, max(now, self._others_until)
         self.number += 1
 
     def _end(self) -> None:
-        self._hold, self._wants_hand, self._recall_until = Hold.NONE, False, None
+        self._hold, self._was_by_hand = Hold.NONE, False
         self.number += 1
 
     def _is_by_hand(self) -> bool:
-        return self._hold is Hold.HAND or self._wants_hand
+        return self._hold is Hold.HAND or self.promotion.is_wanted
 
     def _is_ours(self, claim: Claim) -> bool:
         return claim.name == self._name and claim.run == self._run

@@ -14,26 +14,25 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, NoReturn
 
-import msgspec
-
-from gateway.core.claim import Copy, Hold, Memory, Obstacle, Put, Start, Takeover
+from gateway.core.claim import Copy, Hold, Memory, Obstacle, Put, Wish
 from gateway.core.effects import Level
 from gateway.core.partner import LOOK_MS, REPORT_MS, Partner, Report
+from gateway.core.takeover import Start, Takeover
 from gateway.core.tenure import Tenure
 from gateway.errors import DecodeError, QueueUnavailableError
 from gateway.model import Instant
 from gateway.queues.base import first_error
-from gateway.queues.nats_connection import Access, NatsConnection, ServerRing
-from gateway.runtime.clock import KernelSources
+from gateway.queues.nats_connection import Access, NatsConnection, RightDeniedError, ServerRing
+from gateway.runtime.role_file import forget, remember, remembered
 from gateway.spare.cluster import SpareCluster
 from gateway.spare.twin import Twin
-from gateway.store.folder import folder_error, sync_folder
+from gateway.store.folder import folder_error
 
-FILE_NAME: Final = "spare.json"
 TICK_S: Final = 1.0
 """The longest between two looks at the clock; a transmission looks for itself."""
 AGAIN_S: Final = 0.5
 """Between two connections."""
+TELL_MS: Final = 60_000
 FIRST_S: Final = 3.0
 """A person who is faster than the first connection of a start waits for it this long."""
 RUN_SIZE: Final = 8
@@ -79,7 +78,7 @@ class Keeper:
         self._twin = twin
         self._instant = instant
         self._observe = observe
-        self._saved = _remembered(folder, name)
+        self._saved = remembered(folder, name)
         self._save_problem = ""
         self._engine: Engine | None = None
         self._partner = Partner(name, instant())
@@ -99,6 +98,11 @@ class Keeper:
         """While there is a connection."""
         self.problem = "" if access is not None else "this station has no [nats]"
         """Why there is none."""
+        self._told = ("", instant())
+        """Why there was none when the log was told last, and when."""
+        self._refused = ""
+        """Why the cluster did not take the last claim of ours."""
+        self._wish: Wish | None = None
         self._saving = asyncio.Lock()
         self._poked = asyncio.Event()
         self._changed = asyncio.Event()
@@ -129,6 +133,16 @@ class Keeper:
         if self.cluster is None:
             return f"it cannot be seen ({self.problem or 'connecting'})"
         return self._partner.doubt(self._instant())
+
+    @property
+    def refusal(self) -> str:
+        """Why a person's promotion waits, or is void."""
+        other = self.tenure.other
+        if other is not None and other.hold is Hold.HAND and self.tenure.promotion.wish is None:
+            return f"gateway {other.name} was promoted meanwhile"
+        if self.cluster is None and self.problem:
+            return self.problem
+        return self._refused or "the cluster has not taken it"
 
     async def changed(self, *, within_s: float) -> None:
         """Return when the role has changed, or after `within_s`."""
@@ -164,7 +178,7 @@ class Keeper:
         """Why a person's word cannot be remembered: one that a restart forgets is none."""
         async with self._saving:
             try:
-                await asyncio.to_thread(_remember, self._folder, self.name, self._saved)
+                await asyncio.to_thread(remember, self._folder, self.name, self._saved)
             except OSError as error:
                 text = f"that cannot be remembered: {folder_error(self._folder, error)}"
                 return Obstacle(text, "then promote it again, or promote the other gateway")
@@ -172,6 +186,7 @@ class Keeper:
 
     async def stand_by(self) -> None:
         self.tenure.stand_by(self._instant())
+        self._wish = None
         await self._settle()
         self._poked.set()
 
@@ -259,11 +274,16 @@ class Keeper:
             finally:
                 self.cluster = None
                 await connection.close()
-            problem = str(first_error(outages))
-            if problem != self.problem:
-                self._observe(Level.WARNING, "cluster_away", reason=problem)
-                self.problem = problem
+            self._note_outage(first_error(outages))
             await asyncio.sleep(AGAIN_S)
+
+    def _note_outage(self, error: BaseException) -> None:
+        """One that comes again and again is told once in a while."""
+        self.problem, now = str(error), self._instant()
+        problem = error.problem if isinstance(error, QueueUnavailableError) else self.problem
+        if problem != self._told[0] or now >= self._told[1] + TELL_MS:
+            self._told = (problem, now)
+            self._observe(Level.WARNING, "cluster_away", reason=self.problem)
 
     async def _tell_twin(self, cluster: SpareCluster) -> None:
         """For `hotline doctor` on both machines; a gateway works without it too."""
@@ -318,16 +338,38 @@ class Keeper:
                 continue
             if isinstance(order, Put):
                 await self._settle()
-                asked_at = self._instant()
-                revision = await cluster.put_claim(order.claim, order.revision)
-                if revision is None:
-                    self.tenure.refused(self._instant())
-                else:
-                    self.tenure.put(order, revision, asked_at=asked_at, now=self._instant())
+                if order.claim.hold is Hold.HAND and not self._saved.is_wanted:
+                    continue  # a word that a restart forgets is none; the next order comes soon
+                await self._ask(cluster, order)
             else:
                 claim, revision = await cluster.claim()
                 self.tenure.read(claim, revision, self._instant())
             await self._settle()
+
+    async def _ask(self, cluster: SpareCluster, order: Put) -> None:
+        asked_at = self._instant()
+        try:
+            revision = await cluster.put_claim(order.claim, order.revision)
+        except RightDeniedError as error:
+            # This connection is good for all else, and another one would be no better.
+            self._note_refusal(error)
+            self.tenure.unanswered()
+            return
+        except QueueUnavailableError as error:
+            self._note_refusal(error)
+            raise
+        self._refused = ""
+        if revision is None:
+            self.tenure.refused(self._instant())
+            return
+        self.tenure.put(order, revision, asked_at=asked_at, now=self._instant())
+        if order.claim.hold is Hold.NONE:
+            self._observe(Level.WARNING, "claim_given_back", term=str(order.claim.term))
+
+    def _note_refusal(self, error: QueueUnavailableError) -> None:
+        if error.problem != self._refused:
+            self._refused = error.problem
+            self._observe(Level.WARNING, "claim_not_taken", reason=str(error))
 
     async def _settle(self) -> None:
         """Keep what must be remembered, then let the daemon look."""
@@ -335,6 +377,10 @@ class Keeper:
             memory = self.tenure.memory(self._instant())
             if memory != self._saved:
                 await self._save(memory)
+        wish = self.tenure.promotion.wish
+        if self._wish is not None and wish is None and self.tenure.hold is not Hold.HAND:
+            self._observe(Level.ERROR, "promotion_void", reason=self.refusal)
+        self._wish = wish
         seen = (self.tenure.number, self.may_transmit(self.tenure.number))
         if seen != self._seen:
             self._seen = seen
@@ -346,15 +392,15 @@ class Keeper:
         """
         problem = ""
         try:
-            await asyncio.to_thread(_remember, self._folder, self.name, memory)
+            await asyncio.to_thread(remember, self._folder, self.name, memory)
             self._saved = memory
         except OSError as error:
             problem = str(folder_error(self._folder, error))
-            if self._saved.by_hand and not memory.by_hand:
+            if self._saved.is_wanted and not memory.is_wanted:
                 # Else a restart would make it the active one against a person's word. A file can
                 # be deleted on a full disk too.
                 with suppress(OSError):
-                    await asyncio.to_thread(_forget, self._folder)
+                    await asyncio.to_thread(forget, self._folder)
                     self._saved = Memory()
         if problem and problem != self._save_problem:
             self._observe(Level.ERROR, "role_not_remembered", reason=problem)
@@ -363,62 +409,3 @@ class Keeper:
     def _tell_changed(self) -> None:
         self._changed.set()
         self._changed = asyncio.Event()
-
-
-def _remembered(folder: Path, name: str) -> Memory:
-    """What this gateway was; a file of another name came with a copied card and says nothing.
-
-    Its last run has surely ended only where this is the same folder in the same boot: the lock of
-    the folder is ours now.
-    """
-    try:
-        document = msgspec.json.decode((folder / FILE_NAME).read_bytes(), type=dict[str, object])
-        if document.get("name") != name:
-            return Memory()
-        by_hand, term = document.get("by_hand") is True, msgspec.convert(document["term"], int)
-        if document.get("place") != _place_of(folder):
-            return Memory(by_hand=by_hand, term=term)
-        return Memory(
-            by_hand=by_hand,
-            term=term,
-            run=msgspec.convert(document.get("run", ""), str),
-            resume_count=msgspec.convert(document.get("resume_count", 0), int),
-        )
-    except (OSError, KeyError, msgspec.MsgspecError):
-        return Memory()
-
-
-def _place_of(folder: Path) -> str:
-    """Of this boot and this very folder: no copy has the same."""
-    status = folder.stat()
-    return f"{KernelSources().boot_id()} {status.st_dev} {status.st_ino}"
-
-
-def _remember(folder: Path, name: str, memory: Memory) -> None:
-    folder.mkdir(parents=True, exist_ok=True, mode=0o750)
-    path = folder / FILE_NAME
-    new = path.with_suffix(".new")
-    document = {
-        "name": name,
-        "by_hand": memory.by_hand,
-        "term": memory.term,
-        "run": memory.run,
-        "resume_count": memory.resume_count,
-        "place": _place_of(folder),
-    }
-    try:
-        with new.open("wb") as file:
-            file.write(msgspec.json.encode(document))
-            file.flush()
-            os.fsync(file.fileno())
-        new.rename(path)
-    except OSError:
-        with suppress(OSError):
-            new.unlink(missing_ok=True)
-        raise
-    sync_folder(folder)
-
-
-def _forget(folder: Path) -> None:
-    (folder / FILE_NAME).unlink(missing_ok=True)
-    sync_folder(folder)

@@ -16,9 +16,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, NoReturn
 
-from gateway.core.claim import Copy, Hold, Start
+from gateway.core.claim import Copy, Hold
 from gateway.core.copying import Begun, Rebasing
 from gateway.core.effects import Alarm, Level
+from gateway.core.takeover import Start
 from gateway.errors import (
     DecodeError,
     GatewayError,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -11,6 +13,7 @@ from gateway.runtime.clock import Clock, KernelSources
 from gateway.runtime.daemon import Daemon
 from gateway.runtime.inbox import Inbox
 from gateway.runtime.one_of_two import OneOfTwo
+from gateway.runtime.role_file import remembered
 from gateway.runtime.understudy import Turn
 from gateway.sim.bench.files import CABLE, STATIONS, LineOptions, Ports, write_line
 from gateway.spare.copying_store import Place
@@ -23,18 +26,61 @@ class Observing:
     def observe(self, *_: Any, **__: Any) -> None: ...
 
 
-async def test_each_time_of_being_active_has_its_own_right(tmp_path: Path) -> None:
-    """Before the promotion, in it, after it; and an engine of an earlier one in a later one."""
-    ports = {name: Ports(radio="", far_node="", cable=str(tmp_path / name)) for name in STATIONS}
-    line = write_line(tmp_path, ports, LineOptions(baud=115_200, links=(CABLE,)))
+def one_of_two(folder: Path) -> tuple[OneOfTwo, Path]:
+    """Gateway a of NORTH, without a cluster, and its state folder."""
+    ports = {name: Ports(radio="", far_node="", cable=str(folder / name)) for name in STATIONS}
+    line = write_line(folder, ports, LineOptions(baud=115_200, links=(CABLE,)))
     config = line.stations["NORTH"].config
     config.write_text(config.read_text() + '\n[spare]\nname = "a"\ntakeover = "hand"\n')
     settings = load_settings(config)
-    settings.station.state_folder.mkdir(parents=True, exist_ok=True)
+    state = settings.station.state_folder
+    state.mkdir(parents=True, exist_ok=True)
     daemon = cast("Daemon", Observing())
-    one = OneOfTwo(daemon, settings, load_keyring(settings), Clock(KernelSources()))
+    return OneOfTwo(daemon, settings, load_keyring(settings), Clock(KernelSources())), state
+
+
+async def test_by_hand_nothing_is_sent_before_that_is_on_the_disk(tmp_path: Path) -> None:
+    """Else a restart would make it stand by, and the station had no active one."""
+    one, folder = one_of_two(tmp_path)
+    keeper, away = one._keeper, tmp_path / "away"
+    assert keeper.tenure.promote(other_is_off=True, now=keeper.now()) is None
+    number = keeper.tenure.number
+    assert keeper.tenure.may_transmit(keeper.now())
+    assert not keeper.may_transmit(number)
+    folder.rename(away)
+    folder.touch()
+    await keeper._settle()
+    assert not keeper.may_transmit(number)
+    assert "cannot be remembered" in keeper.silence
+    folder.unlink()
+    away.rename(folder)
+    await keeper._settle()
+    assert keeper.may_transmit(number)
+    assert remembered(folder, "a").by_hand
+
+
+async def test_a_wish_is_on_the_disk_before_it_is_asked(tmp_path: Path) -> None:
+    """With its time in this boot; as from another one where the folder was copied."""
+    one, folder = one_of_two(tmp_path)
     keeper = one._keeper
-    store = SqliteStore(settings.station.state_folder, station=Station(1))
+    keeper.tenure.read(None, 0, keeper.now())
+    assert keeper.tenure.promote(other_is_off=False, now=keeper.now()) is None
+    wish = keeper.tenure.promotion.wish
+    assert wish is not None
+    await keeper._settle()
+    assert remembered(folder, "a").wish == wish
+    copy = tmp_path / "copy"
+    shutil.copytree(folder, copy)
+    assert remembered(copy, "a").wish == replace(wish, said_at=None)
+    await keeper.stand_by()
+    assert not remembered(folder, "a").is_wanted
+
+
+async def test_each_time_of_being_active_has_its_own_right(tmp_path: Path) -> None:
+    """Before the promotion, in it, after it; and an engine of an earlier one in a later one."""
+    one, folder = one_of_two(tmp_path)
+    keeper = one._keeper
+    store = SqliteStore(folder, station=Station(1))
 
     def may_transmit(number: int) -> bool:
         beside = one._beside(store, Turn(number, Place(), 1, 1, is_behind=False), Inbox())

@@ -13,7 +13,8 @@ from gateway.cli.spare_text import spare_text
 from gateway.core.claim import Claim, Copy, Hold, Put
 from gateway.core.copying import Rebasing
 from gateway.core.effects import Alarm, AlarmCode
-from gateway.core.tenure import ALONE_MS, LEASE_MS
+from gateway.core.takeover import ALONE_MS
+from gateway.core.tenure import LEASE_MS
 from gateway.model import Instant, Station
 from gateway.runtime.keeper import Keeper
 from gateway.runtime.spare_control import SpareControl

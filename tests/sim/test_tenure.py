@@ -6,17 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from gateway.core.claim import Claim, Copy, Hold, Memory, Put, Read, Start, Takeover
-from gateway.core.tenure import (
-    ALONE_MS,
-    CHASE_MS,
-    LEASE_MS,
-    PAUSE_MS,
-    RECALL_MS,
-    RESUME_COUNT_MAX,
-    STEADY_MS,
-    Tenure,
-)
+from gateway.core.claim import Claim, Copy, Hold, Memory, Put, Read
+from gateway.core.promotion import RECALL_MS, WISH_MS
+from gateway.core.takeover import ALONE_MS, CHASE_MS, Start, Takeover
+from gateway.core.tenure import LEASE_MS, PAUSE_MS, RESUME_COUNT_MAX, STEADY_MS, Tenure
 from gateway.model import Instant
 from tests.sim.two_gateways import Gateway, Pair
 
@@ -470,14 +463,275 @@ def test_a_claim_by_hand_under_its_own_name_is_left_time_to_come_back() -> None:
     assert taken.claim.hold is Hold.LEASE
 
 
+@pytest.mark.parametrize("is_behind", [False, True])
+def test_who_says_that_the_other_is_off_needs_no_majority(is_behind: bool) -> None:
+    """The leader still answers, and takes nothing any more: after `ALONE_MS` his word counts, and
+    waits no second time; killed before that, it is kept.
+    """
+    held = Claim(8, "a", "9", Hold.HAND)
+    tenure = Tenure(name="b", run="1", memory=Memory(), now=NOW, by_lease=False)
+    tenure.read(held, 5, NOW)
+    assert tenure.promote(other_is_off=True, now=NOW) is None
+    began_at = NOW
+    assert isinstance(tenure.order(NOW), Put)
+    if is_behind:
+        later = Instant(NOW + 1_000)
+        tenure = Tenure(name="b", run="2", memory=tenure.memory(NOW), now=later, by_lease=False)
+        tenure.read(held, 5, later)
+    last = Instant(began_at + ALONE_MS - 1)
+    tenure.pass_time(last)
+    assert tenure.hold is Hold.NONE
+    assert not tenure.memory(last).by_hand
+    due = Instant(last + 1)
+    assert tenure.next_deadline(last) <= due
+    tenure.pass_time(due)
+    assert tenure.may_transmit(due)
+    assert tenure.memory(due).by_hand
+    assert tenure.takeover(Copy.UNSEEN, due) == Takeover(Start.ALONE, is_behind=True)
+    order = tenure.order(due)
+    assert isinstance(order, Put)
+    assert order.claim.term == 10
+
+
+def stuck_pair(seed: int) -> Pair:
+    """Without leases; the cluster has just lost its majority, when b is promoted."""
+    pair = Pair(seed, by_lease=False)
+    pair.late = 0.0
+    pair.run(MINUTE)
+    pair.is_stuck = True
+    assert pair.b.tenure.promote(other_is_off=False, now=pair.b.now()) is None
+    pair.b.turn()
+    pair.run(1_000)
+    assert pair.held, "the promotion was asked for"
+    return pair
+
+
+@pytest.mark.parametrize("takes_late", [False, True])
+@pytest.mark.parametrize("is_off", [False, True])
+def test_a_promotion_that_nobody_took_overrides_no_later_one(
+    takes_late: bool, is_off: bool
+) -> None:
+    """It is void after `WISH_MS`; and where the cluster takes it then after all, it moves nobody
+    who was promoted since, whether or not its gateway is there to give it back.
+    """
+    pair = stuck_pair(21)
+    assert 0 < pair.b.tenure.promotion.pending_ms(pair.b.now()) <= WISH_MS
+    pair.run(WISH_MS * 21 // 20)
+    assert not pair.b.tenure.promotion.pending_ms(pair.b.now())
+    assert pair.b.memory.wish is None
+    if is_off:
+        pair.b.kill()
+    assert pair.a.tenure.promote(other_is_off=True, now=pair.a.now()) is None
+    pair.a.turn()
+    pair.run(MINUTE)
+    assert pair.active() == "a"
+    pair.unstick(takes_late=takes_late)
+    for _ in range(4 * 60):
+        pair.run(250)
+        assert pair.active() == "a"
+    assert pair.entry.claim is not None
+    assert (pair.entry.claim.name, pair.entry.claim.is_asked) == ("a", False)
+
+
+def test_a_promotion_ends_when_the_other_one_is_promoted_meanwhile() -> None:
+    """It sees that claim, which is the later word, and asks for nothing more."""
+    pair = stuck_pair(22)
+    assert pair.a.tenure.promote(other_is_off=False, now=pair.a.now()) is None
+    pair.held.clear()
+    pair.is_stuck = False
+    pair.b.frozen_until = pair.now_ms + 1_000
+    pair.a.turn()
+    pair.run(MINUTE)
+    assert pair.active() == "a"
+    assert pair.b.memory.wish is None
+
+
+def test_the_other_one_s_renewal_shows_that_it_is_not_off() -> None:
+    """Who said so was wrong: the lease is waited for, as without that word."""
+    tenure = Tenure(name="b", run="1", memory=Memory(), now=NOW, by_lease=True)
+    lease = Claim(8, "a", "9", Hold.LEASE, LEASE_MS)
+    tenure.read(lease, 5, NOW)
+    assert tenure.promote(other_is_off=True, now=NOW) is None
+    seen_at = Instant(NOW + 1_000)
+    tenure.read(lease, 6, seen_at)
+    order = tenure.order(Instant(NOW + 2 * ALONE_MS))
+    assert isinstance(order, Put)
+    assert tenure.hold is Hold.NONE
+    tenure.put(order, 7, asked_at=seen_at, now=Instant(NOW + 2 * ALONE_MS))
+    assert not tenure.may_transmit(Instant(seen_at + WAIT - 1))
+    assert tenure.may_transmit(Instant(seen_at + WAIT))
+
+
+@pytest.mark.parametrize("is_taken", [False, True])
+@pytest.mark.parametrize("is_answered", [False, True])
+@pytest.mark.parametrize("is_reboot", [False, True])
+def test_a_person_s_word_outlives_an_end_before_it_counts(
+    is_taken: bool, is_answered: bool, is_reboot: bool
+) -> None:
+    """Promoted while the other has the lease, and killed at any point: it goes on, and waits for
+    that lease anew. A reboot ends only what the cluster had not taken.
+    """
+    if is_answered and not is_taken:
+        return
+    memory = Memory()
+    tenure = Tenure(name="b", run="1", memory=memory, now=NOW, by_lease=True, lease_ms=5_000)
+    lease = Claim(8, "a", "9", Hold.LEASE, LEASE_MS)
+    tenure.read(lease, 5, NOW)
+    assert tenure.promote(other_is_off=False, now=NOW) is None
+    order = tenure.order(NOW)
+    assert isinstance(order, Put)
+    assert order.claim.term == 9, "above what the entry shows"
+    memory = tenure.memory(NOW)
+    assert memory.wish is not None
+    if is_answered:
+        tenure.put(order, 6, asked_at=NOW, now=NOW)
+        memory = tenure.memory(NOW)
+        assert memory.by_hand
+    if is_reboot:
+        wish = None if memory.wish is None else replace(memory.wish, said_at=None)
+        memory = replace(memory, run="", wish=wish)
+    back = Instant(NOW + 4_000)
+    tenure = Tenure(name="b", run="2", memory=memory, now=back, by_lease=True, lease_ms=5_000)
+    assert tenure.memory(back).by_hand == is_answered
+    tenure.read(order.claim if is_taken else lease, 6 if is_taken else 5, back)
+    again = tenure.order(back)
+    if is_reboot and not is_taken:
+        assert isinstance(again, Read)
+        assert tenure.memory(back).wish is None
+        return
+    assert isinstance(again, Put)
+    assert again.claim.hold is Hold.HAND
+    tenure.put(again, 7, asked_at=back, now=back)
+    assert not tenure.may_transmit(Instant(back + WAIT - 1))
+    assert tenure.may_transmit(Instant(back + WAIT))
+    assert tenure.memory(back).by_hand
+    assert tenure.memory(back).wait_ms == WAIT
+    assert not tenure.memory(Instant(back + WAIT)).wait_ms
+
+
+def test_killed_while_it_waits_and_alone_it_waits_anew() -> None:
+    """Its word was taken, and the cluster is away after the restart."""
+    memory = Memory(by_hand=True, wait_ms=WAIT, term=9)
+    tenure = Tenure(name="b", run="2", memory=memory, now=NOW, by_lease=True)
+    alone_at = Instant(NOW + RECALL_MS)
+    tenure.pass_time(alone_at)
+    assert tenure.hold is Hold.HAND
+    assert not tenure.may_transmit(Instant(NOW + WAIT - 1))
+    assert tenure.may_transmit(Instant(NOW + WAIT))
+    assert tenure.takeover(Copy.UNSEEN, Instant(NOW + WAIT)).is_behind
+
+
+def test_a_claim_by_hand_of_an_earlier_run_is_the_same_word() -> None:
+    """By hand before; asked again after a start, taken, the answer lost, and a start again, with or
+    without a reboot: it is no other's.
+    """
+    for run in ("2", ""):
+        memory = Memory(by_hand=True, term=3, run=run)
+        tenure = Tenure(name="a", run="3", memory=memory, now=NOW, by_lease=False)
+        tenure.read(Claim(4, "a", "2", Hold.HAND, is_asked=True), 6, NOW)
+        order = tenure.order(NOW)
+        assert order == Put(Claim(5, "a", "3", Hold.HAND, is_asked=True), 6)
+
+
+def test_made_to_stand_by_while_its_claim_is_under_way() -> None:
+    """By lease or without: the claim that the cluster takes then is given back, and no frame goes
+    out by it.
+    """
+    tenure = Tenure(name="a", run="1", memory=Memory(), now=NOW, by_lease=True)
+    tenure.read(None, 0, NOW)
+    assert tenure.promote(other_is_off=False, now=NOW) is None
+    order = tenure.order(NOW)
+    assert isinstance(order, Put)
+    tenure.stand_by(NOW)
+    tenure.put(order, 1, asked_at=NOW, now=NOW)
+    assert tenure.hold is Hold.NONE
+    assert not tenure.memory(NOW).by_hand
+    given = tenure.order(NOW)
+    assert isinstance(given, Put)
+    assert given.claim.hold is Hold.NONE
+
+
+def test_what_was_asked_for_is_said_again_when_it_is_taken() -> None:
+    """So a claim that came late is told from one whose gateway is the active one; its answer may
+    be lost, and the entry shows it.
+    """
+    for is_answered in (False, True):
+        tenure = Tenure(name="a", run="1", memory=Memory(), now=NOW, by_lease=False)
+        tenure.read(None, 0, NOW)
+        assert tenure.promote(other_is_off=False, now=NOW) is None
+        order = tenure.order(NOW)
+        assert order == Put(Claim(1, "a", "1", Hold.HAND, is_asked=True), 0)
+        if is_answered:
+            tenure.put(order, 1, asked_at=NOW, now=NOW)
+        else:
+            tenure.read(order.claim, 1, NOW)
+        assert tenure.may_transmit(NOW)
+        said = tenure.order(NOW)
+        assert said == Put(Claim(1, "a", "1", Hold.HAND), 1)
+        tenure.put(said, 2, asked_at=NOW, now=NOW)
+        assert not isinstance(tenure.order(Instant(NOW + MINUTE)), Put)
+
+
+def test_each_lease_has_a_term_of_its_own() -> None:
+    """Above all that were, and remembered: who was the active one by lease knows a later word."""
+    tenure = holding(Hold.LEASE)
+    assert (tenure.term, tenure.memory(NOW).term) == (1, 1)
+    tenure.give_way(NOW)
+    tenure.read(Claim(6, "b", "9", Hold.NONE), 7, NOW)
+    later = Instant(NOW + WAIT)
+    order = tenure.order(later)
+    assert isinstance(order, Put)
+    tenure.put(order, 8, asked_at=later, now=later)
+    assert order.claim.term == 7
+    assert tenure.memory(later).term == 7
+    renewal = tenure.order(Instant(later + LEASE_MS // 4))
+    assert isinstance(renewal, Put)
+    assert renewal.claim.term == 7
+
+
+def test_a_person_s_word_outlives_the_lease_of_the_one_he_said_it_to() -> None:
+    """Promoted while it holds the lease and the cluster takes nothing: the lease ends, the wish
+    does not; a stop in order keeps it too.
+    """
+    tenure = holding(Hold.LEASE)
+    assert tenure.promote(other_is_off=False, now=NOW) is None
+    tenure.leave(NOW)
+    assert tenure.memory(NOW).wish is not None
+    over = Instant(NOW + LEASE_MS)
+    tenure.pass_time(over)
+    assert tenure.hold is Hold.NONE
+    order = tenure.order(over)
+    assert isinstance(order, Put)
+    assert order.claim.hold is Hold.HAND
+
+
+def promote_alone(pair: Pair, one: Gateway) -> None:
+    """The other one is off, and stays so until the cluster knows. Said again where a late claim of
+    that one looked like a later word.
+    """
+    assert one.tenure.promote(other_is_off=True, now=one.now()) is None
+    pair.run(pair.rng.randrange(MINUTE))
+    pair.unstick(takes_late=True)
+    one.is_cut, one.frozen_until = False, 0
+    for _ in range(10):
+        one.tenure.promote(other_is_off=True, now=one.now())
+        pair.run(LEASE_MS)
+        if pair.entry.claim is not None and pair.entry.claim.name == one.name:
+            return
+    raise AssertionError("the cluster never knew")
+
+
 @pytest.mark.parametrize("seed", [*range(16), 139, 426])
 def test_never_both_under_any_faults(seed: int) -> None:
-    """An hour of losses, cuts, freezes, kills, restarts, hand-overs; then one is active again."""
+    """An hour of losses, cuts, freezes, kills, restarts, hand-overs, a cluster that takes nothing
+    or late, and persons who say that the other one is off where it is; then one is active.
+    """
     pair = Pair(seed, loss=0.1, leases_ms=(LEASE_MS, 5_000 if seed % 3 == 0 else LEASE_MS))
     rng = pair.rng
     for _ in range(120):
         one = rng.choice((pair.a, pair.b))
-        match rng.randrange(9):
+        other = pair.b if one is pair.a else pair.a
+        match rng.randrange(12):
             case 6 if not one.is_off:
                 one.kill()
                 pair.run(rng.randrange(10_000))
@@ -486,6 +740,20 @@ def test_never_both_under_any_faults(seed: int) -> None:
                 rng.choice((one.reboot, one.stop, lambda one=one: one.tenure.give_way(one.now())))()
             case 8:
                 one.tenure.set_well(rng.random() < 0.5)
+            case 9 if pair.is_stuck:
+                pair.unstick(takes_late=rng.random() < 0.5)
+            case 9:
+                pair.is_stuck = True
+            case 10 if not one.is_off:
+                one.tenure.promote(other_is_off=False, now=one.now())
+                one.turn()
+                pair.run(rng.randrange(200))
+                rng.choice((one.reboot, one.kill))()
+                pair.run(rng.randrange(WAIT))
+                one.start()
+            case 11 if not one.is_off and other.is_off:
+                if not other.memory.by_hand and other.memory.wish is None:
+                    promote_alone(pair, one)
             case 0 | 1:
                 one.is_cut = not one.is_cut
             case 2:
@@ -504,6 +772,7 @@ def test_never_both_under_any_faults(seed: int) -> None:
         pair.run(rng.randrange(MINUTE))
         assert not pair.both_ms, f"both at {pair.both_ms[0]} ms"
     pair.loss = 0.0
+    pair.unstick(takes_late=True)
     for one in (pair.a, pair.b):
         one.is_cut, one.frozen_until = False, 0
         if one.is_off:

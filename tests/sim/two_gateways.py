@@ -75,7 +75,10 @@ class Gateway:
     def reboot(self) -> None:
         """Kill it; what it remembers of its last run proves nothing after the next start."""
         self.kill()
-        self.memory = replace(self.memory, run="", resume_count=0)
+        wish = self.memory.wish
+        if wish is not None:
+            wish = replace(wish, said_at=None)
+        self.memory = replace(self.memory, run="", resume_count=0, wish=wish)
 
     def stop(self) -> None:
         """End it in order: it has a moment to say so at the cluster."""
@@ -129,6 +132,9 @@ class Gateway:
         def arrive() -> None:
             if self.is_cut:
                 return
+            if self.pair.is_stuck and isinstance(order, Put):
+                self.pair.held.append(order)
+                return
             done = self._serve(order, asked_at)
             if rng.random() > self.pair.loss:
                 self._at(self._delay(), lambda: answer(done))
@@ -178,6 +184,10 @@ class Pair:
         self.loss = loss
         self.late = 0.05
         """Part of the answers that are late."""
+        self.is_stuck = False
+        """The cluster has a leader and no majority: it answers who reads, and takes nothing now."""
+        self.held: list[Put] = []
+        """What it may take when it has one again; nobody is told."""
         self.numbers = itertools.count()
         self._events: list[tuple[int, int, Callable[[], None]]] = []
         self.entry = Entry()
@@ -191,6 +201,12 @@ class Pair:
         self.silent_ms_max = 0
         for gateway in (self.a, self.b):
             gateway.start()
+
+    def unstick(self, *, takes_late: bool) -> None:
+        """There is a majority again."""
+        self.is_stuck, held, self.held = False, self.held, []
+        for order in held if takes_late else ():
+            self.entry.put(order)
 
     def at(self, delay_ms: int, what: Callable[[], None]) -> None:
         heapq.heappush(self._events, (self.now_ms + delay_ms, next(self.numbers), what))

@@ -41,6 +41,7 @@ from gateway.model import (
     TimeQuality,
     UtcTime,
 )
+from gateway.packing import pack_id
 from gateway.runtime.retention import CURSOR, Retention
 from gateway.store import outliving, soundness
 from gateway.store.base import Store
@@ -192,6 +193,26 @@ async def test_the_feeds_floor_never_sinks(kind: str, tmp_path: Path) -> None:
     await store.commit([DropOutlived((), (1,))])
     assert await store.feed_floor() == 3
     await store.close()
+
+
+async def test_a_history_goes_with_its_notice(tmp_path: Path) -> None:
+    """Nobody would ever find its rows again, and they are most of a database; others' stay."""
+    store = SqliteStore(tmp_path, station=OWN)
+    await store.recover()
+    for number in (1, 2, 3):
+        await store.commit([*sent(number, number), *closed(number)])
+    before = histories(tmp_path)
+    assert set(before) == {pack_id(act_id(number)) for number in (1, 2, 3)}
+    await store.commit([DropOutlived((act_id(1), act_id(3)))])
+    assert histories(tmp_path) == {pack_id(act_id(2)): before[pack_id(act_id(2))]}
+    await store.close()
+
+
+def histories(folder: Path) -> dict[int, int]:
+    """How many rows each notice has."""
+    with closing(sqlite3.connect(folder / FILE_NAME)) as connection:
+        rows = connection.execute("SELECT notice_id, count(*) FROM state_entry GROUP BY 1")
+        return dict(rows.fetchall())
 
 
 def seen_pair(serial: int) -> tuple[ActId, bytes]:

@@ -11,6 +11,7 @@ import stat
 import struct
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import replace
@@ -39,9 +40,10 @@ from gateway.model import DeliveryState, Instant, LinkName
 from gateway.security.cards import make_card, new_station_keys
 from gateway.store import bounds, meta, queries, rows, soundness
 from gateway.store.base import LogRow
+from gateway.store.changes import StoreWrite
 from gateway.store.connection import SCHEMA_VERSION
 from gateway.store.database import FILE_NAME
-from gateway.store.folder import BALLAST_SIZE, USUAL, StoreLockedError, folder_error
+from gateway.store.folder import BALLAST_SIZE, USUAL, StoreLockedError, folder_error, set_aside
 from gateway.store.restoring import OFFSET_MARGIN
 from gateway.store.segments import Segments
 from gateway.store.sqlite import SqliteStore
@@ -112,6 +114,57 @@ async def test_waiting_commits_share_a_transaction(tmp_path: Path) -> None:
     await asyncio.gather(*(store.commit([PutAct(act(number))]) for number in range(1, 201)))
     assert wal_commit_count(tmp_path) - before <= 3
     assert len((await store.recover()).acts) == 200
+    await store.close()
+
+
+async def test_the_first_commit_of_a_turn_waits_for_the_others(tmp_path: Path) -> None:
+    """Two of one turn of the loop are one transaction and one flush, where nothing is under way."""
+    store, _ = await opened(tmp_path)
+    await store.commit([station_entry(full=True)])
+    before = wal_commit_count(tmp_path)
+    await asyncio.gather(store.commit(sent(1, 1)), store.commit(received(1, 2)))
+    assert wal_commit_count(tmp_path) - before == 1
+    await store.close()
+
+
+async def test_nothing_is_promised_behind_a_commit_that_failed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After a flush that failed the kernel may have thrown the pages away: who waits is told, and
+    nobody who comes later is served. A refusal, for want of room, ends only its own group.
+    """
+    store, _ = await opened(tmp_path)
+    database = store._database
+    assert database is not None
+    commit, may_end = database.commit, threading.Event()
+    errors: list[Exception] = [StoreRefusedError("no room"), StoreFailedError("fsync failed")]
+
+    def failing(groups: Sequence[Sequence[StoreWrite]]) -> list[LogHead | None]:
+        assert may_end.wait(30)
+        if errors:
+            raise errors.pop(0)
+        return commit(groups)
+
+    monkeypatch.setattr(database, "commit", failing)
+    may_end.set()
+    with pytest.raises(StoreRefusedError, match="no room"):
+        await store.commit(sent(1, 1))
+    may_end.clear()
+    under_way = asyncio.create_task(store.commit(sent(1, 1)))
+    while not store._is_writing or store._waiting:
+        await asyncio.sleep(0)
+    waiting = asyncio.create_task(store.commit(sent(2, 2)))
+    while not store._waiting:
+        await asyncio.sleep(0)
+    may_end.set()
+    for task in (under_way, waiting):
+        with pytest.raises(StoreFailedError, match="fsync failed"):
+            await task
+    with pytest.raises(StoreFailedError, match="fsync failed"):
+        await store.commit(sent(3, 3))
+    await store.close()
+    store, recovered = await opened(tmp_path)
+    assert recovered.acts == ()
     await store.close()
 
 
@@ -242,6 +295,15 @@ async def test_a_cancelled_caller_disturbs_no_other(tmp_path: Path) -> None:
     assert await second is not None
     assert len((await store.recover()).acts) == 2
     await store.close()
+
+
+def test_a_database_set_aside_takes_its_wal_and_leaves_no_index(tmp_path: Path) -> None:
+    """The index of the WAL would be believed by the database that comes in its place."""
+    for suffix in ("", "-wal", "-shm"):
+        (tmp_path / f"{FILE_NAME}{suffix}").write_text(suffix)
+    assert set_aside(tmp_path / FILE_NAME, "damaged") == tmp_path / f"{FILE_NAME}.damaged-1"
+    found = {path.name: path.read_text() for path in tmp_path.iterdir()}
+    assert found == {f"{FILE_NAME}.damaged-1": "", f"{FILE_NAME}.damaged-1-wal": "-wal"}
 
 
 async def test_few_damaged_files_are_kept(tmp_path: Path) -> None:
@@ -1140,6 +1202,43 @@ async def test_the_signed_head_lies_beside_the_files(tmp_path: Path) -> None:
         assert (closed.number, closed.hash) == (head.number, head.hash)
         assert flushed.number < closed.number
         verify_head(card, flushed)
+
+
+async def test_what_is_signed_for_was_flushed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The files, then the head that vouches for them, each before it has its name: else a power cut
+    leaves a head for entries that are gone, which is what a cut book looks like.
+    """
+    flushed: list[tuple[str, int]] = []
+    fdatasync = os.fdatasync
+
+    def noted(descriptor: int) -> None:
+        path = Path(f"/proc/self/fd/{descriptor}").readlink()
+        flushed.append((path.name, path.stat().st_size))
+        fdatasync(descriptor)
+
+    monkeypatch.setattr("gateway.store.segments.os.fdatasync", noted)
+    signed: list[int] = []
+
+    def sign(head: LogHead) -> bytes:
+        signed.append(head.number)
+        flushed.append(("signed", head.number))
+        return b"head"
+
+    store = SqliteStore(tmp_path, station=OWN, sign=sign)
+    await store.recover()
+    book = tmp_path / "logbook" / "0001.cborseq"
+    for number in (1, 2, 3):
+        await store.commit(sent(number, number))
+        if number < 3:
+            assert await store.signed_head() == b"head"
+        else:
+            await store.close()
+        size = book.stat().st_size
+        assert flushed == [(book.name, size), ("signed", signed[-1]), ("head.new", 4)]
+        flushed.clear()
+    assert signed == sorted(set(signed))
 
 
 Tamper = Callable[[Path], None]

@@ -68,7 +68,10 @@ def command(common: Common, file: Path | None, before_upgrade: bool) -> None:
     if replaced.kept is not None:
         say(f"the database that was there is kept as {replaced.kept}")
     for path in replaced.dropped:
-        say(f"deleted {path.name}: the newest {REPLACED_COUNT_MAX} that were replaced are kept")
+        say(
+            f"deleted {path.name}: of those that were replaced the first stays, and the newest"
+            f" {REPLACED_COUNT_MAX - 1}"
+        )
     if file is None:
         say("start the gateway; it takes from the log book what came since")
     else:

@@ -35,7 +35,8 @@ _CHECKED_SINCE: Final = 5
 _TAG: Final = "before-restore"
 """Names what a restore has replaced."""
 REPLACED_COUNT_MAX: Final = 3
-"""Databases that restores replaced and that stay beside the one in use; the oldest goes first."""
+"""Databases that restores replaced and that stay beside the one in use: the first, which no restore
+made, and the newest."""
 
 
 class BackupError(GatewayError):
@@ -128,7 +129,7 @@ class Replaced:
     kept: Path | None
     """Where the one of now lies; None: there was none."""
     dropped: tuple[Path, ...]
-    """Older ones that were deleted: `REPLACED_COUNT_MAX` stay."""
+    """Those between that were deleted: `REPLACED_COUNT_MAX` stay."""
 
 
 def restore(path: Path, folder: Path, *, station: Station) -> tuple[Backup, Replaced]:
@@ -260,7 +261,7 @@ def _put_in_place(path: Path, folder: Path) -> Replaced:
         raise
     dropped: list[Path] = []
     with suppress(OSError):
-        dropped = keep_newest(database, _TAG, REPLACED_COUNT_MAX)
+        dropped = keep_newest(database, _TAG, REPLACED_COUNT_MAX, and_first=True)
     return Replaced(kept, tuple(dropped))
 
 

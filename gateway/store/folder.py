@@ -150,10 +150,14 @@ def set_aside(database: Path, tag: str) -> Path:
     return target
 
 
-def keep_newest(database: Path, tag: str, count: int) -> list[Path]:
-    """Delete what was set aside under this tag, but for the newest `count`; what was deleted."""
+def keep_newest(database: Path, tag: str, count: int, *, and_first: bool = False) -> list[Path]:
+    """Delete what was set aside under this tag, but for the newest `count`; what was deleted.
+
+    With `and_first` the first is one of those that stay.
+    """
     dropped: list[Path] = []
-    for number in numbers_of(database, tag)[:-count]:
+    numbers = numbers_of(database, tag)
+    for number in numbers[1 : 1 - count] if and_first else numbers[:-count]:
         old = database.with_name(f"{database.name}.{tag}-{number}")
         for path in (old.with_name(f"{old.name}-wal"), old):
             path.unlink(missing_ok=True)

@@ -295,7 +295,9 @@ async def test_a_backup_of_an_older_version_is_put_back(version: int, tmp_path: 
 
 
 async def test_what_restores_replace_does_not_pile_up(tmp_path: Path) -> None:
-    """Twelve restores leave the newest three of what they replaced, WALs too, and name the rest."""
+    """Twelve restores leave the first of what they replaced, the one with the real state, and the
+    newest two, WALs too, and name the rest.
+    """
     state = tmp_path / "state"
     await (await filled(state)).close()
     make_backup(state, tmp_path / "copy")
@@ -305,8 +307,8 @@ async def test_what_restores_replace_does_not_pile_up(tmp_path: Path) -> None:
         _, replaced = restore(tmp_path / "copy", state, station=OWN)
         assert replaced.kept == state / f"{FILE_NAME}.before-restore-{number}"
         dropped += [path.name for path in replaced.dropped]
-    assert dropped == [f"{FILE_NAME}.before-restore-{number}" for number in range(1, 10)]
-    kept = [f"{FILE_NAME}.before-restore-{number}" for number in (10, 11, 12)]
+    assert dropped == [f"{FILE_NAME}.before-restore-{number}" for number in range(2, 11)]
+    kept = [f"{FILE_NAME}.before-restore-{number}" for number in (1, 11, 12)]
     assert sorted(path.name for path in state.glob("*.before-restore-*")) == sorted(
         [*kept, *(f"{name}-wal" for name in kept)]
     )

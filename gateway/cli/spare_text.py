@@ -14,6 +14,21 @@ _BY = {"hand": "by hand", "lease": "by lease", "none": ""}
 
 def spare_text(spare: Mapping[str, Any]) -> str:
     """Of the document of `GET /v1/spare`."""
+    text = _role_text(spare)
+    if pending := spare.get("pending"):
+        text += f"; {pending_text(pending)}"
+    return text
+
+
+def pending_text(pending: Mapping[str, Any]) -> str:
+    """Of a promotion that the cluster has not taken."""
+    return (
+        f"its promotion is pending for {pending.get('for_s')} s more, and `hotline standby` cancels"
+        f" it: {pending.get('reason')}"
+    )
+
+
+def _role_text(spare: Mapping[str, Any]) -> str:
     name, problem = spare.get("name"), spare.get("problem")
     if spare.get("role") == "active":
         text = f"GATEWAY {name} is the active one {_BY.get(str(spare.get('held_by')), '')}".rstrip()

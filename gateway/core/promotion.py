@@ -54,6 +54,11 @@ class Promotion:
         end = _end_of(self.wish)
         return 0 if end is None else max(1, end - now)
 
+    def waited_ms(self, now: Instant) -> int:
+        """For how long it has waited; 0: there is none."""
+        wish = self.wish
+        return 0 if wish is None or wish.said_at is None else now - wish.said_at
+
     def say(self, now: Instant, *, other_is_off: bool, revision: int) -> None:
         self.wish, self._asked = Wish(now, other_is_off, revision), None
 

@@ -107,6 +107,9 @@ def judge_role(spare: SpareSettings, document: Document | None) -> Iterator[Find
         text = f"gateway {name} holds the claim by {document.get('held_by')}, and is not active yet"
         remedy = "see to that, or promote the other one; nothing is sent or accepted meanwhile"
         yield fault(TOPIC, f"{text}: {why}", remedy)
+    elif isinstance(pending := document.get("pending"), dict):
+        text = f"the promotion of gateway {name} is pending: {pending.get('reason')}"
+        yield fault(TOPIC, text, "see to that; hotline standby cancels it")
     elif vacancy := document.get("vacancy"):
         yield fault(TOPIC, f"gateway {name} stands by: {vacancy}", _NOBODY)
     elif problem:

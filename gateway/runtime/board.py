@@ -16,10 +16,12 @@ from gateway.core.tenure import Tenure
 from gateway.core.vacancy import Vigil, has_successor
 from gateway.model import Now, Station
 from gateway.runtime.inbox import Inbox
-from gateway.runtime.status_line import nothing_to_show, vacant_text
+from gateway.runtime.status_line import nothing_to_show, pending_alarm, vacant_text
 
 LOOK_S: Final = 1.0
 EVENT_COUNT_MAX: Final = 64
+PENDING_MS: Final = 5_000
+"""A promotion that waits longer is an alarm."""
 _STAYS: Final = CLEARED_BY_HAND | {AlarmCode.OVERDUE, AlarmCode.UNREPLICATED}
 """Alarms of the last time of being the active one that are true still."""
 
@@ -39,13 +41,15 @@ class Board:
         by_lease: bool,
         now: Callable[[], Now],
         observe: Observe,
+        refusal: Callable[[], str],
     ) -> None:
-        """`name` of this gateway."""
+        """`name` of this gateway; `refusal`: why its promotion is pending."""
         self.name = name
         self._station = station
         self._tenure = tenure
         self._now = now
         self._observe = observe
+        self._refusal = refusal
         self._vigil = Vigil(by_lease=by_lease, now=now().instant)
         self._told: Alarm | None = None
         self.problem: Callable[[], str] = str
@@ -104,6 +108,8 @@ class Board:
 
     def _status(self) -> Status:
         alarms = [] if self._told is None else [self._told]
+        if self._tenure.promotion.waited_ms(self._now().instant) >= PENDING_MS:
+            alarms.append(pending_alarm(self._refusal()))
         if self.vacancy:
             alarms.append(Alarm(AlarmCode.NOT_ACTIVE, self.vacancy))
         status = nothing_to_show(self._station, alarms)

@@ -52,6 +52,7 @@ def make_board(
         by_lease=spare.takeover == "lease",
         now=now,
         observe=observe,
+        refusal=lambda: keeper.refusal,
     )
 
 
@@ -98,7 +99,15 @@ class SpareControl:
             "vacancy": self._vacancy(),
             "follower": keeper.doubt if is_active else "",
             "unreplicated_count": self._waiting() if self.is_unreplicated else 0,
+            "pending": self._pending(),
         }
+
+    def _pending(self) -> dict[str, object] | None:
+        keeper = self._keeper
+        pending_ms = keeper.tenure.promotion.pending_ms(keeper.now())
+        if not pending_ms:
+            return None
+        return {"for_s": -(-pending_ms // 1000), "reason": keeper.refusal}
 
     async def promote(self, *, other_is_off: bool) -> Obstacle | None:
         return await self._keeper.promote(other_is_off=other_is_off)

@@ -35,6 +35,12 @@ def waiting_alarm(reason: str) -> Alarm:
     return Alarm(AlarmCode.NOT_ACTIVE, text)
 
 
+def pending_alarm(reason: str) -> Alarm:
+    """Of one that a person promoted, which the cluster has not taken."""
+    text = f"the promotion of this gateway is pending (`hotline standby` cancels it): {reason}"
+    return Alarm(AlarmCode.NOT_ACTIVE, text)
+
+
 def vacant_text(vacant: Vacant, now: Now, problem: str) -> str:
     """That no gateway of the station is active, why, and what to do. `problem`: what the copy of
     this one lacks; empty: nothing.

@@ -142,6 +142,7 @@ class TwoGateways:
             "vacancy": "",
             "follower": "",
             "unreplicated_count": 0,
+            "pending": {"for_s": 43, "reason": "the cluster has not taken it"},
         }
 
     async def promote(self, *, other_is_off: bool) -> Obstacle | None:

@@ -92,6 +92,10 @@ def test_rights() -> None:
             {"role": "standby", "problem": "no cluster", "vacancy": "no gateway is active"},
             [(FAULT, "stands by: no gateway is active")],
         ),
+        (
+            {"role": "standby", "problem": "", "pending": {"for_s": 9, "reason": "no leader"}},
+            [(FAULT, "gateway a is pending: no leader")],
+        ),
         ({"role": "standby", "problem": "no cluster"}, [(FAULT, "not whole: no cluster")]),
         (
             {"role": "standby", "held_by": "hand", "problem": "no cluster"},

@@ -6,34 +6,16 @@ Plain synchronous methods do the work (`apply`, `recovered`, `crash`), thin coro
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from typing import Final
 
 from gateway.core.records import (
-    AddLogEntry,
-    AddPublication,
-    AddStateEntry,
     Direction,
-    DropOutlived,
-    DropReceipt,
     Durability,
     LogHead,
     Publication,
-    PutAct,
-    PutAirtime,
-    PutBoot,
-    PutDelivery,
-    PutEpoch,
-    PutKeys,
-    PutPeer,
-    PutReceipted,
-    PutSeen,
-    PutSubmission,
     Recovered,
-    StateEntry,
     StoredAct,
-    StoredDelivery,
     Topic,
     Write,
 )
@@ -42,202 +24,20 @@ from gateway.logbook.entry import decode_entry
 from gateway.model import ActId, Precedence, Station, UtcTime
 from gateway.store import book, bounds
 from gateway.store.base import LogRow, StoredNotice
+from gateway.store.memory_state import Commit, Row, State
 
 JOURNAL_COUNT_MAX: Final = 1024
 """Commits that a crash can still take back; older ones are final."""
-
-
-@dataclass(slots=True)
-class _Row:
-    """Everything about one act id, as the table `act` of the real store."""
-
-    act: StoredAct | None = None
-    is_receipted: bool = False
-    delivery: StoredDelivery | None = None
-    notice_offset: int | None = None
-
-    @property
-    def is_open(self) -> bool:
-        if self.delivery is not None and self.delivery.is_open:
-            return True
-        return (
-            self.act is not None and self.act.direction is Direction.OUT and not self.is_receipted
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class _Commit:
-    writes: tuple[Write, ...]
-    rows: tuple[LogRow, ...]
-    is_full: bool
-
-
-@dataclass(slots=True)
-class _State:
-    """What is kept. Writes are values, so a copy of the containers is a copy of the state."""
-
-    rows: dict[ActId, _Row] = field(default_factory=dict)
-    history: dict[ActId, list[StateEntry]] = field(default_factory=dict)
-    seen: dict[ActId, bytes] = field(default_factory=dict)
-    submissions: dict[tuple[str, str], PutSubmission] = field(default_factory=dict)
-    epochs: list[tuple[Station, int]] = field(default_factory=list)
-    peers: dict[Station, PutPeer] = field(default_factory=dict)
-    keys: dict[Station, PutKeys] = field(default_factory=dict)
-    publications: dict[int, Publication] = field(default_factory=dict)
-    airtime: dict[tuple[str, str, int], PutAirtime] = field(default_factory=dict)
-    boots: dict[str, PutBoot] = field(default_factory=dict)
-    dropped: dict[tuple[Station, int], int] = field(default_factory=dict)
-    """(peer, own epoch): the highest serial of an act that was removed."""
-    feed_floor: int = 0
-    log: list[LogRow] = field(default_factory=list)
-
-    def copy(self) -> _State:
-        return _State(
-            rows={
-                key: _Row(row.act, row.is_receipted, row.delivery, row.notice_offset)
-                for key, row in self.rows.items()
-            },
-            history={key: list(entries) for key, entries in self.history.items()},
-            seen=dict(self.seen),
-            submissions=dict(self.submissions),
-            epochs=list(self.epochs),
-            peers=dict(self.peers),
-            keys=dict(self.keys),
-            publications=dict(self.publications),
-            airtime=dict(self.airtime),
-            boots=dict(self.boots),
-            dropped=dict(self.dropped),
-            feed_floor=self.feed_floor,
-            log=list(self.log),
-        )
-
-    def apply(self, commit: _Commit) -> None:
-        for write in commit.writes:
-            _APPLY[type(write)](self, write)
-        self.log.extend(commit.rows)
-
-    def row(self, act_id: ActId) -> _Row:
-        row = self.rows.get(act_id)
-        if row is None:
-            row = self.rows[act_id] = _Row()
-        return row
-
-
-def _put_act(state: _State, write: PutAct) -> None:
-    state.row(write.act.id).act = write.act
-
-
-def _put_delivery(state: _State, write: PutDelivery) -> None:
-    state.row(write.delivery.notice_id).delivery = write.delivery
-
-
-def _add_state_entry(state: _State, write: AddStateEntry) -> None:
-    state.history.setdefault(write.entry.notice_id, []).append(write.entry)
-
-
-def _put_seen(state: _State, write: PutSeen) -> None:
-    # Removed first, so that the newest put decides what is within the bound.
-    state.seen.pop(write.id, None)
-    state.seen[write.id] = write.sha256
-
-
-def _put_receipted(state: _State, write: PutReceipted) -> None:
-    row = state.rows.get(write.id)
-    if row is not None:
-        row.is_receipted = True
-
-
-def _drop_receipt(state: _State, write: DropReceipt) -> None:
-    row = state.rows.get(write.id)
-    if row is not None:
-        row.is_receipted = False
-
-
-def _put_epoch(state: _State, write: PutEpoch) -> None:
-    state.epochs.append((write.peer, write.epoch))
-
-
-def _put_submission(state: _State, write: PutSubmission) -> None:
-    key = (write.principal, write.request_id)
-    state.submissions.pop(key, None)
-    state.submissions[key] = write
-
-
-def _put_peer(state: _State, write: PutPeer) -> None:
-    state.peers[write.peer] = write
-
-
-def _put_keys(state: _State, write: PutKeys) -> None:
-    state.keys[write.peer] = write
-
-
-def _add_publication(state: _State, write: AddPublication) -> None:
-    publication = write.publication
-    assert publication.offset not in state.publications, "an offset is used twice"
-    state.publications[publication.offset] = publication
-    if publication.topic is Topic.NOTICE:
-        state.row(publication.notice_id).notice_offset = publication.offset
-
-
-def _drop_outlived(state: _State, write: DropOutlived) -> None:
-    for act_id in write.acts:
-        row = state.rows.get(act_id)
-        if row is None or row.is_open:
-            continue
-        del state.rows[act_id]
-        state.history.pop(act_id, None)
-        if row.act is not None and row.act.direction is Direction.OUT:
-            key = (row.act.to, act_id.epoch)
-            state.dropped[key] = max(state.dropped.get(key, 0), act_id.serial)
-    for offset in write.offsets:
-        if state.publications.pop(offset, None) is not None:
-            state.feed_floor = max(state.feed_floor, offset)
-
-
-def _add_log_entry(state: _State, write: AddLogEntry) -> None:
-    """The chained row is made once, in `MemoryStore.apply`, and comes with the commit."""
-
-
-def _put_airtime(state: _State, write: PutAirtime) -> None:
-    state.airtime[(write.link, write.boot_id, write.minute)] = write
-    if len(state.airtime) > bounds.AIRTIME_COUNT_MAX:
-        del state.airtime[next(iter(state.airtime))]
-
-
-def _put_boot(state: _State, write: PutBoot) -> None:
-    state.boots[write.boot_id] = write
-    if len(state.boots) > bounds.BOOT_COUNT_MAX:
-        del state.boots[next(iter(state.boots))]
-
-
-# A table instead of `match`: this is the innermost loop of the simulation.
-_APPLY: Final[dict[type, Callable[..., None]]] = {
-    PutAct: _put_act,
-    PutDelivery: _put_delivery,
-    AddStateEntry: _add_state_entry,
-    PutSeen: _put_seen,
-    PutReceipted: _put_receipted,
-    DropReceipt: _drop_receipt,
-    PutEpoch: _put_epoch,
-    PutSubmission: _put_submission,
-    PutPeer: _put_peer,
-    PutKeys: _put_keys,
-    AddPublication: _add_publication,
-    AddLogEntry: _add_log_entry,
-    PutAirtime: _put_airtime,
-    PutBoot: _put_boot,
-    DropOutlived: _drop_outlived,
-}
 
 
 class MemoryStore:
     """Satisfies `Store`. `apply` and `recovered` are its synchronous core."""
 
     def __init__(self) -> None:
-        self._live = _State()
+        self._live = State()
         # `_base` is the state before the commits of `_journal`.
-        self._base = _State()
-        self._journal: list[_Commit] = []
+        self._base = State()
+        self._journal: list[Commit] = []
         self._cursors: dict[str, int] = {}
         self.is_refusing = False
         """Set it to make every commit fail as on a full disk; `probe` says False meanwhile."""
@@ -251,7 +51,7 @@ class MemoryStore:
             self._was_refused = True
             raise StoreRefusedError("the simulated disk is full; free some room")
         is_full = any(write.durability is Durability.FULL for write in writes)
-        commit = _Commit(tuple(writes), tuple(book.chain(writes, self._head())), is_full)
+        commit = Commit(tuple(writes), tuple(book.chain(writes, self._head())), is_full)
         self._live.apply(commit)
         self._journal.append(commit)
         if len(self._journal) >= 2 * JOURNAL_COUNT_MAX:
@@ -308,7 +108,7 @@ class MemoryStore:
             store_refused=self._was_refused,
         )
 
-    def _recovered_rows(self) -> list[_Row]:
+    def _recovered_rows(self) -> list[Row]:
         rows = self._live.rows
         closed = [act_id for act_id, row in rows.items() if not row.is_open]
         left_out = dict.fromkeys(closed[: -bounds.CLOSED_COUNT_MAX])
@@ -360,7 +160,7 @@ class MemoryStore:
         row = self._live.rows.get(notice_id)
         return None if row is None else self._stored_notice(row)
 
-    def _stored_notice(self, row: _Row) -> StoredNotice | None:
+    def _stored_notice(self, row: Row) -> StoredNotice | None:
         if row.act is None or row.delivery is None:
             return None
         rows = self._live.rows

@@ -167,7 +167,7 @@ CLEARED_BY_HAND: Final = frozenset(
         AlarmCode.CROSSED,
     }
 )
-"""Alarms about what has happened. The others tell what is, and end with it alone."""
+"""Alarms about what has happened, kept over a restart. The others end with what is, alone."""
 
 
 @dataclass(frozen=True, slots=True)

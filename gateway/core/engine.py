@@ -156,6 +156,7 @@ class Engine:
         if self._state.lines:
             self._state.watch.judge_links(draft)
             self._hearing.intake.look(draft)
+        self._state.watch.keep_alarms(draft)
         if draft.status_changed:
             self._log_links(draft)
             draft.effect(ShowStatus(self._state.watch.status(draft)))
@@ -385,9 +386,8 @@ class Engine:
         draft.status_changed = True
 
     def _watch_far(self, line: Line, draft: Draft) -> None:
-        self._state.timers.set_earlier(
-            ("far", line.peer), Instant(draft.now.instant + self._far_limit_ms(line))
-        )
+        until = Instant(draft.now.instant + self._far_limit_ms(line))
+        self._state.timers.set_earlier(("far", line.peer), until)
 
     def _far_limit_ms(self, line: Line) -> int:
         has_cable = any(

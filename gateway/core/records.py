@@ -270,6 +270,43 @@ class DropOutlived:
     durability: Durability = Durability.NORMAL
 
 
+class AlarmKey(NamedTuple):
+    """What an alarm about what has happened is about."""
+
+    code: str
+    """The name of its `AlarmCode`."""
+    station: Station | None
+    notice_id: ActId | None
+    part: str
+    cleared: str | None = None
+    """The evidence with which a person cleared it; None: it is lit."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredAlarm:
+    """One that is lit until a person, or a rule, ends it; or evidence that lights it no more."""
+
+    key: AlarmKey
+    text: str = ""
+    evidence: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PutAlarm:
+    """Insert or replace by `key`."""
+
+    alarm: StoredAlarm
+    durability: Durability = Durability.FULL
+
+
+@dataclass(frozen=True, slots=True)
+class DropAlarm:
+    """It is lit no more, or its evidence too old to be kept. Losing it lights it once more."""
+
+    key: AlarmKey
+    durability: Durability = Durability.NORMAL
+
+
 Write = (
     PutAct
     | PutDelivery
@@ -286,6 +323,8 @@ Write = (
     | PutAirtime
     | PutBoot
     | DropOutlived
+    | PutAlarm
+    | DropAlarm
 )
 
 
@@ -315,6 +354,8 @@ class Recovered:
     """Minutes of airtime that the medium changed; of which link, and how much, is not known."""
     boots: tuple[PutBoot, ...] = ()
     """In the order in which they began."""
+    alarms: tuple[StoredAlarm, ...] = ()
+    """In the order in which they were lit or cleared."""
     utc_last: UtcTime | None = None
     """Latest trusted wall clock that the store knows of, to bound ages after a power-off."""
     was_rebuilt: bool = False

@@ -68,6 +68,7 @@ def restore(state: StationState, hearing: Hearing, recovered: Recovered, draft: 
         draft,
     )
     _mark_receipted(state)
+    state.watch.begin_alarms(recovered.alarms, draft.now.instant)
     if recovered.was_rebuilt:
         state.watch.raise_alarm(
             AlarmCode.STORE_REBUILT,

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from itertools import chain, islice
 from typing import Final
 
+from gateway.core.alarms import Alarms
 from gateway.core.button import Button, Candidate
 from gateway.core.delivery import NOT_RECEIPTED
 from gateway.core.draft import Draft
 from gateway.core.effects import (
-    Alarm,
     AlarmCode,
     Declared,
     Level,
@@ -26,7 +25,7 @@ from gateway.core.life import Ledger, Record, log_station
 from gateway.core.line import Line
 from gateway.core.orders import Orders
 from gateway.core.policy import Policy
-from gateway.core.records import Direction
+from gateway.core.records import Direction, StoredAlarm
 from gateway.core.timers import Timers
 from gateway.model import (
     ActId,
@@ -42,17 +41,9 @@ from gateway.model import (
 PENDING_COUNT_MAX: Final = 32
 HEARD_SHOWN_MS: Final = 1_000
 """Least time between two looks at a line for who asks how it is."""
-ALARM_COUNT_MAX: Final = 64
-"""Alarms listed at once; the oldest about a single notice makes room."""
-_MAKES_ROOM: Final = (AlarmCode.OVERDUE, AlarmCode.SAME_ID, AlarmCode.CROSSED)
-_BY_A_PEER: Final = (AlarmCode.SAME_ID, AlarmCode.CROSSED)
-"""A far station can light as many of these as it likes: they push each other out first."""
 
 
-_AlarmKey = tuple[AlarmCode, Station | None, ActId | None, str]
-
-
-class Watch:
+class Watch(Alarms):
     """Limits in time, alarms, the pending lists and the button's candidate."""
 
     def __init__(
@@ -66,6 +57,7 @@ class Watch:
         policy: Policy,
         timers: Timers,
     ) -> None:
+        super().__init__()
         self.button = Button(policy, timers)
         self.is_store_refused = False
         self.is_unreplicated = False
@@ -79,9 +71,6 @@ class Watch:
         self._receipt_limits_ms = tuple(map(policy.receipt_limit_ms, Precedence))
         self._answer_limits_ms = tuple(map(policy.answer_limit_ms, Precedence))
         self._timers = timers
-        self._alarms: dict[_AlarmKey, Alarm] = {}
-        self._seen_to: OrderedDict[tuple[_AlarmKey, str], None] = OrderedDict()
-        """Alarms that a person cleared, with their evidence: it may come again and again."""
         self._candidate: tuple[ActId, Instant] | None = None
         self._buzzer_until: Instant | None = None
         self._is_silenced = False
@@ -201,59 +190,19 @@ class Watch:
         until = Instant(now + self._policy.ended_alarm_ms)
         self._timers.set(("alarm_ends", notice_id), until)
 
-    # Alarms
+    def begin_alarms(self, kept: Iterable[StoredAlarm], now: Instant) -> None:
+        """Light those of the runs before. The notice that ends a CROSSED may have ended already."""
+        self.restore_alarms(kept)
+        for alarm in self._alarms.values():
+            if alarm.code is AlarmCode.CROSSED and alarm.notice_id is not None:
+                record = self._ledger.get(alarm.notice_id)
+                if record is None or not record.is_open:
+                    self.end_alarms_later(alarm.notice_id, now)
 
-    def raise_alarm(
-        self,
-        code: AlarmCode,
-        text: str,
-        *,
-        station: Station | None = None,
-        notice_id: ActId | None = None,
-        part: str = "",
-        evidence: str = "",
-    ) -> bool:
-        """Light an alarm; False if it was lit already, or cleared by hand with this `evidence`."""
-        key = (code, station, notice_id, part)
-        if evidence and (key, evidence) in self._seen_to:
-            return False
-        is_new = key not in self._alarms
-        if is_new and len(self._alarms) >= ALARM_COUNT_MAX:
-            order = (*_BY_A_PEER, *_MAKES_ROOM) if code in _BY_A_PEER else _MAKES_ROOM
-            oldest = next((k for one in order for k in self._alarms if k[0] is one), None)
-            if oldest is None:
-                return False
-            del self._alarms[oldest]
-        self._alarms[key] = Alarm(code, text, station, notice_id, part, evidence)
-        return is_new
-
-    def find_alarm(self, name: str) -> Alarm | None:
-        """The lit alarm of that name."""
-        return next((alarm for alarm in self._alarms.values() if alarm.name == name), None)
-
-    def clear_by_hand(self, alarm: Alarm) -> None:
-        """A person has seen to it: the same evidence lights it no more in this run."""
-        key = (alarm.code, alarm.station, alarm.notice_id, alarm.part)
-        del self._alarms[key]
-        if alarm.evidence:
-            self._seen_to[key, alarm.evidence] = None
-            if len(self._seen_to) > ALARM_COUNT_MAX:
-                self._seen_to.popitem(last=False)
-
-    def clear_alarm(
-        self,
-        code: AlarmCode,
-        *,
-        station: Station | None = None,
-        notice_id: ActId | None = None,
-        part: str = "",
-    ) -> bool:
-        return self._alarms.pop((code, station, notice_id, part), None) is not None
-
-    def end_alarms(self, notice_id: ActId) -> None:
-        """The time of the alarms of an ended notice is over."""
-        self.clear_alarm(AlarmCode.OVERDUE, notice_id=notice_id)
-        self.clear_alarm(AlarmCode.CROSSED, notice_id=notice_id)
+    def keep_alarms(self, draft: Draft) -> None:
+        """In STORE REFUSED they wait until it is over."""
+        if not self.is_store_refused:
+            super().keep_alarms(draft)
 
     # Buzzer, button, lamp test
 

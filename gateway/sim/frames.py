@@ -8,12 +8,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
+from gateway.core.alarms import ALARM_COUNT_MAX
 from gateway.core.effects import AlarmCode, Transmit
 from gateway.core.engine import Engine
 from gateway.core.events import Event, FrameRefused, Refusal
 from gateway.core.policy import Policy
 from gateway.core.session import INCARNATION_COUNT_MAX, Inbound
-from gateway.core.watch import ALARM_COUNT_MAX
 from gateway.errors import DecodeError
 from gateway.model import ActId, Instant, LinkName, LinkState, Precedence, Station
 from gateway.sim.safety import Blame

@@ -14,7 +14,7 @@ from typing import Any, Final, get_type_hints
 import msgspec
 
 from gateway.core import records
-from gateway.core.records import AddLogEntry, LogHead, PutAirtime, Write
+from gateway.core.records import AddLogEntry, DropAlarm, LogHead, PutAirtime, PutAlarm, Write
 from gateway.errors import DecodeError
 from gateway.store.changes import PutCursor, StoreWrite
 
@@ -44,6 +44,8 @@ _WRITES: Final[dict[str, type[Any]]] = {
     )
 }
 
+LEFT_OUT: Final = (PutAirtime, PutAlarm, DropAlarm)
+"""The airtime of a radio; what has happened to this gateway, by what it saw itself."""
 
 _ENTRY_FIELDS: Final = tuple(it for it in fields_of(AddLogEntry) if it.name != "fields")
 _Entry: Final = make_dataclass(
@@ -77,8 +79,8 @@ class Parcel:
 
 
 def kept(writes: Sequence[Write]) -> tuple[Write, ...]:
-    """What is handed on: all but airtime, which is a radio's and not a station's."""
-    return tuple(write for write in writes if not isinstance(write, PutAirtime))
+    """What is handed on: all but what is one machine's and not the station's."""
+    return tuple(write for write in writes if not isinstance(write, LEFT_OUT))
 
 
 def encode_parcel(parcel: Parcel) -> bytes:

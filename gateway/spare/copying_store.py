@@ -24,7 +24,6 @@ from gateway.core.records import (
     LogHead,
     Publication,
     PutAct,
-    PutAirtime,
     Recovered,
     StoredAct,
     Topic,
@@ -33,6 +32,7 @@ from gateway.core.records import (
 from gateway.errors import GatewayError, QueueUnavailableError, StoreRefusedError
 from gateway.model import ActId, Precedence
 from gateway.spare.batch import (
+    LEFT_OUT,
     MARK_NAME,
     PLACE_NAME,
     PUBLIC_NAME,
@@ -137,7 +137,7 @@ class CopyingStore:
         handed_on = kept(writes)
         if not handed_on:
             return await self._store.commit(writes)
-        left_out = tuple(write for write in writes if isinstance(write, PutAirtime))
+        left_out = tuple(write for write in writes if isinstance(write, LEFT_OUT))
         return await self._commit(handed_on, left_out)
 
     async def put_cursor(self, queue: str, offset: int) -> None:

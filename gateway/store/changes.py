@@ -11,12 +11,14 @@ from gateway.core.records import (
     AddLogEntry,
     AddPublication,
     AddStateEntry,
+    DropAlarm,
     DropOutlived,
     DropReceipt,
     Durability,
     LogHead,
     PutAct,
     PutAirtime,
+    PutAlarm,
     PutBoot,
     PutDelivery,
     PutEpoch,
@@ -26,6 +28,7 @@ from gateway.core.records import (
     PutSeen,
     PutSubmission,
     StateEntry,
+    StoredAlarm,
     StoredDelivery,
     Topic,
     Write,
@@ -111,6 +114,12 @@ _PUT_BOOT: Final = (
     " zero_last_ms = excluded.zero_last_ms, row_check = excluded.row_check RETURNING number"
 )
 _DROP_BOOTS: Final = "DELETE FROM boot WHERE number <= ?"
+_PUT_ALARM: Final = _insert(
+    "alarm", "code, station, notice_id, part, cleared, text, evidence, row_check"
+)
+_DROP_ALARM: Final = """
+    DELETE FROM alarm WHERE code = ? AND station IS ? AND notice_id IS ? AND part = ?
+        AND cleared IS ?"""
 
 
 _DROP_ACT: Final = """
@@ -178,6 +187,10 @@ def apply(
                 _put_boot(connection, write)
             case DropOutlived(acts, offsets):
                 drop(connection, acts, offsets)
+            case PutAlarm(alarm):
+                _put_alarm(connection, alarm)
+            case DropAlarm(key):
+                execute(_DROP_ALARM, rows.alarm_key_columns(key))
             case PutCursor(queue, offset):
                 execute(_PUT_CURSOR, _with_check((queue, offset)))
             case PutCursorAt(queue, offset, wanted):
@@ -246,6 +259,12 @@ def _put_boot(connection: sqlite3.Connection, boot: PutBoot) -> None:
     (number,) = connection.execute(_PUT_BOOT, columns).fetchone()
     if number > bounds.BOOT_COUNT_MAX:
         connection.execute(_DROP_BOOTS, (number - bounds.BOOT_COUNT_MAX,))
+
+
+def _put_alarm(connection: sqlite3.Connection, alarm: StoredAlarm) -> None:
+    key = rows.alarm_key_columns(alarm.key)
+    connection.execute(_DROP_ALARM, key)
+    connection.execute(_PUT_ALARM, _with_check((*key, alarm.text, alarm.evidence)))
 
 
 def drop(connection: sqlite3.Connection, acts: Sequence[ActId], offsets: Sequence[int]) -> None:

@@ -14,7 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from gateway.core.records import Durability, LogHead, Recovered
+from gateway.core.records import Durability, LogHead, PutAlarm, Recovered
 from gateway.errors import FieldError, GatewayError, StoreFailedError, StoreRefusedError
 from gateway.logbook.segment import Record
 from gateway.model import Station
@@ -234,7 +234,8 @@ class Database:
                 changes.apply(self.connection, group, heads[-1])
                 changes.add_log_rows(self.connection, entries)
                 new += entries
-            if self._is_rebuilt or self._is_restored:
+            is_told = any(isinstance(write, PutAlarm) for group in groups for write in group)
+            if is_told and (self._is_rebuilt or self._is_restored):
                 recovery.forget_alarms(self.connection)
             self.connection.execute("COMMIT")
         except sqlite3.Error as error:
@@ -244,7 +245,8 @@ class Database:
             self._roll_back()
             raise StoreFailedError(f"an entry cannot stand in the log book: {error}") from error
         self._head = head
-        self._is_rebuilt = self._is_restored = False
+        if is_told:
+            self._is_rebuilt = self._is_restored = False
         self._writes_since_checkpoint += sum(len(group) for group in groups)
         self._copy_to_segments(new)
         return heads

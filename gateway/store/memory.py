@@ -104,6 +104,7 @@ class MemoryStore:
             log_head=self._head(),
             airtime=tuple(state.airtime.values()),
             boots=tuple(state.boots.values()),
+            alarms=tuple(state.alarms.values()),
             utc_last=self._utc_last(acts),
             store_refused=self._was_refused,
         )

@@ -10,12 +10,15 @@ from gateway.core.records import (
     AddLogEntry,
     AddPublication,
     AddStateEntry,
+    AlarmKey,
     Direction,
+    DropAlarm,
     DropOutlived,
     DropReceipt,
     Publication,
     PutAct,
     PutAirtime,
+    PutAlarm,
     PutBoot,
     PutDelivery,
     PutEpoch,
@@ -26,6 +29,7 @@ from gateway.core.records import (
     PutSubmission,
     StateEntry,
     StoredAct,
+    StoredAlarm,
     StoredDelivery,
     Topic,
     Write,
@@ -74,6 +78,7 @@ class State:
     publications: dict[int, Publication] = field(default_factory=dict)
     airtime: dict[tuple[str, str, int], PutAirtime] = field(default_factory=dict)
     boots: dict[str, PutBoot] = field(default_factory=dict)
+    alarms: dict[AlarmKey, StoredAlarm] = field(default_factory=dict)
     dropped: dict[tuple[Station, int], int] = field(default_factory=dict)
     """(peer, own epoch): the highest serial of an act that was removed."""
     feed_floor: int = 0
@@ -94,6 +99,7 @@ class State:
             publications=dict(self.publications),
             airtime=dict(self.airtime),
             boots=dict(self.boots),
+            alarms=dict(self.alarms),
             dropped=dict(self.dropped),
             feed_floor=self.feed_floor,
             log=list(self.log),
@@ -198,6 +204,15 @@ def _put_boot(state: State, write: PutBoot) -> None:
         del state.boots[next(iter(state.boots))]
 
 
+def _put_alarm(state: State, write: PutAlarm) -> None:
+    state.alarms.pop(write.alarm.key, None)
+    state.alarms[write.alarm.key] = write.alarm
+
+
+def _drop_alarm(state: State, write: DropAlarm) -> None:
+    state.alarms.pop(write.key, None)
+
+
 # A table instead of `match`: this is the innermost loop of the simulation.
 _APPLY: Final[dict[type, Callable[..., None]]] = {
     PutAct: _put_act,
@@ -215,4 +230,6 @@ _APPLY: Final[dict[type, Callable[..., None]]] = {
     PutAirtime: _put_airtime,
     PutBoot: _put_boot,
     DropOutlived: _drop_outlived,
+    PutAlarm: _put_alarm,
+    DropAlarm: _drop_alarm,
 }

@@ -17,6 +17,7 @@ ACT: Final = "id, addressee, direction, octets, signature, boot_id, born, age_kn
 DELIVERY: Final = (
     "id, delivery_direction, state, flags, taken, answers, delivery_open, delivery_check"
 )
+ALARM: Final = "code, station, notice_id, part, cleared, text, evidence, row_check"
 OPEN: Final = "delivery_open = 1"
 """As in the partial index `act_open_listed`."""
 UNRECEIPTED: Final = "direction = 1 AND receipted IS NULL"

@@ -23,7 +23,7 @@ from gateway.logbook.entry import Entry, decode_entry
 from gateway.model import ActId, Station, UtcTime
 from gateway.packing import pack_id, unpack_ids
 from gateway.store import bounds, meta, rows
-from gateway.store.queries import ACT, DELIVERY, OPEN, UNRECEIPTED
+from gateway.store.queries import ACT, ALARM, DELIVERY, OPEN, UNRECEIPTED
 
 T = TypeVar("T")
 
@@ -91,6 +91,7 @@ class Reading:
                     "boot", "boot_id, began, zero_first_ms, zero_last_ms, row_check", rows.boot_of
                 )
             ),
+            alarms=tuple(self._rows("alarm", ALARM, rows.alarm_of)),
             utc_last=self._utc_last(acts),
         )
 
@@ -233,7 +234,7 @@ def restored_at(connection: sqlite3.Connection) -> int | None:
 
 
 def forget_alarms(connection: sqlite3.Connection) -> None:
-    """The engine knows, and has committed: the next start is one as any other."""
+    """What was to be lit is a row of table `alarm`, and lit until a person clears it."""
     names = (meta.REBUILT, meta.RESTORED, meta.AIRTIME_LOST)
     connection.execute("DELETE FROM meta WHERE name IN (?, ?, ?)", names)
 

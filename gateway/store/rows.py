@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any, Final, NoReturn
 
 from gateway.core.records import (
+    AlarmKey,
     Direction,
     Publication,
     PutAirtime,
@@ -16,6 +17,7 @@ from gateway.core.records import (
     PutSubmission,
     StateEntry,
     StoredAct,
+    StoredAlarm,
     StoredDelivery,
     Topic,
 )
@@ -253,6 +255,25 @@ def airtime_of(row: Row) -> PutAirtime:
     """Raises `RowDamagedError`."""
     link, boot_id, minute, spent_ms = _checked("airtime", row)
     return PutAirtime(LinkName(link), boot_id, minute, spent_ms)
+
+
+def alarm_key_columns(key: AlarmKey) -> tuple[Value, ...]:
+    """code, station, notice_id, part, cleared."""
+    notice_id = None if key.notice_id is None else pack_id(key.notice_id)
+    return (key.code, key.station, notice_id, key.part, key.cleared)
+
+
+def alarm_of(row: Row) -> StoredAlarm:
+    """Of the columns of its key, text, evidence. Raises `RowDamagedError`."""
+    code, station, notice_id, part, cleared, text, evidence = _checked("alarm", row)
+    key = AlarmKey(
+        code,
+        None if station is None else Station(station),
+        None if notice_id is None else unpack_id(notice_id),
+        part,
+        cleared,
+    )
+    return StoredAlarm(key, text, evidence)
 
 
 def cursor_of(row: Row) -> tuple[str, int]:

@@ -9,7 +9,7 @@ from typing import Final
 from gateway.logbook.chain import verify
 from gateway.store import rows
 from gateway.store.base import LogRow
-from gateway.store.queries import ACT, DELIVERY, PUBLICATION
+from gateway.store.queries import ACT, ALARM, DELIVERY, PUBLICATION
 
 _CHECKED: Final[dict[str, tuple[str, Callable[[rows.Row], object]]]] = {
     "act": (f"number, {ACT} FROM act WHERE act_check IS NOT NULL", rows.act_of),
@@ -41,6 +41,7 @@ _CHECKED: Final[dict[str, tuple[str, Callable[[rows.Row], object]]]] = {
         "number, link, boot_id, minute, spent_ms, row_check FROM airtime",
         rows.airtime_of,
     ),
+    "alarm": (f"number, {ALARM} FROM alarm", rows.alarm_of),
     "meta": ("number, name, value, row_check FROM meta", rows.meta_of),
     "publication": (
         f"offset, {PUBLICATION} FROM publication",
@@ -55,6 +56,7 @@ _SINCE: Final = {
     "queue_cursor": 5,
     "airtime": 5,
     "meta": 5,
+    "alarm": 6,
 }
 """The schema from which on a table has these columns; a backup may be older."""
 

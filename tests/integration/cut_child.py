@@ -19,10 +19,12 @@ from tempfile import TemporaryDirectory
 
 from gateway.core.records import (
     AddStateEntry,
+    DropAlarm,
     DropOutlived,
     Durability,
     LogHead,
     PutAirtime,
+    PutAlarm,
     PutBoot,
     PutDelivery,
     PutEpoch,
@@ -45,6 +47,7 @@ from tests.integration.store_records import (
     OWN,
     PEER,
     act_id,
+    alarm,
     delivery,
     publication,
     received,
@@ -69,6 +72,7 @@ TABLES = (
     "queue_cursor",
     "airtime",
     "boot",
+    "alarm",
     "set_aside",
     "meta",
 )
@@ -108,6 +112,7 @@ class History:
             PutBoot(f"boot {number}", Instant(number), None, None),
             PutPeer(PEER, number.to_bytes(8), ()),
             PutKeys(PEER, number.to_bytes(8)),
+            PutAlarm(alarm(number)),
         )
 
     def commit(self) -> tuple[StoreWrite, ...]:
@@ -120,6 +125,12 @@ class History:
             return received(self._next("in"), self._next_offset())
         if choice < 0.7:
             return (station_entry(),)
+        if choice < 0.75:
+            number = self._rng.randint(1, 9)
+            return (
+                DropAlarm(alarm(number).key),
+                PutAlarm(alarm(number, cleared="seen"), Durability.NORMAL),
+            )
         return self._progress()
 
     def _progress(self) -> tuple[Write, ...]:

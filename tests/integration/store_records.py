@@ -10,13 +10,16 @@ from gateway.core.records import (
     AddLogEntry,
     AddPublication,
     AddStateEntry,
+    AlarmKey,
     Direction,
+    DropAlarm,
     DropReceipt,
     Durability,
     EntryKind,
     Publication,
     PutAct,
     PutAirtime,
+    PutAlarm,
     PutBoot,
     PutDelivery,
     PutEpoch,
@@ -27,6 +30,7 @@ from gateway.core.records import (
     PutSubmission,
     StateEntry,
     StoredAct,
+    StoredAlarm,
     StoredDelivery,
     Topic,
     Write,
@@ -143,6 +147,19 @@ def submission(serial: int) -> PutSubmission:
     return PutSubmission("mqtt/automatic", f"request-{serial}", bytes(32), act_id(serial))
 
 
+def alarm(number: int, *, cleared: str | None = None) -> StoredAlarm:
+    """Of the store itself (0), of a station, of a notice, in turn; lit, or cleared by a person."""
+    code, station, notice_id = (
+        ("ROLLBACK", None, None),
+        ("ROLLBACK", PEER, None),
+        ("SAME_ID", PEER, act_id(number, IN)),
+    )[number % 3]
+    key = AlarmKey(code, station, notice_id, "", cleared)
+    if cleared is not None:
+        return StoredAlarm(key)
+    return StoredAlarm(key, f"what happened: {number}", f"evidence {number}")
+
+
 def sent(serial: int, offset: int) -> tuple[Write, ...]:
     """What accepting an own notice keeps."""
     made = act(serial)
@@ -200,6 +217,8 @@ def random_commits(rng: Random, count: int) -> list[tuple[Write, ...]]:
             (line_entry(act(serial, direction)), station_entry()),
             (PutAirtime(LinkName("radio"), BOOT, rng.randint(0, 9), number),),
             (PutBoot(f"boot {number % 70}", Instant(8_000), None, number),),
+            (PutAlarm(alarm(serial)), PutAlarm(alarm(number, cleared=f"evidence {serial}"))),
+            (DropAlarm(alarm(serial).key), DropAlarm(alarm(serial, cleared="evidence 1").key)),
         ]
         commit = tuple(write for part in rng.sample(choices, 4) for write in part)
         offset += sum(isinstance(write, AddPublication) for write in commit)

@@ -19,6 +19,7 @@ from random import Random
 
 import pytest
 
+from gateway.core.records import PutAlarm
 from gateway.logbook.entry import decode_entry
 from gateway.model import Station
 from gateway.sim.bench.process import GatewayProcess
@@ -37,7 +38,7 @@ from gateway.store.folder import StoreLockedError
 from gateway.store.sqlite import SqliteStore
 from tests.integration import cut_disk
 from tests.integration.live_line import get, post, state_of, until
-from tests.integration.store_records import OWN, act_id, received, sent
+from tests.integration.store_records import OWN, act_id, alarm, received, sent
 from tests.integration.test_wrong_input import (
     GOOD,
     alarms,
@@ -327,7 +328,7 @@ async def test_copied_by_hand_it_is_a_restored_store_too(tmp_path: Path) -> None
     assert any("restored from a backup made at entry 2" in note for note in store.notes)
     rows = await store.log_entries(0)
     assert decode_entry(rows[-1].octets).event == "store_restored"
-    await store.commit(sent(2, 9))
+    await store.commit([*sent(2, 9), PutAlarm(alarm(0))])
     await store.close()
     store = SqliteStore(tmp_path / "new", station=OWN)
     recovered = await store.recover()

@@ -18,6 +18,7 @@ from gateway.core.records import (
     Direction,
     Publication,
     PutAirtime,
+    PutAlarm,
     PutBoot,
     PutDelivery,
     PutEpoch,
@@ -43,6 +44,7 @@ from tests.integration.store_records import (
     OWN,
     PEER,
     act_id,
+    alarm,
     delivery,
     entry,
     received,
@@ -89,6 +91,10 @@ def history() -> list[Sequence[StoreWrite]]:
             PutAirtime(LinkName("radio"), BOOT, 3, 4_000),
             PutAirtime(LinkName("radio"), BOOT, 4, 500),
             PutAirtime(LinkName("second"), BOOT, 4, 70),
+            PutAlarm(alarm(0)),
+            PutAlarm(alarm(1)),
+            PutAlarm(alarm(2)),
+            PutAlarm(alarm(1, cleared="what a person saw")),
             station_entry(),
         )
     ]
@@ -215,6 +221,7 @@ def foreign(given: Answers, truth: Answers) -> list[str]:
         "keys": set(given.recovered.keys) <= set(known.keys),
         "boots": set(given.recovered.boots) <= set(known.boots),
         "airtime": set(given.recovered.airtime) <= set(known.airtime),
+        "alarms": set(given.recovered.alarms) <= set(known.alarms),
         "cursors": all(
             offset in (0, 2, true)
             for offset, true in zip(given.cursors, truth.cursors, strict=True)

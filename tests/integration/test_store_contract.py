@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 
 import pytest
 
 from gateway.core.records import (
+    DropAlarm,
     DropReceipt,
     Durability,
     PutAct,
+    PutAlarm,
     PutDelivery,
     PutEpoch,
     PutKeys,
@@ -37,6 +40,7 @@ from tests.integration.store_records import (
     PEER,
     act,
     act_id,
+    alarm,
     delivery,
     entry,
     line_entry,
@@ -139,6 +143,19 @@ async def test_a_receipt_that_is_taken_back(bench: Bench) -> None:
     await bench.store.commit([DropReceipt(act_id(1)), DropReceipt(act_id(9))])
     assert await bench.store.acts([act_id(2), act_id(9), act_id(1)]) == [act(2), act(1)]
     assert (await bench.restart()).receipted == frozenset()
+
+
+async def test_alarms_are_kept_until_they_are_dropped(bench: Bench) -> None:
+    """One a key, the newest last; what a person cleared is another key for each evidence."""
+    own, far, notice = (alarm(number) for number in range(3))
+    seen_to = [alarm(1, cleared=evidence) for evidence in ("a", "b")]
+    await bench.store.commit([PutAlarm(made) for made in (own, far, notice, *seen_to)])
+    assert (await bench.restart()).alarms == (own, far, notice, *seen_to)
+    told = replace(far, text="something else", evidence="more")
+    await bench.store.commit([PutAlarm(told), DropAlarm(own.key), DropAlarm(seen_to[0].key)])
+    assert (await bench.restart()).alarms == (notice, seen_to[1], told)
+    await bench.store.commit([DropAlarm(told.key), DropAlarm(own.key)])
+    assert (await bench.restart()).alarms == (notice, seen_to[1])
 
 
 @pytest.mark.parametrize("seed", range(6))

@@ -24,6 +24,7 @@ from gateway.core.records import (
     LogHead,
     PutAct,
     PutAirtime,
+    PutAlarm,
     PutBoot,
     PutDelivery,
     PutEpoch,
@@ -55,6 +56,7 @@ from tests.integration.store_records import (
     PEER,
     act,
     act_id,
+    alarm,
     delivery,
     entry,
     publication,
@@ -355,7 +357,7 @@ async def test_damaged_file_is_set_aside_and_rebuilt(tmp_path: Path, damage: obj
 
 
 async def test_the_alarm_of_a_rebuild_waits_for_the_engine(tmp_path: Path) -> None:
-    """`was_rebuilt` is said at every start until the engine has committed something."""
+    """`was_rebuilt` is said at every start until the engine has committed the alarm of it."""
     await filled(tmp_path, sent(1, 1))
     (tmp_path / FILE_NAME).write_bytes(b"garbage" * 999)
     store, recovered = await opened(tmp_path)
@@ -366,7 +368,11 @@ async def test_the_alarm_of_a_rebuild_waits_for_the_engine(tmp_path: Path) -> No
     await store.commit([PutDelivery(delivery(1))])
     await store.close()
     store, recovered = await opened(tmp_path)
-    assert not recovered.was_rebuilt
+    assert recovered.was_rebuilt
+    await store.commit([PutDelivery(delivery(1)), PutAlarm(alarm(0))])
+    await store.close()
+    store, recovered = await opened(tmp_path)
+    assert (recovered.was_rebuilt, recovered.alarms) == (False, (alarm(0),))
     await store.close()
 
 
@@ -652,7 +658,7 @@ async def test_an_entry_that_left_its_history_is_told(tmp_path: Path) -> None:
     notice = await store.notice(act_id(2))
     assert notice is not None
     assert [past.state for past in notice.history] == [DeliveryState.QUEUED]
-    await store.commit([station_entry()])
+    await store.commit([PutAlarm(alarm(0))])
     assert not (await store.recover()).was_rebuilt
     await store.close()
 
@@ -669,11 +675,31 @@ async def test_a_changed_number_drops_no_other_row(table: str, tmp_path: Path) -
     assert any(f"{table} place" in note for note in store.notes)
     assert [known for known, _ in recovered.seen] == [act_id(serial, IN) for serial in (1, 2, 3)]
     assert [known.act_id for known in recovered.submissions] == [act_id(n) for n in (1, 2, 3)]
-    await store.commit([DropOutlived((act_id(9),), ())])
+    await store.commit([DropOutlived((act_id(9),), ()), PutAlarm(alarm(0))])
     again = await store.recover()
     assert not again.was_rebuilt
     assert (again.seen, again.submissions) == (recovered.seen, recovered.submissions)
     await store.close()
+
+
+async def test_a_changed_alarm_is_set_aside_and_told(tmp_path: Path) -> None:
+    """Lit or cleared, it is not what was written: another alarm says so, and the row is kept."""
+    lit, seen_to = alarm(1), alarm(1, cleared="what a person saw")
+    await filled(tmp_path, (PutAlarm(lit), PutAlarm(alarm(2)), PutAlarm(seen_to)))
+    edit(tmp_path, "UPDATE alarm SET cleared = 'another' WHERE number = 3")
+    edit(tmp_path, "UPDATE alarm SET text = 'all is well' WHERE number = 1")
+    with closing(sqlite3.connect(tmp_path / FILE_NAME)) as connection:
+        found = list(soundness.faults(connection))
+    assert found == [f"alarm {number} does not match its checksum" for number in (1, 3)]
+    store, recovered = await opened(tmp_path)
+    assert recovered.was_rebuilt
+    assert recovered.alarms == (alarm(2),)
+    assert any("alarm 1, alarm 3" in note for note in store.notes)
+    await store.close()
+    with closing(sqlite3.connect(tmp_path / FILE_NAME)) as connection:
+        kept = connection.execute("SELECT origin, content FROM set_aside").fetchall()
+    assert [origin for origin, _ in kept] == ["alarm 1", "alarm 3"]
+    assert "all is well" in kept[0][1]
 
 
 async def test_changed_entry_is_mended_from_the_files(tmp_path: Path) -> None:
@@ -1009,7 +1035,7 @@ async def test_damaged_airtime_counts_until_the_engine_knows(tmp_path: Path) -> 
         assert recovered.was_rebuilt
         await store.close()
     store, recovered = await opened(tmp_path)
-    await store.commit([station_entry()])
+    await store.commit([PutAlarm(alarm(0))])
     assert (await store.recover()).airtime_lost_count == 0
     await store.close()
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 
+from gateway.core.alarms import ALARM_COUNT_MAX
 from gateway.core.effects import AlarmCode
 from gateway.core.policy import Policy
 from gateway.core.status_document import status_document
-from gateway.core.watch import ALARM_COUNT_MAX
 from gateway.model import (
     ActId,
     AnswerCode,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from gateway.core.alarms import ALARM_COUNT_MAX
 from gateway.core.effects import AlarmCode, RejectCode, Status
 from gateway.core.events import (
     ButtonPressed,
@@ -18,7 +19,6 @@ from gateway.core.events import (
     StoreHealed,
 )
 from gateway.core.policy import Policy
-from gateway.core.watch import ALARM_COUNT_MAX
 from gateway.model import ActId, AnswerCode, Kind, LinkName, Operation, Precedence, Station
 from gateway.sim.world import OPERATOR, World
 from tests.sim.by_hand import ByHand, id_of, settled

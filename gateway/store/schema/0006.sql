@@ -1,5 +1,6 @@
 -- Schema 6: fewer pages a commit. A history grows in a tree of rows, which SQLite appends to without
 -- sharing out the three last pages anew, and an act leaves each index of open ones only once.
+-- Alarms about what has happened outlive a restart.
 ALTER TABLE state_entry RENAME TO old_state_entry;
 CREATE TABLE state_entry (
     key INTEGER PRIMARY KEY,            -- notice_id << 16 | number
@@ -24,3 +25,15 @@ DROP TABLE old_state_entry;
 
 DROP INDEX act_open;
 CREATE INDEX act_unreceipted ON act (number) WHERE direction = 1 AND receipted IS NULL;
+
+CREATE TABLE alarm (
+    number INTEGER PRIMARY KEY,
+    code TEXT NOT NULL,
+    station INTEGER,
+    notice_id INTEGER,
+    part TEXT NOT NULL,
+    cleared TEXT,                       -- the evidence with which a person cleared it; or it is lit
+    text TEXT NOT NULL,
+    evidence TEXT NOT NULL,
+    row_check BLOB NOT NULL
+) STRICT;

@@ -696,6 +696,7 @@ def test_a_person_s_word_outlives_the_lease_of_the_one_he_said_it_to() -> None:
     tenure = holding(Hold.LEASE)
     assert tenure.promote(other_is_off=False, now=NOW) is None
     tenure.leave(NOW)
+    assert not tenure.owes_word, "no pause is said: the next run goes on by hand"
     assert tenure.memory(NOW).wish is not None
     over = Instant(NOW + LEASE_MS)
     tenure.pass_time(over)

@@ -257,6 +257,8 @@ class CopyingStore:
         if begun is not None and begun.mark == self._mark:
             return
         if begun is not None and not self._may_go_alone():
+            if begun.name == self._name:  # an earlier time of ours: this one began alone
+                raise OvertakenError("this gateway holds the claim no more")
             raise OvertakenError(f"gateway {begun.name} has begun after this one")
         await cluster.put_begun(Begun(self._name, self._place.number, self._mark), revision)
 

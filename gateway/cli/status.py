@@ -52,7 +52,7 @@ def command(common: Common) -> None:
     if not document.get("dtg"):
         say(CLOCK_NOT_TRUSTED)
     for line in document.get("lines") or ():
-        print_line(line, document)
+        print_line(line)
     _print_pending("waiting for our watch", document, "pending_in")
     _print_pending("waiting for theirs", document, "pending_out")
     for problem in _problems(document):
@@ -60,7 +60,7 @@ def command(common: Common) -> None:
             say(f"{_MARGIN if index else ''}{text}")
 
 
-def print_line(line: Document, status: Document) -> None:
+def print_line(line: Document) -> None:
     """One line with its links: what each device says stands below the table, where it has room."""
     say("")
     far = str(line.get("far_station") or line.get("line"))
@@ -84,7 +84,7 @@ def print_line(line: Document, status: Document) -> None:
             *((f"our {link.get('name')}", device_text(link)) for link in line.get("links") or ()),
             ("far gateway", gateway_text(line.get("far_gateway"))),
             *secret_fields(line.get("far_gateway"), far),
-            ("far watch", watch_text(status)),
+            ("far watch", watch_text(line.get("far_watch"))),
             ("fault", fault_text(line.get("fault"))),
             *(("declared", declared_text(declared)) for declared in line.get("declared") or ()),
         ]
@@ -150,16 +150,19 @@ def secret_fields(peer: Document | None, far: str) -> list[tuple[str, str]]:
     return [("secret", f"{done}; `hotline key rotate {far} --finish` erases the former one")]
 
 
-def watch_text(status: Document) -> str:
-    """What we know of people there: only what they have not answered."""
-    waiting = status.get("pending_out_count") or 0
-    if not waiting:
-        return "no notice waits for a person there"
-    overdue = sum(1 for pending in status.get("pending_out") or () if pending.get("overdue"))
-    late = f", {overdue} OVERDUE" if overdue else ""
-    return (
-        f"{waiting} {'notice waits' if waiting == 1 else 'notices wait'} for a person there{late}"
+def watch_text(watch: Document | None) -> str:
+    """What we know of people there: only what came there and they have not answered."""
+    if watch is None:
+        return "not told by this gateway"
+    waiting, overdue, away = (
+        int(watch.get(f"{name}_count") or 0) for name in ("waiting", "overdue", "not_there")
     )
+    not_there = f"; {away} {'is' if away == 1 else 'are'} not there yet" if away else ""
+    if not waiting:
+        return f"no notice waits for a person there{not_there}"
+    waits = "notice waits" if waiting == 1 else "notices wait"
+    late = f", {overdue} OVERDUE" if overdue else ""
+    return f"{waiting} {waits} for a person there{late}{not_there}"
 
 
 def fault_text(fault: Document | None) -> str:

@@ -50,6 +50,8 @@ _ANSWERS: Final = {
 _ENDS: Final = {_I.CANCELLED: _S.CANCELLED, _I.SUPERSEDED: _S.SUPERSEDED}
 _ARRIVALS: Final = {_I.RECEIPTED: _S.RECEIPTED, _I.DISPLAYED: _S.DISPLAYED}
 _UNDERWAY: Final = (_I.HELD, _I.RELEASED, _I.SENT, _I.RELAYED)
+NOT_THERE: Final = frozenset({_S.QUEUED, _S.HELD, _S.SENT, _S.RELAYED})
+"""An open notice in one of these has no receipt of the far gateway yet."""
 _PASSED: Final = (*_UNDERWAY, _I.RECEIPTED, _I.DISPLAYED)
 _PROMISES: Final = (_I.ROGER, _I.STANDBY)
 """They promise a closing answer. After the expiry they are kept and shown, but open nothing again:

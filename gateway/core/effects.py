@@ -249,6 +249,10 @@ class PeerStatus:
     """It has all the notices open here that it may: only FLASH of it is taken now."""
     is_revoked: bool = False
     """Its card was revoked here: nothing is taken from it and nothing goes to it."""
+    open_count: int = 0
+    """Our notices to it that are open."""
+    there_count: int = 0
+    """Those of them that it has receipted: they wait for a person there."""
 
 
 @dataclass(frozen=True, slots=True)

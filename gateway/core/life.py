@@ -11,7 +11,7 @@ from collections import OrderedDict
 from collections.abc import Mapping
 from typing import Final
 
-from gateway.core.delivery import DeliveryInput, advance
+from gateway.core.delivery import NOT_THERE, DeliveryInput, advance
 from gateway.core.dialogue import is_settled
 from gateway.core.draft import Draft
 from gateway.core.effects import Level, Publish
@@ -76,6 +76,13 @@ class Record:
     taken: bool = False
     link: LinkName | None = None
     answers: list[ActId] = dataclasses.field(default_factory=list)
+    is_counted_there: bool = False
+    """Whether the ledger counts it in `waiting_there`."""
+
+    @property
+    def is_there(self) -> bool:
+        """The far gateway has it, as its receipt or an answer says."""
+        return self.state not in NOT_THERE
 
     @property
     def response(self) -> Response:
@@ -108,6 +115,7 @@ class Ledger:
         self._closed: Shares[None] = Shares(closed_count)
         self._open_to: dict[Station, int] = {}
         self._open_from: dict[Station, int] = {}
+        self._waiting_there: dict[Station, int] = {}
         self._open: dict[Direction, list[OrderedDict[ActId, Record]]] = {
             direction: _levels() for direction in Direction
         }
@@ -123,6 +131,10 @@ class Ledger:
     def open_to(self, peer: Station) -> int:
         """Own notices to one far station that are open."""
         return self._open_to.get(peer, 0)
+
+    def waiting_there(self, peer: Station) -> int:
+        """Those of them that the far gateway has, so that a person there may see them."""
+        return self._waiting_there.get(peer, 0)
 
     def open_from(self, peer: Station) -> int:
         """Notices of one far station that are open here."""
@@ -159,6 +171,11 @@ class Ledger:
         if is_open is not (act_id in held):
             counts = self._open_to if is_own else self._open_from
             counts[far] = counts.get(far, 0) + (1 if is_open else -1)
+        is_waiting_there = is_own and is_open and record.is_there
+        if is_waiting_there is not record.is_counted_there:
+            record.is_counted_there = is_waiting_there
+            there = self._waiting_there
+            there[far] = there.get(far, 0) + (1 if is_waiting_there else -1)
         levels = [self._open[record.direction]]
         if record.direction is Direction.IN and _is_for_watch(record):
             levels.append(self._for_watch)

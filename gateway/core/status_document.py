@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
+from gateway.core.delivery import NOT_THERE
 from gateway.core.diagnosis import diagnose
 from gateway.core.effects import (
     CLEARED_BY_HAND,
@@ -34,6 +35,7 @@ def status_document(
             {
                 "line": station_text(names, station),
                 **line_document(status, names, station, instant=instant),
+                "far_watch": _far_watch(status, station),
                 "fault": _fault(status, station, instant),
             }
             for station in line_stations(status)
@@ -96,6 +98,18 @@ def _fault(status: Status, station: Station, instant: Instant | None) -> dict[st
         instant=instant,
     )
     return {"place": diagnosis.place.value, "text": diagnosis.text}
+
+
+def _far_watch(status: Status, station: Station) -> dict[str, object]:
+    """How many of our notices wait for a person there, and how many have not come so far."""
+    peer = next((peer for peer in status.peers if peer.station == station), None)
+    there = [one for one in status.pending_out if one.far == station and one.state not in NOT_THERE]
+    there_count = 0 if peer is None else peer.there_count
+    return {
+        "waiting_count": there_count,
+        "overdue_count": sum(one.overdue for one in there),
+        "not_there_count": 0 if peer is None else peer.open_count - there_count,
+    }
 
 
 def _peer(peer: PeerStatus, links: list[LinkStatus], instant: Instant | None) -> dict[str, object]:

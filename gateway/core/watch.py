@@ -291,6 +291,8 @@ class Watch(Alarms):
             declared=self._declared(line.peer, now),
             is_full=line.standing.is_full,
             is_revoked=line.session.is_revoked,
+            open_count=self._ledger.open_to(line.peer),
+            there_count=self._ledger.waiting_there(line.peer),
         )
 
     def _declared(self, peer: Station, now: Instant) -> tuple[Declared, ...]:

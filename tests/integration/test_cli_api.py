@@ -479,10 +479,12 @@ async def test_status_answers_the_four_questions(north: Station) -> None:
         displayed=False,
         overdue=True,
         born=Instant(0),
+        far=plain.peers[0].station,
     )
     north.desk.show(
         replace(
             plain,
+            peers=(replace(plain.peers[0], open_count=4, there_count=1),),
             links=(
                 replace(plain.links[0], device_up=False, detail="port is gone", heard_at=None),
                 plain.links[1],
@@ -500,7 +502,7 @@ async def test_status_answers_the_four_questions(north: Station) -> None:
         "DOES NOT WORK: port is gone",
         "nothing heard yet",
         "far gateway  answers; heard ",
-        "far watch    1 notice waits for a person there, 1 OVERDUE",
+        "far watch    1 notice waits for a person there, 1 OVERDUE; 3 are not there yet",
         "MACHINE RECEIPT OVERDUE",
         "RECEIPT IS NOT CONSENT",
         "ALARM overdue: notice 1-3f2a-1 has no ROGER; call SOUTH",

@@ -22,7 +22,7 @@ from gateway.core.policy import Policy
 from gateway.model import ActId, AnswerCode, Kind, LinkName, Operation, Precedence, Station
 from gateway.sim.world import OPERATOR, World
 from tests.sim.by_hand import ByHand, id_of, settled
-from tests.sim.scenes import MINUTE, SECOND, alarms, draft, reaches, send
+from tests.sim.scenes import MINUTE, SECOND, alarms, draft, line, reaches, send
 
 RECEIPT = "MACHINE RECEIPT"
 HERE = Station(2)
@@ -410,3 +410,30 @@ def test_a_store_that_heals_twice_heals_once() -> None:
     before = len(world.posts[Station(1)].store._live.log)
     world.give(Station(1), StoreHealed())
     assert len(world.posts[Station(1)].store._live.log) == before
+
+
+def there(world: World) -> tuple[int, int]:
+    """How many of our notices are open, and how many of them wait for a person there."""
+    (peer,) = status(world, 1).peers
+    return peer.open_count, peer.there_count
+
+
+def test_only_what_the_far_gateway_has_waits_for_a_person_there() -> None:
+    """A receipt begins it and an answer ends it; a start counts again what the store has."""
+    world = line()
+    world.unplug("cable")
+    notices = [send(world, draft(f"number {number}")) for number in range(3)]
+    assert there(world) == (3, 0)
+    world.plug("cable")
+    for notice in notices:
+        reaches(world, notice, RECEIPT, MINUTE)
+    assert there(world) == (3, 3)
+    world.answer(notices[0], AnswerCode.ROGER, station=2)
+    reaches(world, notices[0], "ROGER", MINUTE)
+    assert there(world) == (2, 2)
+    world.unplug("cable")
+    send(world, draft("one more"))
+    assert there(world) == (3, 2)
+    world.crash(1)
+    world.start(1)
+    assert there(world) == (3, 2)

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.cli.status import declared_text, gateway_text, pending_text, print_line, secret_fields
+from gateway.cli.status import (
+    declared_text,
+    gateway_text,
+    pending_text,
+    print_line,
+    secret_fields,
+    watch_text,
+)
 
 
 def test_what_was_declared_is_told_apart_from_what_is_measured() -> None:
@@ -36,6 +43,16 @@ def test_busy_full_and_a_forecast_are_told_in_words() -> None:
     assert "REVOKED" in gateway_text({**peer, "revoked": True})
 
 
+def test_what_is_not_there_waits_for_nobody_there() -> None:
+    """Queued here is no silence of their watch."""
+    counts = {"waiting_count": 0, "overdue_count": 0, "not_there_count": 0}
+    assert watch_text(counts) == "no notice waits for a person there"
+    queued = counts | {"not_there_count": 97_464}
+    assert watch_text(queued) == "no notice waits for a person there; 97464 are not there yet"
+    both = {"waiting_count": 2, "overdue_count": 1, "not_there_count": 1}
+    assert watch_text(both) == "2 notices wait for a person there, 1 OVERDUE; 1 is not there yet"
+
+
 def test_a_rotation_says_what_it_waits_for() -> None:
     """While the far station has not used the new secret, and once the former one may go."""
     assert secret_fields({"generation": 2, "former_secret": False}, "SOUTH") == []
@@ -62,7 +79,7 @@ def test_a_long_line_breaks_at_words_and_never_in_a_path(
         monkeypatch.setenv("COLUMNS", str(columns))
     link = {"name": "radio", "state": "DOWN", "device_up": False, "detail": FROZEN, "queued": 0}
     line = {"far_station": "SOUTH", "links": [link], "fault": {"place": "path", "text": FROZEN}}
-    print_line(line, {"pending_out_count": 0})
+    print_line(line)
     shown = capsys.readouterr().out
     assert f"DOES NOT WORK: {FROZEN}" in " ".join(shown.split())
     assert shown.count(PATH) == 2

@@ -127,6 +127,7 @@ def test_the_status_in_full() -> None:
                         "loss": 0.123,
                     }
                 ],
+                "far_watch": {"waiting_count": 0, "overdue_count": 0, "not_there_count": 0},
                 "fault": {
                     "place": "none",
                     "text": "no fault: their gateway answers by every link",
@@ -152,6 +153,7 @@ def test_the_status_in_full() -> None:
                         "loss": None,
                     }
                 ],
+                "far_watch": {"waiting_count": 0, "overdue_count": 0, "not_there_count": 0},
                 "fault": {
                     "place": "our device",
                     "text": "no device of ours works: east: no device yet",

@@ -90,15 +90,16 @@ class Outgoing:
         """Own epochs with acts that were receipted and that a peer which names `known` (its newest
         epochs, with the highest serial of each) does not hold; with the highest that it holds.
 
-        Of an epoch that it does not name nothing is held only if a later one is named, or none:
-        it names a few. Where it names one that is not known here, our own store is the older.
+        It names a few: of one that it does not name it holds nothing only if that is later than
+        all that it names. Where it names one that is not known here, our own store is an old one,
+        and of the epochs only that of this run is surely later.
         """
         named = dict(known)
         order = list(self._highest)
-        if not all(epoch in self._highest for epoch in named):
-            order, first = [], 0
-        else:
+        if all(epoch in self._highest for epoch in named):
             first = 1 + max((order.index(epoch) for epoch in named), default=-1)
+        else:
+            first = len(order) - (order[-1] not in named)
         held = named | dict.fromkeys(order[first:], 0)
         return {
             epoch: upto

@@ -101,9 +101,7 @@ class Reception:
 
     def add(self, act_id: ActId, sha256: bytes) -> None:
         """An act was accepted; its `PutSeen` is in the same step."""
-        held = self._epochs.setdefault(act_id.epoch, EpochIn())
-        held.add(act_id.serial, sha256)
-        self.seen += 1
+        self._hold(act_id, sha256)
         while self.seen > self._seen_count and len(self._epochs) > 1:
             oldest = next(iter(self._epochs))
             self.seen -= len(self._epochs.pop(oldest).hashes)
@@ -215,8 +213,14 @@ class Reception:
 
     def restore(self, seen: Iterable[tuple[ActId, bytes]]) -> None:
         for act_id, sha256 in seen:
-            self._epochs.setdefault(act_id.epoch, EpochIn()).add(act_id.serial, sha256)
-            self.seen += 1
+            self._hold(act_id, sha256)
+
+    def _hold(self, act_id: ActId, sha256: bytes) -> None:
+        # The one that spoke last is the newest, whatever older ones had still to say meanwhile.
+        held = self._epochs.pop(act_id.epoch, None) or EpochIn()
+        self._epochs[act_id.epoch] = held
+        held.add(act_id.serial, sha256)
+        self.seen += 1
 
 
 def _chunks(serials: list[int]) -> list[tuple[int, ...]]:

@@ -174,8 +174,9 @@ def test_a_dropped_act_leaves_no_part_in_the_heap_of_its_link() -> None:
         pytest.param(((6, 2),), {7: 0}, id="a later epoch"),
         pytest.param(((5, 1),), {5: 1, 6: 0, 7: 0}, id="all since"),
         pytest.param((), {5: 0, 6: 0, 7: 0}, id="everything"),
-        pytest.param(((5, 2), (9, 4)), {}, id="our own store is the older"),
-        pytest.param(((5, 1), (9, 4)), {5: 1}, id="both are"),
+        pytest.param(((5, 2), (9, 4)), {7: 0}, id="our own store is old: but this run"),
+        pytest.param(((5, 1), (9, 4)), {5: 1, 7: 0}, id="both are"),
+        pytest.param(((9, 4), (7, 3)), {}, id="our own store is old, and it has this run"),
         pytest.param(((5, 2), (6, 9), (7, 3)), {}, id="it has more than we know"),
     ],
 )

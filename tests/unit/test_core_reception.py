@@ -203,3 +203,16 @@ def test_a_receipt_goes_again_as_often_as_asked_and_no_more() -> None:
     held.owe(debt, 7, 2, 8)
     assert held.settle(debt) == [ReceiptItem(7, 2, 0, 8)]
     assert not debt, "the older copies are dropped"
+
+
+def test_the_epoch_that_spoke_last_is_the_newest() -> None:
+    """Acts of four older epochs come late, then this run's goes on: it is named, and after a
+    restart too; else the sender would take it for lost.
+    """
+    order = [(7, 1), (3, 1), (4, 1), (5, 1), (6, 1), (7, 2)]
+    seen = [(ActId(PEER, Epoch(epoch), Serial(serial)), bytes(32)) for epoch, serial in order]
+    held, restored = reception(), reception()
+    for act_id, sha256 in seen:
+        held.add(act_id, sha256)
+    restored.restore(seen)
+    assert held.known() == restored.known() == ((4, 1), (5, 1), (6, 1), (7, 2))

@@ -473,23 +473,23 @@ async def test_a_new_card_gets_again_what_it_had_receipted(folder: Path) -> None
             for text in ("one", "two", "three"):
                 await assert_carries(north, south, text)
             ids = {one["id"] for one in await boxes(south)}
+            await until(lambda: are_receipted(north))  # else they just go on
             assert await south.stop() == 0
             state = stations["SOUTH"].folder / "state"
             shutil.rmtree(state)
             state.mkdir()
             await south.start()
             await until(lambda: inbox_has(south, *ids))
-            # The hello that tells it may come after the notices.
-            alarm = await until(lambda: alarm_text(north, "far station lost notices"))
-            assert "new card" in alarm
+            assert "new card" in (await alarms(north))["far station lost notices"]
             for notice in (await get(north, "/v1/outbox"))["notices"]:
                 assert notice["state"] == "MACHINE RECEIPT"
             await assert_carries(north, south, "four")
             assert len(await boxes(south)) == len(ids) + 1
 
 
-async def alarm_text(process: GatewayProcess, name: str) -> str | None:
-    return (await alarms(process)).get(name)
+async def are_receipted(process: GatewayProcess) -> bool:
+    notices = (await get(process, "/v1/outbox"))["notices"]
+    return all(notice["state"] == "MACHINE RECEIPT" for notice in notices)
 
 
 async def peer_noticed(process: object, *, is_new_card: bool) -> bool:

@@ -47,8 +47,8 @@ def clear(common: Common, name: str) -> None:
     """Clear the alarm that `hotline status` names, once you have seen to it.
 
     Only alarms about what has happened (rollback, far-rollback, same-id, two-incarnations,
-    store-rebuilt, log-book, failed-opens, crossed) are cleared so; the others end with their cause.
-    The log book keeps who cleared it. Something new of the same kind lights it again.
+    store-rebuilt, log-book, failed-opens, crossed, left-behind) are cleared so; the others end with
+    their cause. The log book keeps who cleared it. Something new of the same kind lights it again.
     """
     if not _NAME.fullmatch(name):
         raise FieldError("alarm", f"{name!a:.60} is no name", "take it from `hotline status`")

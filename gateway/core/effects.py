@@ -153,6 +153,7 @@ class AlarmCode(Word):
     UNREPLICATED = "unreplicated"
     NO_SPARE = "no usable spare"
     NOT_ACTIVE = "not active yet"
+    LEFT_BEHIND = "left behind"
 
 
 CLEARED_BY_HAND: Final = frozenset(
@@ -165,6 +166,7 @@ CLEARED_BY_HAND: Final = frozenset(
         AlarmCode.TWO_INCARNATIONS,
         AlarmCode.FAILED_OPENS,
         AlarmCode.CROSSED,
+        AlarmCode.LEFT_BEHIND,
     }
 )
 """Alarms about what has happened, kept over a restart. The others end with what is, alone."""

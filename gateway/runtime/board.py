@@ -7,15 +7,27 @@ last known; nothing of it is kept, answered or counted here.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from typing import Final, NoReturn
 
-from gateway.core.effects import CLEARED_BY_HAND, Alarm, AlarmCode, Level, PendingNotice, Status
-from gateway.core.events import ButtonPressed
+from gateway.core.effects import (
+    CLEARED_BY_HAND,
+    Alarm,
+    AlarmCode,
+    ConfirmClear,
+    Level,
+    PendingNotice,
+    RejectRequest,
+    Status,
+)
+from gateway.core.events import ButtonPressed, ClearAsked
+from gateway.core.requests import check_clear
 from gateway.core.tenure import Tenure
 from gateway.core.vacancy import Vigil, has_successor
 from gateway.model import Now, Station
 from gateway.runtime.inbox import Inbox
+from gateway.runtime.left_behind import LeftBehind
 from gateway.runtime.status_line import nothing_to_show, pending_alarm, vacant_text
 
 LOOK_S: Final = 1.0
@@ -42,6 +54,7 @@ class Board:
         now: Callable[[], Now],
         observe: Observe,
         refusal: Callable[[], str],
+        left: LeftBehind,
     ) -> None:
         """`name` of this gateway; `refusal`: why its promotion is pending."""
         self.name = name
@@ -50,6 +63,7 @@ class Board:
         self._now = now
         self._observe = observe
         self._refusal = refusal
+        self._left = left
         self._vigil = Vigil(by_lease=by_lease, now=now().instant)
         self._told: Alarm | None = None
         self.problem: Callable[[], str] = str
@@ -82,6 +96,20 @@ class Board:
         self._told = alarm
         self.look()
 
+    def clear(self, event: ClearAsked) -> ConfirmClear | RejectRequest:
+        """What was left behind has been seen to by a person. Other alarms are the engine's."""
+        alarm = next((it for it in self._left.alarms() if it.name == event.name), None)
+        rejection = check_clear(event, alarm)
+        if rejection is not None or alarm is None:
+            assert rejection is not None
+            return rejection
+        with suppress(OSError):
+            self._left.clear(alarm)
+        user = event.principal.user
+        self._observe(Level.WARNING, "alarm_cleared", alarm=alarm.name, user=user, text=alarm.text)
+        self.look()
+        return ConfirmClear(event.token, alarm.name)
+
     async def run(self, inbox: Inbox) -> NoReturn:
         """A press of the button silences the buzzer; it says nothing to anyone else."""
         while True:
@@ -112,6 +140,7 @@ class Board:
             alarms.append(pending_alarm(self._refusal()))
         if self.vacancy:
             alarms.append(Alarm(AlarmCode.NOT_ACTIVE, self.vacancy))
+        alarms += self._left.alarms()
         status = nothing_to_show(self._station, alarms)
         last = self._last
         if last is None:

@@ -143,7 +143,11 @@ class Daemon:
         self._make_runtime_folder()
         inbox = Inbox()
         desk = RuntimeDesk(inbox, self._names)
-        desk.close(RejectCode.STANDBY, "this gateway stands by; the active one takes requests")
+        desk.close(
+            RejectCode.STANDBY,
+            "this gateway stands by; the active one takes requests",
+            clear=board.clear,
+        )
         indicators = self._make_indicators(inbox, lambda: True)
 
         def show(status: Status) -> None:

@@ -33,6 +33,7 @@ from gateway.runtime.inbox import Inbox
 
 REQUEST_COUNT_MAX: Final = 256
 
+Clear = Callable[[ClearAsked], ConfirmClear | RejectRequest]
 Outcome = ConfirmSubmission | ConfirmAnswer | ConfirmClear | RejectRequest
 
 
@@ -59,6 +60,7 @@ class RuntimeDesk:
         self._changed = asyncio.Event()
         self._closed: tuple[RejectCode, str] | None = None
         """Why nothing is taken any more."""
+        self._clear: Clear | None = None
 
     # What adapters call (queues.base.Desk).
 
@@ -86,6 +88,8 @@ class RuntimeDesk:
         return outcome
 
     async def clear(self, principal: Principal, name: str) -> ConfirmClear | RejectRequest:
+        if self._clear is not None:
+            return self._clear(ClearAsked(0, principal, name))
         outcome = await self._ask(lambda token: ClearAsked(token, principal, name))
         assert not isinstance(outcome, ConfirmSubmission | ConfirmAnswer)
         return outcome
@@ -144,10 +148,15 @@ class RuntimeDesk:
         woken.set()
 
     def close(
-        self, code: RejectCode = RejectCode.STOPPING, problem: str = "the gateway is stopping"
+        self,
+        code: RejectCode = RejectCode.STOPPING,
+        problem: str = "the gateway is stopping",
+        clear: Clear | None = None,
     ) -> None:
-        """Reject every request under way and to come: the daemon stops, or stands by."""
-        self._closed = (code, problem)
+        """Reject every request under way and to come: the daemon stops, or stands by. `clear`
+        still clears alarms.
+        """
+        self._closed, self._clear = (code, problem), clear
         for token in list(self._waiting):
             self.settle(_refusal(token, code, problem))
 

@@ -6,6 +6,7 @@ Each role has a store opened anew, and the active one an engine of its own: to b
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NoReturn
@@ -16,12 +17,14 @@ from gateway.core.copying import Rebasing
 from gateway.core.effects import Level
 from gateway.core.events import CopyTold, SpareTold
 from gateway.core.records import Recovered
-from gateway.errors import StoreRefusedError
+from gateway.errors import DecodeError, StoreRefusedError
+from gateway.model import ActId
 from gateway.runtime.beside import Beside
 from gateway.runtime.clock import Clock
 from gateway.runtime.daemon import StopRequestedError, cause_of
 from gateway.runtime.inbox import Inbox
 from gateway.runtime.keeper import Engine
+from gateway.runtime.left_behind import LeftBehind, Loss
 from gateway.runtime.spare_control import SpareControl, make_board, make_keeper
 from gateway.runtime.status_line import refused_alarm
 from gateway.runtime.understudy import (
@@ -37,8 +40,10 @@ from gateway.runtime.understudy import (
 )
 from gateway.security.keys import KeyRing
 from gateway.spare.copying_store import OvertakenError
-from gateway.store.backup import install_copy
+from gateway.store.backup import Displaced, install_copy
+from gateway.store.database import FILE_NAME as DATABASE_NAME
 from gateway.store.folder import folder_error
+from gateway.store.left_behind import acts_left
 from gateway.store.sqlite import SqliteStore
 
 if TYPE_CHECKING:
@@ -59,7 +64,10 @@ class OneOfTwo:
         self._daemon = daemon
         self._folder = settings.station.state_folder
         self._keeper = make_keeper(settings, keys, clock.instant, daemon.observe)
-        self._board = make_board(settings, keys, self._keeper, clock.now, daemon.observe)
+        self._left = LeftBehind(self._folder)
+        self._board = make_board(
+            settings, keys, self._keeper, self._left, clock.now, daemon.observe
+        )
         self._is_owner = asyncio.Event()
         self._rebasing = Rebasing()
 
@@ -198,18 +206,38 @@ class OneOfTwo:
 
     async def _replace_store(self, cause: RebasedError) -> None:
         try:
-            kept = await asyncio.to_thread(self._install, cause.path)
+            acts = await self._left_acts(cause.path)
+            displaced = await asyncio.to_thread(self._install, cause.path)
         except StoreRefusedError as error:
             await self._step_back(str(error))
             return
         finally:
             with suppress(OSError):
                 cause.path.unlink(missing_ok=True)
-        self._daemon.observe(
-            Level.WARNING, "store_replaced", reason=str(cause), kept=str(kept or "nothing")
-        )
+        kept, observe = str(displaced.database or "nothing"), self._daemon.observe
+        observe(Level.WARNING, "store_replaced", reason=str(cause), kept=kept)
+        if not acts:
+            return
+        for act in acts:
+            observe(Level.ERROR, "act_left_behind", act=str(act), kept=kept)
+        loss = Loss(tuple(map(str, acts)), kept, str(displaced.book or ""))
+        try:
+            await asyncio.to_thread(self._left.add, loss)
+        except OSError as error:
+            observe(Level.ERROR, "loss_not_remembered", problem=str(error))
 
-    def _install(self, path: Path) -> Path | None:
+    async def _left_acts(self, copy: Path) -> tuple[ActId, ...]:
+        """What this store holds and the other one's does not."""
+        database = self._folder / DATABASE_NAME
+        if not database.exists():
+            return ()
+        try:
+            return await asyncio.to_thread(acts_left, database, copy)
+        except (sqlite3.Error, DecodeError) as error:
+            self._daemon.observe(Level.ERROR, "stores_not_compared", problem=str(error))
+            return ()
+
+    def _install(self, path: Path) -> Displaced:
         try:
             return install_copy(path, self._folder)
         except OSError as error:

@@ -11,6 +11,7 @@ from gateway.model import Instant, Now
 from gateway.runtime.adapters import nats_access
 from gateway.runtime.board import Board
 from gateway.runtime.keeper import Keeper, Observe
+from gateway.runtime.left_behind import LeftBehind
 from gateway.security.keys import KeyRing
 from gateway.spare.twin import twin_of
 
@@ -40,7 +41,12 @@ def make_keeper(
 
 
 def make_board(
-    settings: Settings, keys: KeyRing, keeper: Keeper, now: Callable[[], Now], observe: Observe
+    settings: Settings,
+    keys: KeyRing,
+    keeper: Keeper,
+    left: LeftBehind,
+    now: Callable[[], Now],
+    observe: Observe,
 ) -> Board:
     """Of such a station too."""
     spare = settings.spare
@@ -53,6 +59,7 @@ def make_board(
         now=now,
         observe=observe,
         refusal=lambda: keeper.refusal,
+        left=left,
     )
 
 

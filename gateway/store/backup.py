@@ -221,19 +221,29 @@ def newer_copy(path: Path) -> str:
     )
 
 
-def install_copy(path: Path, folder: Path) -> Path | None:
+@dataclass(frozen=True, slots=True)
+class Displaced:
+    """What a copy of the other gateway has taken the place of."""
+
+    database: Path | None
+    """Where it is kept; None: there was none."""
+    book: Path | None
+    """Where the log book's files are."""
+
+
+def install_copy(path: Path, folder: Path) -> Displaced:
     """Put such a copy in place of the database, and set the log book's files aside with it: they
-    may tell what the copy does not hold. Gives where the old database is kept.
+    may tell what the copy does not hold.
 
     Raises `OSError`, `StoreLockedError`, or what `folder_error` makes of the folder.
     """
     lock = FolderLock(folder)
     try:
         segments = Segments(folder / "logbook")
-        segments.abandon()
+        book = segments.abandon()
         segments.begin()
         segments.close()
-        return _put_in_place(path, folder).kept
+        return Displaced(_put_in_place(path, folder).kept, book)
     finally:
         lock.release()
 

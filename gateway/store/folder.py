@@ -136,6 +136,22 @@ def folder_error(
     return StoreFailedError(f"the state folder {folder} fails: {error.strerror}; check the medium")
 
 
+def write_whole(path: Path, octets: bytes) -> None:
+    """Put a small file in place of another one, or leave that as it is. Raises `OSError`."""
+    new = path.with_suffix(".new")
+    try:
+        with new.open("wb") as file:
+            file.write(octets)
+            file.flush()
+            os.fsync(file.fileno())
+        new.rename(path)
+    except OSError:
+        with suppress(OSError):
+            new.unlink(missing_ok=True)
+        raise
+    sync_folder(path.parent)
+
+
 def set_aside(database: Path, tag: str) -> Path:
     """Rename a database with its WAL to the number of this tag after the last; keeps all of it."""
     numbers = numbers_of(database, tag)

@@ -44,6 +44,7 @@ NOT_FOUND: Final = 404
 STREAM_NOT_FOUND: Final = 10059
 WRONG_LAST_SEQUENCE: Final = 10071
 
+_CLOSED: Final = "closed the connection"
 _NOT_US: Final = "refuses who we are; check user, password_file and nkey_file"
 
 Document = dict[str, Any]
@@ -125,6 +126,8 @@ class NatsConnection:
         self._ring = ring
         self._name = name
         self._client: _Client | None = None
+        self._tried: _Client | None = None
+        """Whose news counts: what is let go of still says that it was closed."""
         self._lost: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self._reasons: list[str] = []
         self._asked: dict[str, asyncio.Future[str]] = {}
@@ -139,14 +142,15 @@ class NatsConnection:
         for server in self._ring.turn():
             self.server = server
             self._reasons.clear()
-            client = _Client(self._access)
+            client = self._tried = _Client(self._access)
             try:
                 async with asyncio.timeout(CONNECT_S):
-                    await client.connect(**self._options(server))
+                    await client.connect(**self._options(server, client))
             except (Error, OSError, TimeoutError, ValueError) as error:
                 if client.is_greeted and isinstance(error, ConnectionError):
                     self._reasons.append(_NOT_US)  # it hung up before nats-py read why
                 self._note(error)
+                self._tried = None
                 await _let_go(client)
                 continue
             except BaseException:
@@ -156,8 +160,17 @@ class NatsConnection:
             return
         raise self._unavailable(self._reasons[-1] if self._reasons else "cannot be reached")
 
-    def _options(self, server: str) -> dict[str, Any]:
+    def _options(self, server: str, client: _Client) -> dict[str, Any]:
         access = self._access
+
+        async def on_error(error: Exception) -> None:
+            if client is self._tried:
+                self._note(error)
+
+        async def on_closed() -> None:
+            if client is self._tried and not self._lost.done():
+                self._lost.set_result(self._reasons[-1] if self._reasons else _CLOSED)
+
         options: dict[str, Any] = {
             "servers": [server],
             "name": self._name,
@@ -167,8 +180,8 @@ class NatsConnection:
             "connect_timeout": CONNECT_S,
             "ping_interval": PING_S,
             "max_outstanding_pings": PING_COUNT,
-            "error_cb": self._on_error,
-            "closed_cb": self._on_closed,
+            "error_cb": on_error,
+            "closed_cb": on_closed,
             "inbox_prefix": access.inbox,
             "user": access.user,
             "password": access.password,
@@ -390,13 +403,6 @@ class NatsConnection:
         return dict(document)
 
     # nats-py.
-
-    async def _on_error(self, error: Exception) -> None:
-        self._note(error)
-
-    async def _on_closed(self) -> None:
-        if not self._lost.done():
-            self._lost.set_result(self._reasons[-1] if self._reasons else "closed the connection")
 
     def _note(self, error: BaseException) -> None:
         if isinstance(error, AuthorizationError) or "authorization" in str(error).lower():

@@ -128,22 +128,34 @@ def judge_stream(
     differences = list(stream_differences(answer["config"], wanted))
     for difference in differences:
         yield _difference(f"stream {name}", difference, remedy, topic)
-    cluster = answer.get("cluster") or {}
-    behind = [
-        str(it.get("name"))
-        for it in cluster.get("replicas") or ()
-        if it.get("offline") or not it.get("current")
-    ]
-    if behind:
-        text = f"stream {name}: the copy on {', '.join(behind)} is behind or away"
-        yield look(topic, text, "start that server; one more that fails stops the stream")
+    missed = list(_judge_copies(name, answer, topic))
+    yield from missed
     full = list(_judge_room(name, answer, topic))
     yield from full
-    if not differences and not behind and not full:
+    if not differences and not missed and not full:
         count = (answer.get("state") or {}).get("messages", 0)
         replicas = wanted["num_replicas"]
         copies = "1 copy" if replicas == 1 else f"{replicas} copies"
         yield ok(topic, f"stream {name} is as shipped, {copies}, {count} messages")
+
+
+def _judge_copies(name: str, answer: Document, topic: str) -> Iterator[Finding]:
+    """A stream stores only what more than half of its servers have."""
+    cluster = answer.get("cluster") or {}
+    replicas = cluster.get("replicas") or ()
+    away = [str(it.get("name")) for it in replicas if it.get("offline")]
+    behind = [str(it.get("name")) for it in replicas if it.get("offline") or not it.get("current")]
+    count = int(answer["config"].get("num_replicas") or 1)
+    if cluster and (not cluster.get("leader") or 2 * len(away) >= count > 1):
+        who = f" ({', '.join(away)} away)" if away else ""
+        text = (
+            f"stream {name} has no leader, or no majority of its {count} servers{who}: nothing is"
+            f" stored until {count // 2 + 1} of them serve"
+        )
+        yield fault(topic, text, "start the servers that are away, and see the network to them")
+    elif behind:
+        text = f"stream {name}: the copy on {', '.join(behind)} is behind or away"
+        yield look(topic, text, "start that server; one more that fails stops the stream")
 
 
 def _judge_room(name: str, answer: Document, topic: str) -> Iterator[Finding]:

@@ -83,6 +83,7 @@ async def test_a_lost_cluster_by_lease(tmp_path: Path) -> None:
         found = await hotline("doctor", "--json", config=scene.b.files.config)
         assert found.code == 1
         assert "no gateway of this station is active" in found.out
+        assert "of them serve" in found.out
         for server in cluster.servers[1:]:
             await server.start()
 

@@ -681,7 +681,8 @@ def test_nats_findings() -> None:
     """An unsafe stream is a fault; another bound, a copy behind and an old server want a look."""
     plain = stream_config("HOTLINE_NOTICE", 3)
     replicas = [{"name": "hq-2", "current": True}, {"name": "hq-3", "current": True}]
-    answer = {"config": plain, "cluster": {"replicas": replicas}, "state": {"messages": 7}}
+    hq = {"leader": "hq-1", "replicas": replicas}
+    answer = {"config": plain, "cluster": hq, "state": {"messages": 7}}
 
     def judge(**changes: Any) -> list[Finding]:
         return list(nats.judge_stream("HOTLINE_NOTICE", answer | changes, plain, "edit it"))
@@ -693,7 +694,16 @@ def test_nats_findings() -> None:
     check(judge(config=plain | {"max_bytes": 1000}), LOOK, "max_bytes is 1000")
     check(judge(config=plain | {"max_msgs": 3}), LOOK, "max_msgs is 3 instead of -1")
     check(judge(config=plain | {"max_age": 2 * 86_400 * 10**9}), LOOK, "max_age is 172800000000000")
-    check(judge(cluster={"replicas": [{"name": "hq-3", "offline": True}]}), LOOK, "copy on hq-3")
+    away = [{"name": "hq-3", "offline": True}]
+    check(judge(cluster=hq | {"replicas": [replicas[0], *away]}), LOOK, "copy on hq-3")
+    lagging = [{"name": name, "current": False} for name in ("hq-2", "hq-3")]
+    check(judge(cluster=hq | {"replicas": lagging}), LOOK, "copy on hq-2, hq-3 is behind")
+    lost = "nothing is stored until 2 of them serve"
+    check(judge(cluster=hq | {"replicas": [{"name": "hq-2", "offline": True}, *away]}), FAULT, lost)
+    check(judge(cluster={"leader": "", "replicas": [*replicas, *away]}), FAULT, "(hq-3 away)")
+    check(judge(cluster={"replicas": replicas}), FAULT, "has no leader")
+    one = {"config": plain | {"num_replicas": 1}, "cluster": {"leader": "hq-1"}}
+    assert all(it.mark is not FAULT or "num_replicas" in it.text for it in judge(**one))
 
     def server(version: str, *servers: str) -> list[Finding]:
         return list(nats.judge_server(NatsSettings(servers=servers), servers[0], version))

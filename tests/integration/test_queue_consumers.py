@@ -7,6 +7,7 @@ import json
 import sys
 from asyncio.subprocess import PIPE
 from collections import Counter
+from contextlib import suppress
 from importlib import resources
 from pathlib import Path
 
@@ -22,7 +23,7 @@ from tests.integration.mqtt_running import running as mqtt_running
 from tests.integration.nats_cluster import nats_server, needs_nats, program
 from tests.integration.nats_running import running as nats_running
 
-LINE_COUNT_MAX = 30
+LINE_COUNT_MAX = 40
 NO_NOTICES = ("garbage", "[]", "7", '{"id": 7}', '{"id": "\\ud800"}', "{}", "[" * 5_000)
 """What anyone may publish who may write there: each would else stop the consumer for good."""
 
@@ -126,8 +127,59 @@ async def test_the_example_says_that_its_consumer_is_missing(tmp_path: Path) -> 
     assert line == b"make the consumer: consumer-program.json\n"
 
 
+async def said_by_the_mqtt_example(folder: Path, port: int, station: str) -> tuple[str, bytes]:
+    """Its first line, and whether it ended: `exit 1`, or `goes on`."""
+    example = resources.files("gateway.queues.consumer") / "mqtt_consumer.py"
+    arguments = ("127.0.0.1", str(port), station, str(folder / "ledger"))
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, str(example), *arguments), stderr=PIPE
+    )
+    try:
+        assert process.stderr is not None
+        async with asyncio.timeout(60):
+            line = await process.stderr.readline()
+            if b"refuses" in line:
+                return f"exit {await process.wait()}", line
+            return "goes on", line
+    finally:
+        with suppress(ProcessLookupError):
+            process.kill()
+        await process.wait()
+
+
+@needs_mosquitto
+async def test_the_example_says_that_its_broker_refuses_it(tmp_path: Path) -> None:
+    """A connection without a user; then nobody at the port."""
+    async with mosquitto(tmp_path, "allow_anonymous false") as broker:
+        ended, line = await said_by_the_mqtt_example(tmp_path, broker.port, "NORTH")
+        port = broker.port
+    assert ended == "exit 1"
+    assert line == b"the broker refuses the connection: Not authorized; see its users and rights\n"
+    ended, line = await said_by_the_mqtt_example(tmp_path, port, "NORTH")
+    assert (ended, line) == ("goes on", f"127.0.0.1:{port} is not reached\n".encode())
+
+
+async def test_the_example_says_that_it_gets_no_notices(tmp_path: Path) -> None:
+    """Mosquitto 2.0 grants what it will not send; others deny the subscription."""
+
+    async def deny(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(4096)  # CONNECT
+        writer.write(bytes.fromhex("20 03 00 00 00"))
+        subscribe = await reader.read(4096)
+        writer.write(bytes.fromhex("90 04") + subscribe[2:4] + bytes.fromhex("00 87"))
+        await reader.read()
+        writer.close()
+
+    server = await asyncio.start_server(deny, "127.0.0.1", 0)
+    async with server:
+        port = server.sockets[0].getsockname()[1]
+        ended, line = await said_by_the_mqtt_example(tmp_path, port, "NORTH")
+    assert ended == "exit 1"
+    assert line.startswith(b"the broker refuses the notices of NORTH: Not authorized; ")
+
+
 def test_an_example_is_short() -> None:
-    """At most thirty lines of code, imports and tables aside, so that it is read and copied."""
+    """Some thirty lines of code, imports and tables aside, so that it is read and copied."""
     for name in ("mqtt_consumer.py", "nats_consumer.py"):
         text = (resources.files("gateway.queues.consumer") / name).read_text()
         code = text.split('"""', 4)[4].splitlines()

@@ -14,7 +14,9 @@ from paho.mqtt import client as paho
 from paho.mqtt.enums import CallbackAPIVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
+from paho.mqtt.reasoncodes import ReasonCode
 
+Codes = list[ReasonCode]
 TABLES = """PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;
 CREATE TABLE IF NOT EXISTS ledger (station TEXT, id TEXT, PRIMARY KEY (station, id));
 CREATE TABLE IF NOT EXISTS work (station TEXT, notice TEXT);"""
@@ -24,8 +26,19 @@ def main(host: str, port: str, station: str, file: str) -> None:
     database = sqlite3.connect(file)
     database.executescript(TABLES)
 
-    def on_connect(client: paho.Client, *_: object) -> None:
-        client.subscribe(f"hotline/v1/{station}/notice/#", qos=1)
+    def check(what: str, *codes: ReasonCode) -> None:
+        if any(code.is_failure for code in codes):
+            sys.exit(f"the broker refuses {what}: {codes[0]}; see its users and rights")
+
+    def on_connect(it: paho.Client, _: object, __: object, code: ReasonCode, *___: object) -> None:
+        check("the connection", code)
+        it.subscribe(f"hotline/v1/{station}/notice/#", qos=1)
+
+    def on_subscribe(_: object, __: object, ___: object, codes: Codes, *____: object) -> None:
+        check(f"the notices of {station}", *codes)
+
+    def on_connect_fail(*_: object) -> None:
+        sys.stderr.write(f"{host}:{port} is not reached\n")
 
     def on_message(client: paho.Client, _: object, message: paho.MQTTMessage) -> None:
         try:
@@ -44,7 +57,8 @@ def main(host: str, port: str, station: str, file: str) -> None:
     client = paho.Client(
         CallbackAPIVersion.VERSION2, f"consumer-{station}", protocol=paho.MQTTv5, manual_ack=True
     )
-    client.on_connect, client.on_message = on_connect, on_message
+    client.on_connect, client.on_connect_fail = on_connect, on_connect_fail
+    client.on_subscribe, client.on_message = on_subscribe, on_message
     session: Any = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
     session.SessionExpiryInterval = 0xFFFF_FFFF  # rule 4: the broker keeps what comes meanwhile
     client.connect_async(host, int(port), clean_start=False, properties=session)

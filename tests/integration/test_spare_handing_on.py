@@ -11,7 +11,7 @@ from typing import cast
 import pytest
 
 from gateway.core.claim import Copy
-from gateway.model import Station
+from gateway.model import ActId, Station
 from gateway.runtime.keeper import Keeper
 from gateway.runtime.understudy import SteppedDownError, leave_when_fenced
 from gateway.spare import copying_store
@@ -24,9 +24,10 @@ from tests.integration.store_records import received
 
 
 class Active:
-    """By lease; nothing is handed on until `handing_on`."""
+    """By lease, or by hand; nothing is handed on until `handing_on`."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, by_hand: bool) -> None:
+        self.told: list[tuple[str, tuple[ActId, ...]]] = []
         self.cluster, self.connection = memory_cluster()
         self.is_holder = True
         self.sqlite = SqliteStore(folder, station=Station(1))
@@ -37,9 +38,9 @@ class Active:
             next_number=1,
             cluster=lambda: self.cluster,
             name="a",
-            may_go_alone=lambda: False,
+            may_go_alone=lambda: by_hand,
             is_holder=lambda: self.is_holder,
-            told=lambda *_: None,
+            told=lambda *told: self.told.append(told),
         )
 
     @asynccontextmanager
@@ -54,8 +55,8 @@ class Active:
 
 
 @asynccontextmanager
-async def active_in(folder: Path) -> AsyncIterator[Active]:
-    active = Active(folder)
+async def active_in(folder: Path, *, by_hand: bool = False) -> AsyncIterator[Active]:
+    active = Active(folder, by_hand=by_hand)
     await active.sqlite.recover()
     try:
         yield active
@@ -88,6 +89,50 @@ async def test_the_first_commit_of_a_stream_needs_the_claim(
                 with pytest.raises(OvertakenError, match="lease ended"):
                     await run
         committing.cancel()
+
+
+@pytest.mark.parametrize("by_hand", [True, False])
+async def test_by_lease_what_is_accepted_is_at_the_cluster(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, by_hand: bool
+) -> None:
+    """However long that takes. By hand it goes on after its patience, and says so."""
+    monkeypatch.setattr(copying_store, "PATIENCE_S", 0.05)
+    monkeypatch.setattr(copying_store, "AGAIN_S", 0.01)
+    async with active_in(tmp_path, by_hand=by_hand) as active, asyncio.timeout(30):
+        committing = asyncio.ensure_future(active.store.commit(received(1, 1)))
+        await asyncio.wait({committing}, timeout=30 if by_hand else 1)
+        assert committing.done() is by_hand, "effects of that commit follow"
+        assert bool(active.told) is by_hand
+        async with active.handing_on():
+            await committing
+            await active.store.drained()
+        assert await numbers_at(active.cluster) == [1]
+        assert active.store.problem == ""
+
+
+async def test_it_is_whole_again_when_the_last_commit_is_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By hand the cluster was away, and takes what waited in several parcels: until the last one
+    is there, acts are here alone.
+    """
+    monkeypatch.setattr(copying_store, "PATIENCE_S", 0.0)
+    monkeypatch.setattr(copying_store, "PARCEL_COUNT_MAX", 1)
+    async with active_in(tmp_path, by_hand=True) as active, asyncio.timeout(30):
+        store, connection = active.store, active.connection
+        for number in (1, 2):
+            await store.commit(received(number, number))
+        seen: list[tuple[bool, int]] = []
+
+        async def look() -> None:
+            seen.append((bool(store.problem), store.waiting_count))
+            connection.meanwhile["append", COMMITS] = look
+
+        connection.meanwhile["append", COMMITS] = look
+        async with active.handing_on():
+            await store.drained()
+        assert seen == [(True, 2), (True, 1)]
+        assert [bool(problem) for problem, _ in active.told] == [True, False]
 
 
 async def test_a_stream_that_lost_its_end_takes_the_next_commit(tmp_path: Path) -> None:

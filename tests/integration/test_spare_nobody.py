@@ -7,8 +7,9 @@ from typing import Any
 
 from gateway.cli.spare_text import spare_text
 from gateway.sim.bench.process import GatewayProcess
+from gateway.spare.cluster import COMMITS
 from tests.integration.live_line import get, lamp_of, until
-from tests.integration.nats_cluster import nats_cluster, nats_server, needs_nats
+from tests.integration.nats_cluster import nats_cluster, nats_server, needs_nats, program
 from tests.integration.radio_at_port import hotline
 from tests.integration.two_gateways import (
     say,
@@ -93,6 +94,31 @@ async def test_a_lost_cluster_by_lease(tmp_path: Path) -> None:
             return sorted(map(str, roles)) == ["active", "standby"] and not any(texts)
 
         await until(is_over)
+
+
+async def test_the_active_one_dies_and_the_copy_is_not_whole(tmp_path: Path) -> None:
+    """By lease the other takes nothing then; it says whose lease is over, why and what to do."""
+    async with (
+        nats_server(tmp_path) as server,
+        two_gateways(((server.url,),) * 2, takeover="lease", lease_s=LEASE_S, replicas=1) as scene,
+    ):
+        await start(scene.a)
+        await until_role(scene.a, "active")
+        await submit(scene.a, "lost")
+        await scene.a.kill()
+        async with program(server.url) as client:
+            await client.jetstream().purge_stream(COMMITS)
+        await start(scene.b)
+        text = await told(scene.b)
+        assert "the lease of gateway a is over, and this one takes nothing by itself" in text
+        assert "no commits of this station any more" in text
+        said = spare_text(await spare_of(scene.b))
+        assert "is the active one" not in said
+        assert text in said
+        assert await lamp_of(scene.b, "alarm") == "fast"
+        found = await hotline("promote", config=scene.b.files.config)
+        assert (found.code, found.out) == (0, "GATEWAY b is the active one by hand\n")
+        assert not await vacancy_of(scene.b)
 
 
 async def test_the_last_active_one_is_made_to_stand_by(tmp_path: Path) -> None:

@@ -23,6 +23,7 @@ from gateway.errors import DecodeError, QueueUnavailableError
 from gateway.model import Instant
 from gateway.queues.base import first_error
 from gateway.queues.nats_connection import Access, NatsConnection, RightDeniedError, ServerRing
+from gateway.runtime.apart import apart
 from gateway.runtime.role_file import forget, remember, remembered
 from gateway.spare.cluster import SpareCluster
 from gateway.spare.twin import Twin
@@ -264,11 +265,7 @@ class Keeper:
                 await cluster.prepare()
                 self.cluster, self.problem = cluster, ""
                 self._tell_changed()
-                async with asyncio.TaskGroup() as group:
-                    group.create_task(connection.watch())
-                    group.create_task(self._follow_orders(cluster))
-                    group.create_task(self._tell_twin(cluster))
-                    group.create_task(self._keep_informed(cluster))
+                await apart(self._serve(connection, cluster))
             except* (QueueUnavailableError, DecodeError) as group_of_outages:
                 outages += group_of_outages.exceptions
             finally:
@@ -276,6 +273,13 @@ class Keeper:
                 await connection.close()
             self._note_outage(first_error(outages))
             await asyncio.sleep(AGAIN_S)
+
+    async def _serve(self, connection: NatsConnection, cluster: SpareCluster) -> None:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(connection.watch())
+            group.create_task(self._follow_orders(cluster))
+            group.create_task(self._tell_twin(cluster))
+            group.create_task(self._keep_informed(cluster))
 
     def _note_outage(self, error: BaseException) -> None:
         """One that comes again and again is told once in a while."""

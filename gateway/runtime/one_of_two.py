@@ -19,6 +19,7 @@ from gateway.core.events import CopyTold, SpareTold
 from gateway.core.records import Recovered
 from gateway.errors import DecodeError, StoreRefusedError
 from gateway.model import ActId
+from gateway.runtime.apart import apart
 from gateway.runtime.beside import Beside
 from gateway.runtime.clock import Clock
 from gateway.runtime.daemon import StopRequestedError, cause_of
@@ -118,22 +119,27 @@ class OneOfTwo:
         board = self._board
         board.problem = lambda: understudy.problem
         try:
-            await self._daemon.stand_by(
-                store, lambda: understudy.run(board.tell), self._standing_by(), board
+            await apart(
+                self._daemon.stand_by(
+                    store, lambda: understudy.run(board.tell), self._standing_by(), board
+                )
             )
         except Exception as error:
             cause = cause_of(error)
             if not isinstance(cause, PromotedError):
                 raise
+        else:
+            raise AssertionError("a gateway that stands by ended without an error")
         turn = cause.turn
         self._daemon.observe(
             Level.WARNING, "promoted", by=keeper.tenure.hold.value, term=str(keeper.tenure.term)
         )
         try:
-            await self._daemon.serve(store, lambda inbox: self._beside(store, turn, inbox))
+            await apart(self._daemon.serve(store, lambda inbox: self._beside(store, turn, inbox)))
         finally:
             keeper.watch(None)
             board.keep(self._daemon.shown)
+        raise AssertionError("the active gateway ended without an error")
 
     def _standing_by(self) -> SpareControl:
         board = self._board
@@ -169,7 +175,7 @@ class OneOfTwo:
         await self._step_back(problem)
         board.problem = lambda: problem
         try:
-            await self._daemon.stand_by(store, ask, self._standing_by(), board)
+            await apart(self._daemon.stand_by(store, ask, self._standing_by(), board))
         except Exception as error:
             if not isinstance(cause_of(error), RoomError):
                 raise

@@ -7,13 +7,14 @@ that broke soon the queue counts as up only when the next one has handed somethi
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from random import Random
-from typing import Any, Final, NoReturn
+from typing import Final, NoReturn
 
 from gateway.core.events import QueueDown, QueueUp
 from gateway.errors import QueueUnavailableError
 from gateway.queues.base import EmitQueue, QueueAdapter, QueueEvent
+from gateway.runtime.apart import apart
 
 BACKOFF_FIRST_S: Final = 0.25
 BACKOFF_MAX_S: Final = 30.0
@@ -48,7 +49,7 @@ class QueueSupervisor:
         """Run adapters until cancelled. Whatever is not an outage is a bug and is raised."""
         while True:
             try:
-                await _apart(self._make_adapter().run(self._emit))
+                await apart(self._make_adapter().run(self._emit))
             except QueueUnavailableError as error:
                 self._tell_down(error)
             else:
@@ -93,20 +94,3 @@ class QueueSupervisor:
         told_s[problem] = now_s
         self._problem = problem
         self._emit_outside(QueueDown(self._queue, str(error)))
-
-
-async def _apart(serving: Coroutine[Any, Any, None]) -> None:
-    """Run the adapter in a task of its own, so that a stop is ours alone.
-
-    Before Python 3.13 the adapter's task group would drop a stop that meets an outage.
-    """
-    task = asyncio.ensure_future(serving)
-    try:
-        await asyncio.wait([task])
-    except asyncio.CancelledError:
-        task.cancel()
-        await asyncio.wait([task])
-        if not task.cancelled():
-            task.exception()  # it is ended, and so is what it had to say
-        raise
-    await task

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -11,7 +9,7 @@ import msgspec
 
 from gateway.core.claim import Memory, Wish
 from gateway.runtime.clock import KernelSources
-from gateway.store.folder import sync_folder
+from gateway.store.folder import sync_folder, write_whole
 
 FILE_NAME: Final = "spare.json"
 
@@ -56,8 +54,6 @@ def _place_of(folder: Path) -> str:
 def remember(folder: Path, name: str, memory: Memory) -> None:
     """On the disk when this returns. Raises `OSError`."""
     folder.mkdir(parents=True, exist_ok=True, mode=0o750)
-    path = folder / FILE_NAME
-    new = path.with_suffix(".new")
     document = {
         "name": name,
         "by_hand": memory.by_hand,
@@ -68,17 +64,7 @@ def remember(folder: Path, name: str, memory: Memory) -> None:
         "resume_count": memory.resume_count,
         "place": _place_of(folder),
     }
-    try:
-        with new.open("wb") as file:
-            file.write(msgspec.json.encode(document))
-            file.flush()
-            os.fsync(file.fileno())
-        new.rename(path)
-    except OSError:
-        with suppress(OSError):
-            new.unlink(missing_ok=True)
-        raise
-    sync_folder(folder)
+    write_whole(folder / FILE_NAME, msgspec.json.encode(document))
 
 
 def forget(folder: Path) -> None:

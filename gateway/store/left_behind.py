@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import sqlite3
-from contextlib import closing
 from pathlib import Path
 from typing import Final
 
 from gateway.logbook.entry import decode_entry
 from gateway.model import ActId
 from gateway.packing import pack_id
+from gateway.store.connection import observing
 
 COUNT_MAX: Final = 1_000
 
@@ -26,7 +25,7 @@ def acts_left(database: Path, copy: Path) -> tuple[ActId, ...]:
     them. Raises `sqlite3.Error`, or `DecodeError` for a damaged entry.
     """
     found: dict[ActId, None] = {}
-    with closing(_opened(database)) as ours, closing(_opened(copy)) as theirs:
+    with observing(database) as ours, observing(copy) as theirs:
         for number, octets, digest in ours.execute(_ENTRIES):
             if theirs.execute(_SAME, (number, digest)).fetchone()[0] or len(found) >= COUNT_MAX:
                 break
@@ -37,9 +36,3 @@ def acts_left(database: Path, copy: Path) -> tuple[ActId, ...]:
             if not theirs.execute(_IS_THERE, (pack_id(act_id),)).fetchone()[0]:
                 found[act_id] = None
     return tuple(reversed(found))
-
-
-def _opened(path: Path) -> sqlite3.Connection:
-    connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=5)
-    connection.execute("PRAGMA query_only = ON")
-    return connection

@@ -338,8 +338,7 @@ class World(Timeline):
             case RejectRequest(token):
                 post.rejected[token] = effect
             case RequestActs(ids):
-                rows = post.store._live.rows  # noqa: SLF001 - the store's queries are coroutines
-                acts = tuple(row.act for one in ids if (row := rows.get(one)) and row.act)
+                acts = tuple(post.store.acts_now(ids))
                 self.at(self.now_ms, lambda: self.give_to(post, ActsArrived(acts)))
             case RequestEntropy(size):
                 octets = self.rng.randbytes(size)

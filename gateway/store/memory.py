@@ -154,6 +154,10 @@ class MemoryStore:
         return not self.is_refusing
 
     async def acts(self, ids: Sequence[ActId]) -> list[StoredAct]:
+        return self.acts_now(ids)
+
+    def acts_now(self, ids: Sequence[ActId]) -> list[StoredAct]:
+        """`acts` for the simulation, which has no loop."""
         rows = (self._live.rows.get(act_id) for act_id in ids)
         return [row.act for row in rows if row is not None and row.act is not None]
 

@@ -3,7 +3,10 @@
 A new incarnation says in its first proven hello what it holds of us. Every receipt that counts here
 is older than that incarnation, and was given for what lay on its medium: what is missing now was
 lost there, whatever link was slower. What it still needs goes again: notices that are open, cancels
-and updates, and our answers. The people on both sides are told, for the rest is gone there.
+and updates, and our answers. Our people are told, for the rest is gone there.
+
+A hello names the highest serial of an epoch: an act that came between the start there and that
+hello hides what was lost below it.
 """
 
 from __future__ import annotations
@@ -36,11 +39,13 @@ def notice_loss(
     name = state.names[line.peer]
     wanted = sorted(_wanted(state, line, behind))
     evidence = ", ".join(f"{epoch:04x} {held}" for epoch, held in behind.items())
-    again = f"{len(wanted)} that it still needs go again" if wanted else "none of them is open"
+    again = (
+        f"It still needs {len(wanted)}, which go" if wanted else "It needs none of them: none goes"
+    )
     is_new = state.watch.raise_alarm(
         AlarmCode.FAR_ROLLBACK,
         f"{name} has lost notices and answers of ours that it had receipted: a new card or an old"
-        f" backup there. {again[0].upper()}{again[1:]}; tell them, and compare the log books",
+        f" backup there. {again} again; tell them, and compare the log books",
         station=line.peer,
         evidence=evidence,
     )

@@ -28,7 +28,7 @@ from gateway.core.vacancy import Vigil, has_successor
 from gateway.model import Now, Station
 from gateway.runtime.inbox import Inbox
 from gateway.runtime.left_behind import LeftBehind
-from gateway.runtime.status_line import nothing_to_show, pending_alarm, vacant_text
+from gateway.runtime.standby_words import nothing_to_show, pending_alarm, vacant_text
 
 LOOK_S: Final = 1.0
 EVENT_COUNT_MAX: Final = 64

@@ -27,7 +27,7 @@ from gateway.runtime.inbox import Inbox
 from gateway.runtime.keeper import Engine
 from gateway.runtime.left_behind import LeftBehind, Loss
 from gateway.runtime.spare_control import SpareControl, make_board, make_keeper
-from gateway.runtime.status_line import refused_alarm
+from gateway.runtime.standby_words import refused_alarm
 from gateway.runtime.understudy import (
     PROBE_S,
     PromotedError,

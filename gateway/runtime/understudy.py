@@ -27,7 +27,7 @@ from gateway.errors import (
     StoreRefusedError,
 )
 from gateway.runtime.keeper import Keeper, Observe
-from gateway.runtime.status_line import refused_alarm, waiting_alarm
+from gateway.runtime.standby_words import refused_alarm, waiting_alarm
 from gateway.spare import base
 from gateway.spare.batch import Batch, Parcel
 from gateway.spare.copying_store import CopyingStore, Place, Told

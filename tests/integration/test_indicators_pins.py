@@ -38,7 +38,7 @@ from gateway.model import (
     Serial,
     Station,
 )
-from gateway.runtime.status_line import nothing_to_show
+from gateway.runtime.standby_words import nothing_to_show
 
 DEADLINE_S = 20
 ROOT = Path(__file__).parents[2]

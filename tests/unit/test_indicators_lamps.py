@@ -39,7 +39,7 @@ from gateway.model import (
     Serial,
     Station,
 )
-from gateway.runtime.status_line import nothing_to_show
+from gateway.runtime.standby_words import nothing_to_show
 
 NOW = Instant(1_000_000)
 FAR = Station(2)

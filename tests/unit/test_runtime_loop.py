@@ -67,7 +67,7 @@ from gateway.model import (
 from gateway.runtime.desk import RuntimeDesk
 from gateway.runtime.inbox import Inbox
 from gateway.runtime.loop import EngineLoop, Outlets
-from gateway.runtime.status_line import nothing_to_show
+from gateway.runtime.standby_words import nothing_to_show
 from tests.integration.store_records import act
 
 RADIO = LinkName("radio")

@@ -1,4 +1,4 @@
-"""What a gateway without an engine says of itself: its status, and the sentences of its alarms. Pure."""
+"""What a gateway without an engine says: its status, and the sentences of its alarms. Pure."""
 
 from __future__ import annotations
 
